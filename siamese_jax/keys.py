@@ -1,0 +1,16 @@
+"""The one place where random keys are derived: everything random is a function of (seed, name, step)."""
+
+import zlib
+
+import jax
+from jax import Array
+
+
+def root_key(seed: int) -> Array:
+    """Returns the typed key that a run's randomness starts from."""
+    return jax.random.key(seed)
+
+
+def stream(key: Array, name: str, step: int | Array = 0) -> Array:
+    """Returns the key of the named stream at `step` (an integer, traced or not); names never collide by order of use."""
+    return jax.random.fold_in(jax.random.fold_in(key, zlib.crc32(name.encode())), step)

@@ -1,0 +1,165 @@
+"""What an experiment is: frozen dataclasses of plain values, no defaults hidden anywhere else.
+
+Every number that decides a result is a field here, so it is printed, written to
+`experiment.json` and can be overridden by its dotted name
+(`--optimizer.layers.conv1.learning_rate=0.02`). Lengths are pixels, angles degrees, rates per step.
+"Paper" is Koch, Zemel and Salakhutdinov (2015).
+"""
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+
+class UserError(ValueError):
+    """A mistake the user can mend: its text says what is wrong, where, and what to do."""
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """Which images, split how, and how many pairs are drawn from them."""
+
+    name: Literal["omniglot", "glyphs"] = "omniglot"
+    downsample: int = 1
+    """Side of the square blocks that are averaged into one pixel: 3 makes 105×105 into 35×35."""
+    drawer_split: Literal["paper", "official"] = "paper"
+    """`paper`: train on drawers 1-12, validate on 13-16, test on 17-20. `official`: train on 9-20,
+    validate on 5-8, test on 1-4, so that no drawer of the official one-shot runs is trained on."""
+    train_pairs: int = 150_000
+    validation_pairs: int = 10_000
+    test_pairs: int = 10_000
+    different_drawers: bool = True
+    """Whether the two images of a "different" pair come from two drawers, as those of a "same" pair
+    must; then who drew says nothing about the answer. The paper leaves it open."""
+    redraw: bool = False
+    """False: one fixed set of pairs and distortions, seen again each epoch, as in the paper. True: each
+    epoch draws new ones."""
+
+
+@dataclass(frozen=True)
+class DistortSpec:
+    """Affine distortions of the training pairs (paper, section 4.3). Ranges are symmetric."""
+
+    copies: int = 8
+    """Distorted copies added to each undistorted pair; 0 switches distortions off."""
+    probability: float = 0.5
+    """Of each of the seven components, on its own, to be included."""
+    rotation: float = 10.0
+    """Degrees either way."""
+    shear: float = 0.3
+    scale: float = 0.2
+    """Scales are 1 ± this."""
+    translation: float = 2.0
+    """Pixels of the image that is trained on, either way."""
+
+
+@dataclass(frozen=True)
+class ConvSpec:
+    """One convolution, stride 1, no padding, then ReLU, then perhaps a 2×2 max-pool of stride 2."""
+
+    filters: int
+    size: int
+    pool: bool
+
+
+@dataclass(frozen=True)
+class NetSpec:
+    """The twin and its energy (paper, section 3.1 and figure 4)."""
+
+    conv1: ConvSpec = ConvSpec(64, 10, pool=True)
+    conv2: ConvSpec = ConvSpec(128, 7, pool=True)
+    conv3: ConvSpec = ConvSpec(128, 4, pool=True)
+    conv4: ConvSpec = ConvSpec(256, 4, pool=False)
+    units: int = 4096
+    """Sigmoid units of the fully connected layer: the length of an embedding."""
+    initialiser: Literal["paper", "scaled"] = "scaled"
+    """`paper`: section 3.2. `scaled`: variances by fan-in, so that no sigmoid starts saturated."""
+
+    @property
+    def convs(self) -> Mapping[str, ConvSpec]:
+        """The convolutions in order, by name."""
+        return {"conv1": self.conv1, "conv2": self.conv2, "conv3": self.conv3, "conv4": self.conv4}
+
+
+@dataclass(frozen=True)
+class LayerSpec:
+    """What the paper sets per layer (section 3.2): η, the μ its momentum rises to, and λ."""
+
+    learning_rate: float
+    momentum: float
+    l2: float
+
+
+@dataclass(frozen=True)
+class OptimizerSpec:
+    """SGD with momentum and a rule per layer (paper, section 3.2)."""
+
+    layers: Mapping[str, LayerSpec] = field(default_factory=dict)
+    """One rule for each of conv1-conv4, fc and out; a missing or unused rule is an error."""
+    decay: float = 0.99
+    """Factor on every learning rate, once an epoch."""
+    initial_momentum: float = 0.5
+    momentum_epochs: int = 10
+    """Epochs over which momentum rises from `initial_momentum` to each layer's. The paper leaves it open."""
+    l2_on_biases: bool = False
+    """Whether the penalty covers biases, too. The paper leaves it open."""
+
+
+@dataclass(frozen=True)
+class EvalSpec:
+    """How a network is judged (paper, sections 4.2 and 4.3)."""
+
+    n_way: int = 20
+    k_shot: int = 1
+    validation_trials: int = 320
+    random_trials: int = 10_000
+    embed_batch: int = 100
+    """Images embedded at a time; a matter of memory, not of results."""
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One experiment: everything that decides its result, and what to expect of it."""
+
+    name: str
+    summary: str
+    cost_cpu: str
+    cost_gpu: str
+    expected: str
+    data: DataSpec = DataSpec()
+    distort: DistortSpec = DistortSpec()
+    network: NetSpec = NetSpec()
+    optimizer: OptimizerSpec = OptimizerSpec()
+    evaluation: EvalSpec = EvalSpec()
+    seed: int = 0
+    batch_size: int = 128
+    max_epochs: int = 200
+    patience: int = 20
+    """Epochs without a gain in validation one-shot accuracy after which training stops."""
+    checkpoint_minutes: float = 10.0
+    """Longest training time between two checkpoints; one is always made at the end of an epoch."""
+
+
+DESCRIPTION = ("name", "summary", "cost_cpu", "cost_gpu", "expected")
+"""The fields of an Experiment that describe it and decide nothing."""
+
+
+def leaves(spec: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yields (dotted name, value) of every plain value in a spec, in the order of declaration."""
+    items = spec.items() if isinstance(spec, Mapping) else ((f.name, getattr(spec, f.name)) for f in dataclasses.fields(spec))
+    for name, value in items:
+        if dataclasses.is_dataclass(value) or isinstance(value, Mapping):
+            yield from leaves(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
+
+
+def with_value(spec: Any, name: str, value: Any) -> Any:
+    """Returns `spec` with the field at the dotted `name` replaced; KeyError where there is none."""
+    head, _, rest = name.partition(".")
+    if isinstance(spec, Mapping):
+        return {**spec, head: with_value(spec[head], rest, value) if rest else value}
+    if head not in {f.name for f in dataclasses.fields(spec)}:
+        raise KeyError(name)
+    return dataclasses.replace(spec, **{head: with_value(getattr(spec, head), rest, value) if rest else value})
