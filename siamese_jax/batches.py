@@ -1,0 +1,54 @@
+"""Training batches, drawn on the device: a batch is a function of (key, step), so nothing has to be kept to resume."""
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from siamese_jax import keys
+from siamese_jax.distort import IDENTITY, apply_affine, draw_affine
+from siamese_jax.model import as_input
+from siamese_jax.pairs import draw_pair, shuffled
+from siamese_jax.records import Layout, PairBatch
+from siamese_jax.specs import Experiment, UserError
+
+
+def examples_per_epoch(experiment: Experiment) -> int:
+    """Pairs in the training set, distorted copies and all."""
+    return experiment.data.train_pairs * (1 + experiment.distort.copies)
+
+
+def steps_per_epoch(experiment: Experiment) -> int:
+    """Full batches in one pass over the training set; what is left over waits for another epoch's order."""
+    examples = examples_per_epoch(experiment)
+    if not 1 <= experiment.batch_size <= examples:
+        raise UserError(f"batch_size={experiment.batch_size} is out of range: an epoch has {examples} pairs")
+    return examples // experiment.batch_size
+
+
+def draw_batch(key: Array, step: Array, images: Array, layout: Layout, experiment: Experiment) -> PairBatch:
+    """Draws the batch of `step` from the training images, uint8 [N, H, W].
+
+    The set has each pair once as it is and `distort.copies` times distorted, each image of a pair on its own; an epoch is
+    a pass over the set in an order of its own (paper, sections 3.2 and 4.3).
+    """
+    data, distort = experiment.data, experiment.distort
+    epoch, first = step // steps_per_epoch(experiment), step % steps_per_epoch(experiment) * experiment.batch_size
+    set_epoch = epoch if data.redraw else 0
+    key_order = keys.stream(key, "order", epoch)
+    key_pairs = keys.stream(key, "pairs", set_epoch)
+    key_distort = keys.stream(key, "distortions", set_epoch)
+
+    def draw_example(position: Array) -> PairBatch:
+        example = shuffled(key_order, position, examples_per_epoch(experiment))
+        pair, copy = example // (1 + distort.copies), example % (1 + distort.copies)
+        left, right, same = draw_pair(key_pairs, pair, layout, data.different_drawers)
+        both = as_input(images[jnp.stack([left, right])])
+        if distort.copies:
+            affines = jax.vmap(lambda key: draw_affine(key, distort))(
+                jax.random.split(jax.random.fold_in(key_distort, example))
+            )
+            affines = jax.tree.map(lambda drawn, plain: jnp.where(copy == 0, plain, drawn), affines, IDENTITY)
+            both = jax.vmap(apply_affine)(both[..., 0], affines)[..., None]
+        return PairBatch(both[0], both[1], same.astype(jnp.float32))
+
+    return jax.vmap(draw_example)(first + jnp.arange(experiment.batch_size))

@@ -1,0 +1,64 @@
+"""Data sets as arrays: prepared once by a TFDS builder, then read whole in under a second. Needs no TensorFlow.
+
+Importing this is cheap; TFDS is imported when something is loaded.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from siamese_jax.records import Dataset
+from siamese_jax.specs import DataSpec
+
+
+def load(spec: DataSpec, data_dir: str | None = None, archives: str | None = None) -> Dataset:
+    """Returns all images of the data set `spec.name`, averaged over blocks of `spec.downsample`, and its released runs.
+
+    It is prepared under `data_dir` (None: TFDS's own default, see TFDS_DATA_DIR) if it is not there yet: from the files
+    in the folder `archives` or in its subfolder `spec.name`, else from a download. Raises UserError for what the user
+    can mend: no network, files that are missing, damaged or not the published ones, a full or read-only disk, damaged
+    prepared data, a `downsample` that does not divide the images' side.
+    """
+    from siamese_jax.data import characters, store
+
+    characters.check_downsample(spec.downsample)  # before minutes are spent on a download
+    drawn, runs = _glyphs(data_dir) if spec.name == "glyphs" else _omniglot(data_dir, archives)
+    alphabets, numbers = characters.decode(store.read(drawn, characters.SPLIT), spec.downsample)
+    return Dataset(alphabets, characters.decode_runs(store.read(runs, characters.RUNS_SPLIT), numbers))
+
+
+def small_backgrounds(data_dir: str | None = None, archives: str | None = None) -> dict[str, tuple[str, ...]]:
+    """Returns the alphabets of "background_small1" and "background_small2", five each (Lake et al., 2015).
+
+    Their drawings are the background's own. Prepares, and raises UserError, as `load` does.
+    """
+    return {name: tuple(names) for name, names in _omniglot(data_dir, archives)[0].info.metadata.items()}
+
+
+def load_mnist(data_dir: str | None = None, archives: str | None = None) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Returns images uint8 [N, 28, 28], 0 for paper to 255 for ink, and labels int32 [N] of `train` and `test`.
+
+    Prepares, and raises UserError, as `load` does.
+    """
+    from siamese_jax.data import mnist
+
+    return mnist.load(data_dir, archives)
+
+
+def _glyphs(data_dir: str | None):
+    """Returns the prepared builders of the made-up characters and of their runs."""
+    from siamese_jax.data import characters, store
+    from siamese_jax.data.glyphs import Glyphs
+
+    return store.prepared(Glyphs, data_dir, configs=(characters.SPLIT, characters.RUNS_SPLIT))
+
+
+def _omniglot(data_dir: str | None, archives: str | None):
+    """Returns the prepared builders of the characters and of the runs."""
+    from siamese_jax.data import characters, omniglot, store
+    from siamese_jax.data.archives import locate
+
+    def find(downloads: Path) -> Path:
+        return locate("omniglot", omniglot.ARCHIVES, archives, downloads)
+
+    return store.prepared(omniglot.SiameseOmniglot, data_dir, find, configs=(characters.SPLIT, characters.RUNS_SPLIT))

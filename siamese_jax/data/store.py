@@ -1,0 +1,106 @@
+"""Preparing a TFDS builder quietly and reading it whole, with every mishap told in one sentence."""
+
+import contextlib
+import fcntl
+import io
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import tensorflow_datasets as tfds
+from absl import logging
+
+from siamese_jax.data.archives import disk_problem
+from siamese_jax.specs import UserError
+
+Builder = tfds.core.GeneratorBasedBuilder
+
+
+def prepared(
+    cls: type[Builder],
+    data_dir: str | None,
+    locate: Callable[[Path], Path] | None = None,
+    configs: Sequence[str | None] = (None,),
+) -> list[Builder]:
+    """Returns one builder for each config, all with their records written under `data_dir` (None: TFDS's own default).
+
+    `locate` takes the folder for downloads and returns that of the archives; it is called only if records are missing.
+    TFDS writes into a temporary folder and renames it, so that nothing half-written counts as prepared; a lock lets
+    other processes wait. Raises UserError for a disk that is full or read-only, and if what is there is damaged.
+    """
+    root = Path(data_dir or tfds.core.constants.get_default_data_dir()).expanduser().absolute()
+    with _quiet():
+        builders = [_open(cls, root, config) for config in configs]
+        if all(builder.is_prepared() for builder in builders):
+            return builders
+        with _disk_explained(cls.name, root), _lock(root, cls.name):
+            builders = [_open(cls, root, config) for config in configs]
+            if all(builder.is_prepared() for builder in builders):
+                return builders  # by another process, meanwhile
+            archives = locate(root / "downloads") if locate else None
+            print(f"Preparing {cls.name} in {root} ...", file=sys.stderr)
+            download_config = tfds.download.DownloadConfig(manual_dir=archives, try_download_gcs=False)
+            for builder in builders:
+                builder.download_and_prepare(download_config=download_config)
+    return builders
+
+
+def read(builder: Builder, split: str) -> list[dict[str, Any]]:
+    """Returns all records of a prepared split; UserError if any is damaged or missing."""
+    try:
+        source = builder.as_data_source(split=split)
+        return source.__getitems__(range(len(source)))  # all at once: several times faster than one by one
+    except Exception as error:  # each layer (JSON, protobuf, array_record, file system) raises its own
+        raise _damaged(Path(builder.data_dir), error) from error
+
+
+def _open(cls: type[Builder], root: Path, config: str | None) -> Builder:
+    try:
+        builder = cls(data_dir=root, config=config, file_format="array_record")
+        if builder.data_path.exists() and not builder.is_prepared():
+            raise FileNotFoundError("dataset_info.json is missing")
+    except Exception as error:  # whatever parsing a broken description raises
+        raise _damaged(root / cls.name, error) from error
+    return builder
+
+
+def _damaged(folder: Path, error: Exception) -> UserError:
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return UserError(f"the prepared data in {folder} is damaged ({reason}): delete that folder and run again")
+
+
+@contextlib.contextmanager
+def _lock(root: Path, name: str) -> Iterator[None]:
+    root.mkdir(parents=True, exist_ok=True)
+    with (root / f".{name}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # the system lets go of it when the process dies
+        yield
+
+
+@contextlib.contextmanager
+def _disk_explained(name: str, root: Path) -> Iterator[None]:
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:  # the writers have errors of their own
+        problem = disk_problem(error)
+        if problem is None:
+            raise
+        raise UserError(
+            f"cannot prepare {name} in {root}: {problem}; make room or choose another --data_dir"
+        ) from error
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps TFDS's progress bars, prints and log lines away."""
+    tfds.disable_progress_bar()  # for good: TFDS offers no way to ask whether they were on
+    level = logging.get_verbosity()
+    logging.set_verbosity(logging.ERROR)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        logging.set_verbosity(level)

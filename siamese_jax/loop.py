@@ -1,0 +1,299 @@
+"""Training from start, or from the newest checkpoint, to the end: the one place where steps, clock, metrics and checkpoints meet.
+
+All that training depends on is (experiment, step, state): a run that was stopped, by whatever means, ends with the same bits.
+"""
+
+import contextlib
+import dataclasses
+import functools
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from siamese_jax import keys, splits
+from siamese_jax.batches import draw_batch, steps_per_epoch
+from siamese_jax.checkpoint import Checkpoints, restore
+from siamese_jax.metrics import MetricsLog, Progress
+from siamese_jax.model import Params, build
+from siamese_jax.optimizer import learning_rate, make_optimizer, momentum
+from siamese_jax.pairs import check_pair_count
+from siamese_jax.records import Alphabets, TrainState
+from siamese_jax.specs import Experiment, UserError
+from siamese_jax.steps import init_state, train_step
+
+HOUR = 3600.0
+
+
+@dataclasses.dataclass
+class History:
+    """What has happened so far, over all sessions; kept with each checkpoint. Epochs count from 1; 0 is the start."""
+
+    epochs: int = 0
+    best_epoch: int = 0
+    best_accuracy: float = 0.0
+    seconds: float = 0.0
+    """Of training, validation and checkpoints together, compilation included."""
+    timed_pairs: int = 0
+    timed_seconds: float = 0.0
+    """Pairs trained on, and the seconds that took, but for the step of each session that compiles."""
+
+    def stopped_by(self, experiment: Experiment) -> str:
+        """Returns "max_epochs", "patience", or "not finished"."""
+        if self.epochs >= experiment.max_epochs:
+            return "max_epochs"
+        return "patience" if self.epochs - self.best_epoch >= experiment.patience else "not finished"
+
+    @property
+    def pairs_per_second(self) -> float:
+        """Training speed; NaN before it is known."""
+        return self.timed_pairs / self.timed_seconds if self.timed_seconds else float("nan")
+
+
+class Fitted(NamedTuple):
+    """The best epoch's parameters, the step that training is at, and its history."""
+
+    params: Params
+    step: int
+    history: History
+
+
+class Stopped(Exception):  # noqa: N818 - not an error: someone asked
+    """Training was asked to stop, by SIGINT or SIGTERM, and has saved where it is."""
+
+    def __init__(self, signal_number: int, step: int):
+        super().__init__(f"stopped at step {step}, saved")
+        self.signal_number = signal_number
+
+
+class _Kept(NamedTuple):
+    """What a checkpoint stores."""
+
+    state: TrainState
+    best: Params
+
+
+def check_training(experiment: Experiment, train: Alphabets) -> None:
+    """Raises UserError, before the first step, for anything that training would stumble over."""
+    check_pair_count(experiment.data.train_pairs, len(train.names), "train_pairs")
+    steps_per_epoch(experiment)
+    _template(experiment, train.images.shape[1])
+
+
+def fitted(experiment: Experiment, side: int, workdir: str | os.PathLike) -> Fitted | None:
+    """Returns what the newest checkpoint of a workdir holds, changing nothing there; None where there is none."""
+    restored = restore(workdir, _template(experiment, side))
+    return restored and Fitted(restored.state.best, restored.step, History(**restored.meta["history"]))
+
+
+def fit(
+    experiment: Experiment,
+    train: Alphabets,
+    validate: Callable[[Params], float],
+    workdir: str | os.PathLike,
+    if_slow: str,
+) -> Fitted:
+    """Trains until `max_epochs`, or until `patience` epochs brought no gain; goes on from where the workdir stands.
+
+    `validate` returns the one-shot accuracy that decides which epoch is best. `if_slow` is said once when the estimate
+    passes an hour on a CPU. Raises Stopped on SIGINT or SIGTERM, after saving; UserError when the loss is not finite,
+    the workdir is in use or cannot be written, or the disk is full.
+    """
+    with Checkpoints(workdir) as checkpoints:
+        restored = checkpoints.restore(_template(experiment, train.images.shape[1]))
+        if restored is None:
+            state = init_state(keys.root_key(experiment.seed), experiment, _optimizer(experiment), train.images.shape[1])
+            start, history = _Kept(state, _copy(state.params)), History()
+        else:
+            start, history = restored.state, History(**restored.meta["history"])
+        total_steps = steps_per_epoch(experiment) * experiment.max_epochs
+        with (
+            MetricsLog(workdir, None if restored is None else restored.step) as log,
+            Progress(total_steps, experiment.max_epochs) as progress,
+            _asked_to_stop() as asked,
+        ):
+            session = _Session(experiment, train, start, history, checkpoints, log, progress, asked, if_slow)
+            while history.stopped_by(experiment) == "not finished":
+                session.train_a_while()
+                if session.step % session.steps_per_epoch == 0:
+                    session.end_epoch(validate)
+                session.save_if_due()
+            return Fitted(session.best, session.step, history)
+
+
+class _Session:
+    """One process's part of the training: all that changes from step to step, and where it is written."""
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        train: Alphabets,
+        start: _Kept,
+        history: History,
+        checkpoints: Checkpoints,
+        log: MetricsLog,
+        progress: Progress,
+        asked: list[int],
+        if_slow: str,
+    ):
+        self.experiment, self.history = experiment, history
+        self.steps_per_epoch = steps_per_epoch(experiment)
+        self.state, self.best = start
+        self.step = int(self.state.step)
+        self._checkpoints, self._log, self._progress, self._asked = checkpoints, log, progress, asked
+        self._update = compile_update(experiment, train)
+        self._first = True
+        self._if_slow = if_slow if jax.default_backend() == "cpu" else ""
+        self._saved_at = self._counted_to = time.monotonic()
+        self._epoch_losses: list[float] = []
+
+    @property
+    def epoch(self) -> int:
+        """The epoch that the last step was of, from 1."""
+        return max(self.step - 1, 0) // self.steps_per_epoch + 1
+
+    def train_a_while(self) -> None:
+        """Makes the steps of one line of metrics: to the next multiple of log_steps, the epoch's end, or a request to stop."""
+        began, metrics = time.monotonic(), []
+        while True:
+            self.state, newest = self._update(self.state)
+            self.step += 1
+            # Metrics are fetched one step late, so that the device never waits for the host.
+            metrics = [*metrics[:-1], *map(self._fetched, metrics[-1:]), newest]
+            if len(metrics) > 1:
+                self._show(metrics[-2]["cross_entropy"], (len(metrics) - 1) / (time.monotonic() - began))
+            in_epoch = self.step % self.steps_per_epoch
+            if self._first or in_epoch == 0 or in_epoch % self.experiment.log_steps == 0 or self._asked or self._is_due():
+                break
+        metrics[-1] = self._fetched(metrics[-1])
+        seconds = time.monotonic() - began
+        if not self._first:  # the first step compiles
+            self.history.timed_pairs += len(metrics) * self.experiment.batch_size
+            self.history.timed_seconds += seconds
+        self._first = False
+        means = {name: float(np.mean([row[name] for row in metrics])) for name in newest}
+        self._epoch_losses += [row["cross_entropy"] for row in metrics]
+        rate = len(metrics) * self.experiment.batch_size / seconds
+        self._log.write(self.step, self.epoch, **means, pairs_per_second=rate)
+
+    def end_epoch(self, validate: Callable[[Params], float]) -> None:
+        """Validates, and keeps the parameters if they are the best so far."""
+        self._check_finite()
+        accuracy = validate(self.state.params)
+        history, epoch = self.history, self.epoch
+        history.epochs = epoch
+        if accuracy > history.best_accuracy:
+            history.best_epoch, history.best_accuracy, self.best = epoch, accuracy, _copy(self.state.params)
+        spec = self.experiment.optimizer
+        rates = {f"learning_rate/{name}": learning_rate(rule, spec, epoch - 1) for name, rule in spec.layers.items()}
+        momenta = {f"momentum/{name}": momentum(rule, spec, epoch - 1) for name, rule in spec.layers.items()}
+        self._log.write(self.step, epoch, validation_one_shot=accuracy, **rates, **momenta)
+        loss, rate = float(np.mean(self._epoch_losses)), history.pairs_per_second
+        self._progress.epoch(epoch, loss, accuracy, rate, self._seconds_left(rate))
+        self._epoch_losses.clear()
+
+    def save_if_due(self) -> None:
+        """Saves at the end of an epoch, when the last checkpoint is old, and when asked to stop; then raises Stopped."""
+        if self.step % self.steps_per_epoch == 0 or self._asked or self._is_due():
+            self._check_finite()
+            now = time.monotonic()
+            self.history.seconds += now - self._counted_to
+            self._counted_to = now
+            self._checkpoints.save(
+                self.step, _Kept(self.state, self.best), {"history": dataclasses.asdict(self.history)}
+            )
+            self._saved_at = time.monotonic()
+        if self._asked:
+            raise Stopped(self._asked[0], self.step)
+
+    def _is_due(self) -> bool:
+        return time.monotonic() - self._saved_at > 60 * self.experiment.checkpoint_minutes
+
+    def _fetched(self, metrics: dict[str, Any]) -> dict[str, float]:
+        values = {name: float(value) for name, value in jax.device_get(metrics).items()}
+        if not np.isfinite(values["cross_entropy"]):
+            raise self._diverged()
+        return values
+
+    def _check_finite(self) -> None:
+        if not _all_finite(self.state.params):
+            raise self._diverged()
+
+    def _diverged(self) -> UserError:
+        good = self._checkpoints.latest
+        kept = "there is no checkpoint yet" if good is None else f"the last good checkpoint is step {good}"
+        return UserError(
+            f"the loss is not finite by step {self.step} (epoch {self.epoch}): training has diverged; {kept}. "
+            "Lower the learning rates (--optimizer.layers.LAYER.learning_rate) and start with a new --workdir"
+        )
+
+    def _show(self, loss: float, steps_per_second: float) -> None:
+        rate = steps_per_second * self.experiment.batch_size
+        left = self._seconds_left(rate)
+        self._progress.step(self.step, self.epoch, rate, loss, left)
+        if self._if_slow and self.history.timed_pairs and left > HOUR:
+            self._progress.note(f"At this rate the last epoch ends in about {left / HOUR:,.0f} hours. {self._if_slow}")
+            self._if_slow = ""
+
+    def _seconds_left(self, pairs_per_second: float) -> float:
+        steps = self.steps_per_epoch * self.experiment.max_epochs - self.step
+        return steps * self.experiment.batch_size / pairs_per_second
+
+
+def compile_update(experiment: Experiment, train: Alphabets) -> Callable[[TrainState], tuple[TrainState, Any]]:
+    """Returns the jitted step: draws the batch of the state's step on the device, and makes one update. Donates the state."""
+    key, place = keys.root_key(experiment.seed), splits.layout(train)
+    images = jnp.asarray(train.images)
+    net, optimizer = build(experiment.network), _optimizer(experiment)
+
+    def update(state: TrainState, images: jax.Array) -> tuple[TrainState, dict[str, jax.Array]]:
+        batch = draw_batch(key, state.step, images, place, experiment)
+        return train_step(state, batch, net, optimizer, experiment.optimizer)
+
+    # The images are an argument: as a constant they would be copied into the program.
+    return functools.partial(jax.jit(update, donate_argnums=0), images=images)
+
+
+def _optimizer(experiment: Experiment) -> Any:
+    return make_optimizer(experiment.optimizer, steps_per_epoch(experiment))
+
+
+def _template(experiment: Experiment, side: int) -> _Kept:
+    """Returns the shapes of what a checkpoint stores."""
+    key = keys.root_key(experiment.seed)
+    state = jax.eval_shape(lambda: init_state(key, experiment, _optimizer(experiment), side))
+    return _Kept(state, state.params)
+
+
+@jax.jit
+def _copy(tree: Any) -> Any:
+    """Copies parameters that the next step would otherwise overwrite: its state is donated."""
+    return jax.tree.map(jnp.copy, tree)
+
+
+@jax.jit
+def _all_finite(tree: Any) -> jax.Array:
+    return jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]).all()
+
+
+@contextlib.contextmanager
+def _asked_to_stop() -> Iterator[list[int]]:
+    """Yields a list that SIGINT or SIGTERM puts its number into; a second one interrupts at once, without saving."""
+    asked: list[int] = []
+
+    def ask(number: int, _: Any) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

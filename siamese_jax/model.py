@@ -1,0 +1,78 @@
+"""The siamese network: one twin, one energy, one dict of parameters {layer: {name: array}} for both."""
+
+from typing import Any, NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from siamese_jax.energy import WeightedL1
+from siamese_jax.specs import NetSpec
+from siamese_jax.twins import Twin, feature_sides
+
+Params = dict[str, dict[str, Array]]
+
+
+class SiameseNet(NamedTuple):
+    """Twins that share their weights because there is only one of them; all methods are pure."""
+
+    twin: Twin
+    energy: WeightedL1
+
+    def embed(self, params: Params, image: Array) -> Array:
+        """One image [H, W, 1] in [0, 1] -> its embedding [D]."""
+        return self.twin.apply({"params": params}, image)
+
+    def compare(self, params: Params, left: Array, right: Array) -> Array:
+        """Two embeddings [D] -> the logit [] of "same"."""
+        return self.energy.apply({"params": params["out"]}, left, right)
+
+    def pair_logit(self, params: Params, left: Array, right: Array) -> Array:
+        """Two images [H, W, 1] -> the logit [] of "same"."""
+        chex.assert_equal_shape([left, right])
+        embeddings = jax.vmap(self.embed, in_axes=(None, 0))(params, jnp.stack([left, right]))
+        return self.compare(params, embeddings[0], embeddings[1])
+
+    def pair_logits(self, params: Params, left: Array, right: Array) -> Array:
+        """Pairs of images [B, H, W, 1] -> logits [B]."""
+        return jax.vmap(self.pair_logit, in_axes=(None, 0, 0))(params, left, right)
+
+    def embed_images(self, params: Params, images: Array) -> Array:
+        """Images as stored, uint8 [N, H, W] -> embeddings [N, D]."""
+        return jax.vmap(self.embed, in_axes=(None, 0))(params, as_input(images))
+
+    def compare_pairs(self, params: Params, left: Array, right: Array) -> Array:
+        """Embeddings [B, D] twice -> logits [B]."""
+        return jax.vmap(self.compare, in_axes=(None, 0, 0))(params, left, right)
+
+    def trial_logits(self, params: Params, support: Array, query: Array) -> Array:
+        """Embeddings of a run's supports [n_way, k_shot, D] and queries [Q, D] -> scores [Q, n_way].
+
+        A class scores the mean logit of its k_shot supports.
+        """
+        over_shots = jax.vmap(self.compare, in_axes=(None, 0, None))
+        over_classes = jax.vmap(over_shots, in_axes=(None, 0, None))
+        over_queries = jax.vmap(over_classes, in_axes=(None, None, 0))
+        return over_queries(params, support, query).mean(axis=-1)
+
+
+def build(spec: NetSpec) -> SiameseNet:
+    """Returns the network of a spec."""
+    return SiameseNet(Twin(spec), WeightedL1(spec.initialiser))
+
+
+def init_params(key: Array, spec: NetSpec, side: int) -> Params:
+    """Draws initial parameters for images [side, side, 1]; UserError where the filters leave no pixels."""
+    feature_sides(spec, side)
+    net = build(spec)
+    key_twin, key_energy = jax.random.split(key)
+    embedding = jnp.zeros((spec.units,))
+    twin = net.twin.init(key_twin, jnp.zeros((side, side, 1)))["params"]
+    return {**twin, "out": net.energy.init(key_energy, embedding, embedding)["params"]}
+
+
+def as_input(images: Array) -> Array:
+    """Stored images, uint8 [..., H, W] -> what a network sees, float32 [..., H, W, 1] in [0, 1]."""
+    chex.assert_type(images, jnp.uint8)
+    return images[..., None].astype(jnp.float32) / 255.0

@@ -1,0 +1,58 @@
+"""Which alphabets and drawers are for training, validation and test (paper, section 4.1).
+
+Training takes the background alphabets, test the evaluation alphabets of the released one-shot runs, validation the
+other evaluation alphabets; the drawers of the three are disjoint, too. No image is in two sets, nor its alphabet,
+nor its drawer's number.
+"""
+
+import numpy as np
+
+from siamese_jax.records import Alphabets, Dataset, Layout
+from siamese_jax.specs import UserError
+
+DRAWERS = {
+    "paper": {"train": range(1, 13), "validation": range(13, 17), "test": range(17, 21)},
+    "official": {"train": range(9, 21), "validation": range(5, 9), "test": range(1, 5)},
+}
+"""Drawers of each set by `DataSpec.drawer_split`. The released runs are by drawers 1-8, so the paper's "last 4" for
+test and drawers unseen in the runs cannot be had at once."""
+
+
+def split(dataset: Dataset, drawer_split: str) -> dict[str, Alphabets]:
+    """Returns the "train", "validation" and "test" images; UserError where a set would be empty."""
+    alphabets, runs = dataset
+    background = np.array([origin == "background" for origin in alphabets.origins])
+    tested = np.zeros(len(alphabets.names), bool)
+    tested[alphabets.alphabet[np.asarray(runs.query)]] = True
+    members = {"train": background, "validation": ~background & ~tested, "test": ~background & tested}
+    return {
+        name: select(alphabets, of_alphabet, DRAWERS[drawer_split][name], name) for name, of_alphabet in members.items()
+    }
+
+
+def select(alphabets: Alphabets, of_alphabet: np.ndarray, drawers: range, name: str = "selected") -> Alphabets:
+    """Returns the images of the alphabets marked in `of_alphabet` [A] bool by `drawers`, numbered from 0 again."""
+    rows = np.flatnonzero(of_alphabet[alphabets.alphabet] & np.isin(alphabets.drawer, drawers))
+    if not rows.size:
+        raise UserError(f"the {name} set is empty: no alphabet has images by drawers {drawers[0]}-{drawers[-1]}")
+    kept, alphabet = np.unique(alphabets.alphabet[rows], return_inverse=True)
+    _, character = np.unique(alphabets.character[rows], return_inverse=True)
+    return Alphabets(
+        images=alphabets.images[rows],
+        alphabet=alphabet.astype(np.int32),
+        character=character.astype(np.int32),
+        drawer=alphabets.drawer[rows],
+        names=tuple(alphabets.names[i] for i in kept),
+        origins=tuple(alphabets.origins[i] for i in kept),
+    )
+
+
+def layout(alphabets: Alphabets) -> Layout:
+    """Returns where each character's images stand; UserError unless every drawer drew every character once."""
+    drawers = len(np.unique(alphabets.drawer))
+    characters = len(alphabets.images) // drawers
+    expected = np.repeat(np.arange(characters), drawers)
+    if not np.array_equal(alphabets.character, expected):
+        raise UserError(f"not every character has one image by each of the {drawers} drawers, sorted by character")
+    first, count = np.unique(alphabets.alphabet[::drawers], return_index=True, return_counts=True)[1:]
+    return Layout(first=first.astype(np.int32), count=count.astype(np.int32), drawers=drawers)

@@ -1,0 +1,81 @@
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from tiny import make_dataset, make_experiment
+
+from siamese_jax.batches import draw_batch, examples_per_epoch, steps_per_epoch
+from siamese_jax.experiments import find
+from siamese_jax.keys import root_key
+from siamese_jax.model import as_input
+from siamese_jax.specs import DistortSpec, UserError
+from siamese_jax.splits import layout, split
+
+TRAIN = split(make_dataset(), "paper")["train"]
+IMAGES = jnp.asarray(TRAIN.images)
+KNOWN = {np.asarray(image).tobytes(): int(c) for image, c in zip(as_input(IMAGES), TRAIN.character, strict=True)}
+
+
+def draw_epoch(experiment, epoch: int = 0, seed: int = 0) -> list[tuple[bytes, bytes, float]]:
+    """Returns all pairs of an epoch, in order, as (left, right, same)."""
+    draw = jax.jit(lambda step: draw_batch(root_key(seed), step, IMAGES, layout(TRAIN), experiment))
+    first = epoch * steps_per_epoch(experiment)
+    batches = [draw(first + step) for step in range(steps_per_epoch(experiment))]
+    pairs = [zip(*map(np.asarray, batch), strict=True) for batch in batches]
+    return [(left.tobytes(), right.tobytes(), float(same)) for batch in pairs for left, right, same in batch]
+
+
+def test_an_epoch_has_every_pair_once_as_it_is_and_the_given_number_of_times_distorted():
+    pairs = draw_epoch(make_experiment())
+    plain = [pair for pair in pairs if pair[0] in KNOWN and pair[1] in KNOWN]
+    assert len(pairs) == 36
+    assert len(set(pairs)) == 36
+    assert len(plain) >= 12
+    assert sum(same for _, _, same in pairs) == 18
+    assert all((KNOWN[left] == KNOWN[right]) == bool(same) for left, right, same in plain)
+
+
+def test_a_set_is_the_same_each_epoch_in_another_order_unless_it_is_drawn_again():
+    fixed = make_experiment()
+    first, second = draw_epoch(fixed, 0), draw_epoch(fixed, 1)
+    assert set(first) == set(second)
+    assert first != second
+    redrawn = replace(fixed, data=replace(fixed.data, redraw=True))
+    assert draw_epoch(redrawn, 0) == first
+    assert len(set(draw_epoch(redrawn, 1)) & set(first)) < 6
+
+
+def test_without_distortions_every_image_is_a_training_image():
+    experiment = make_experiment(distort=DistortSpec(copies=0))
+    pairs = draw_epoch(experiment)
+    assert len(pairs) == 12
+    assert all(left in KNOWN and right in KNOWN for left, right, _ in pairs)
+
+
+def test_the_two_images_of_a_pair_are_distorted_each_on_its_own():
+    experiment = make_experiment(distort=DistortSpec(copies=1, probability=1.0, translation=0.0))
+    one_sided = [(left in KNOWN) != (right in KNOWN) for left, right, _ in draw_epoch(experiment)]
+    assert not any(one_sided)
+    pairs = draw_epoch(make_experiment(distort=DistortSpec(copies=30, probability=0.1)))
+    assert any((left in KNOWN) != (right in KNOWN) for left, right, _ in pairs)
+
+
+def test_another_seed_is_another_set():
+    assert not set(draw_epoch(make_experiment(), seed=0)) & set(draw_epoch(make_experiment(), seed=1))
+
+
+def test_the_paper_has_1_350_000_examples_an_epoch_and_draws_them_in_megabytes():
+    experiment = find("omniglot_20way")
+    assert examples_per_epoch(experiment) == 1_350_000
+    assert steps_per_epoch(experiment) == 10_546
+    experiment = replace(experiment, batch_size=4)
+    draw = jax.jit(lambda step, images: draw_batch(root_key(0), step, images, layout(TRAIN), experiment))
+    memory = draw.lower(jnp.int32(0), IMAGES).compile().memory_analysis()
+    assert memory.temp_size_in_bytes < 1_000_000
+
+
+def test_a_batch_larger_than_an_epoch_is_refused():
+    with pytest.raises(UserError, match="batch_size=37 .* 36 pairs"):
+        steps_per_epoch(make_experiment(batch_size=37))

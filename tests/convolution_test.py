@@ -1,0 +1,198 @@
+"""Convolution and pooling against XLA's in float64, scipy and loops written by hand, under vmap and grad as used."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen as nn
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from jax.extend.core import jaxprs_in_params
+from jax.test_util import check_grads
+from scipy.signal import correlate
+
+from siamese_jax import convolution
+from siamese_jax.convolution import convolve, max_pool
+
+PATHS = [convolution._xla, convolution._fourier]
+SHAPES = st.tuples(*[st.integers(1, 9)] * 2, *[st.integers(1, 5)] * 2, *[st.integers(1, 4)] * 2)
+
+
+def arrays(seed, *shapes):
+    generator = np.random.default_rng(seed)
+    return [generator.standard_normal(shape).astype(np.float32) for shape in shapes]
+
+
+def reference(image, kernel, cotangent, padding="VALID"):
+    """Value and both gradients by XLA's own convolution in float64, images [N, H, W, C]."""
+    with jax.enable_x64(True):
+        arguments = [jnp.asarray(x, jnp.float64) for x in (image, kernel, cotangent)]
+        layout = ("NHWC", "HWIO", "NHWC")
+        own = partial(jax.lax.conv_general_dilated, window_strides=(1, 1), padding=padding, dimension_numbers=layout)
+        return [np.asarray(x) for x in value_and_gradients(own, *arguments)]
+
+
+def value_and_gradients(function, images, kernel, cotangent):
+    """The same three of any function, compiled as one program, which is much quicker than one by one."""
+
+    @jax.jit
+    def run(images, kernel, cotangent):
+        value, pullback = jax.vjp(function, images, kernel)
+        return value, *pullback(cotangent)
+
+    return run(images, kernel, cotangent)
+
+
+def assert_close(actual, expected, tolerance=1e-5):
+    np.testing.assert_equal(actual.shape, expected.shape)
+    assert np.abs(np.asarray(actual) - expected).max() <= tolerance * max(np.abs(expected).max(), 1e-3)
+
+
+@pytest.mark.parametrize("path", PATHS)
+@settings(max_examples=6)
+@given(shape=SHAPES, seed=st.integers(0, 99))
+@example(shape=(5, 4, 5, 4, 3, 2), seed=0).via("a kernel as large as the image")
+@example(shape=(1, 1, 1, 1, 1, 1), seed=0).via("one pixel")
+@example(shape=(9, 7, 1, 1, 4, 3), seed=0).via("odd sides and a kernel of one pixel")
+def test_every_path_has_the_value_and_both_gradients_of_the_convolution_in_float64(path, shape, seed):
+    height, width, kh, kw, channels, filters = shape
+    kh, kw = min(kh, height), min(kw, width)
+    outputs = (2, height - kh + 1, width - kw + 1, filters)
+    images, kernel, cotangent = arrays(seed, (2, height, width, channels), (kh, kw, channels, filters), outputs)
+    actuals = value_and_gradients(jax.vmap(path, (0, None)), images, kernel, cotangent)
+    for actual, expected in zip(actuals, reference(images, kernel, cotangent), strict=True):
+        assert_close(actual, expected)
+
+
+def test_the_fourier_path_keeps_its_accuracy_at_the_size_of_the_papers_second_layer():
+    images, kernel, cotangent = arrays(0, (1, 48, 48, 64), (7, 7, 64, 128), (1, 42, 42, 128))
+    actuals = value_and_gradients(jax.vmap(convolution._fourier, (0, None)), images, kernel, cotangent)
+    for actual, expected in zip(actuals, reference(images, kernel, cotangent), strict=True):
+        assert_close(actual, expected, 3e-6)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("size", [(3, 3), (4, 2), (1, 5), (6, 7)])
+def test_same_padding_is_that_of_xla(size, channels):
+    image, kernel, cotangent = arrays(1, (5, 6, channels), (*size, channels, 2), (5, 6, 2))
+    actuals = value_and_gradients(partial(convolve, padding="SAME"), image, kernel, cotangent)
+    value, of_image, of_kernel = reference(image[None], kernel, cotangent[None], "SAME")
+    for actual, wanted in zip(actuals, (value[0], of_image[0], of_kernel), strict=True):
+        assert_close(actual, wanted)
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_every_path_is_scipys_correlation_summed_over_channels(path):
+    image, kernel = arrays(2, (8, 11, 3), (3, 4, 3, 2))
+    wanted = [sum(correlate(image[..., c], kernel[..., c, f], "valid") for c in range(3)) for f in range(2)]
+    assert_close(path(image, kernel), np.stack(wanted, axis=-1))
+
+
+def test_convolve_is_the_sum_one_would_write_by_hand():
+    image, kernel = arrays(3, (4, 5, 2), (2, 3, 2, 2))
+    wanted = np.zeros((3, 3, 2))
+    for i, j, f, a, b, c in np.ndindex(3, 3, 2, 2, 3, 2):
+        wanted[i, j, f] += image[i + a, j + b, c] * kernel[a, b, c, f]
+    assert_close(convolve(image, kernel), wanted)
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_twins_of_pairs_under_nested_vmap_equal_a_loop(path):
+    images, kernel, cotangent = arrays(4, (3, 2, 7, 6, 2), (3, 2, 2, 4), (3, 2, 5, 5, 4))
+    twins_of_pairs = jax.vmap(jax.vmap(path, (0, None)), (0, None))
+    value, gradient_of_images, gradient_of_kernel = value_and_gradients(twins_of_pairs, images, kernel, cotangent)
+    total = np.zeros(kernel.shape)
+    for pair, twin in np.ndindex(3, 2):
+        wanted = reference(images[pair, twin][None], kernel, cotangent[pair, twin][None])
+        assert_close(value[pair, twin], wanted[0][0])
+        assert_close(gradient_of_images[pair, twin], wanted[1][0])
+        total += wanted[2]
+    assert_close(gradient_of_kernel, total)
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_the_gradient_of_each_example_is_its_own(path):
+    images, kernel, cotangent = arrays(5, (3, 6, 5, 2), (3, 3, 2, 2), (3, 4, 3, 2))
+    gradient = jax.grad(lambda k, x, g: jnp.sum(path(x, k) * g))
+    each = jax.jit(jax.vmap(gradient, (None, 0, 0)))(kernel, images, cotangent)
+    assert each.shape == (3, *kernel.shape)
+    for n in range(3):
+        assert_close(each[n], reference(images[n][None], kernel, cotangent[n][None])[2])
+
+
+def sizes(jaxpr):
+    """Number of elements of every array that a jaxpr or one inside it makes."""
+    for equation in jaxpr.eqns:
+        yield from (out.aval.size for out in equation.outvars)
+        for inner in jaxprs_in_params(equation.params):
+            yield from sizes(inner)
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_the_kernel_gradient_of_a_batch_is_contracted_and_never_one_an_image(path):
+    """With many channels and few pixels a kernel gradient an image would be by far the largest array."""
+    images, kernel = jnp.zeros((16, 4, 4, 24)), jnp.zeros((3, 3, 24, 24))
+    of_batch = jax.grad(lambda k, x: jnp.mean(jax.vmap(lambda one: path(one, k).sum())(x)))
+    of_each = jax.vmap(jax.grad(lambda k, one: path(one, k).sum()), (None, 0))
+    assert max(sizes(jax.make_jaxpr(of_each)(kernel, images).jaxpr)) >= 16 * kernel.size
+    assert max(sizes(jax.make_jaxpr(of_batch)(kernel, images).jaxpr)) < 16 * kernel.size
+
+
+def test_the_rule_takes_the_fast_path_for_the_paper_and_xlas_own_elsewhere(monkeypatch):
+    paper = {
+        (10, 10, 1, 64): "xla",
+        (7, 7, 64, 128): "fourier",
+        (4, 4, 128, 128): "fourier",
+        (4, 4, 128, 256): "fourier",
+    }
+    for shape, path in paper.items():
+        assert convolution.path_for(shape, jnp.dtype("float32")) == path
+        assert convolution.path_for(shape, jnp.dtype("bfloat16")) == "xla"
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert {convolution.path_for(shape, jnp.dtype("float32")) for shape in paper} == {"xla"}
+
+
+def test_bfloat16_stays_bfloat16():
+    image, kernel = (jnp.asarray(x, jnp.bfloat16) for x in arrays(6, (6, 6, 3), (3, 3, 3, 2)))
+    assert convolve(image, kernel).dtype == jnp.bfloat16
+    assert max_pool(image).dtype == jnp.bfloat16
+
+
+def test_wrong_arguments_are_named():
+    image, kernel = arrays(7, (4, 4, 2), (5, 2, 2, 3))
+    with pytest.raises(ValueError, match="kernel of 5×2 does not fit into an image of 4×4"):
+        convolve(image, kernel)
+    with pytest.raises(ValueError, match="'FULL'"):
+        convolve(image, kernel, "FULL")
+    with pytest.raises(AssertionError):
+        convolve(image[..., :1], kernel)
+
+
+@settings(max_examples=8)
+@given(height=st.integers(2, 9), width=st.integers(2, 9), channels=st.integers(1, 3), seed=st.integers(0, 99))
+def test_max_pool_has_the_value_of_flax_and_its_gradient_where_no_two_are_equal(height, width, channels, seed):
+    image = np.random.default_rng(seed).permutation(height * width * channels).reshape(height, width, channels)
+    cotangent, image = arrays(seed, (height // 2, width // 2, channels))[0], image.astype(np.float32)
+    value, pullback = jax.vjp(max_pool, image)
+    wanted, wanted_pullback = jax.vjp(lambda x: nn.max_pool(x[None], (2, 2), (2, 2))[0], image)
+    np.testing.assert_array_equal(value, wanted)
+    np.testing.assert_array_equal(pullback(cotangent)[0], wanted_pullback(cotangent)[0])
+
+
+def test_the_gradient_of_max_pool_agrees_with_finite_differences():
+    image = np.random.default_rng(8).permutation(5 * 6 * 2).reshape(5, 6, 2).astype(np.float32) / 10
+    check_grads(max_pool, (image,), order=1, modes=["fwd", "rev"], eps=1e-2)
+
+
+def test_among_equals_the_first_pixel_gets_the_whole_gradient():
+    image = np.array([[1, 1, 0, 2], [1, 1, 2, 2]], np.float32)[..., None]
+    gradient = jax.grad(lambda x: jnp.sum(max_pool(x) * jnp.array([3.0, 5.0]).reshape(1, 2, 1)))(image)
+    np.testing.assert_array_equal(gradient[..., 0], [[3, 0, 0, 5], [0, 0, 0, 0]])
+
+
+def test_pooling_before_bias_and_relu_changes_nothing():
+    image, bias = arrays(9, (7, 8, 3), (3,))
+    bias = bias[None, None]
+    np.testing.assert_array_equal(jax.nn.relu(max_pool(image) + bias), max_pool(jax.nn.relu(image + bias)))

@@ -1,0 +1,91 @@
+"""The structure of the package, and what importing it costs."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+PACKAGE = Path(__file__).parent.parent / "siamese_jax"
+FLOORS = {
+    "anyone": {"__init__", "specs", "records", "keys"},
+    "ground": {
+        "convolution", "distort", "energy", "initialisers", "loss", "optimizer", "pairs", "scores", "splits", "trials", "twins",
+    },
+    "first": {"batches", "model", "steps"},
+    "doors": {"checkpoint", "data", "files", "metrics", "plots", "report"},
+    "conductors": {"evaluation", "experiments", "loop"},
+    "roof": {"command", "main"},
+}  # fmt: skip
+ORDER = list(FLOORS)
+FLOOR = {room: ORDER.index(floor) for floor, rooms in FLOORS.items() for room in rooms}
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports_of(path: Path) -> set[str]:
+    """Returns the rooms that a file imports, at its top or inside a function."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    parts = [name.split(".") for name in found if name and name.startswith("siamese_jax")]
+    return {part[1] for part in parts if len(part) > 1 and part[1] in FLOOR} - {room_of(path)}
+
+
+FILES = sorted(PACKAGE.rglob("*.py"))
+IMPORTS = {room: set().union(*(imports_of(f) for f in FILES if room_of(f) == room)) for room in map(room_of, FILES)}
+
+
+def test_every_file_stands_on_a_floor():
+    assert set(IMPORTS) == set(FLOOR)
+
+
+def test_imports_never_go_up():
+    breaches = [(a, b) for a, used in IMPORTS.items() for b in used if FLOOR[b] > FLOOR[a]]
+    assert breaches == []
+
+
+def test_imports_within_a_floor_never_form_a_circle():
+    seen = {}
+
+    def visit(room: str, path: tuple[str, ...]) -> None:
+        assert room not in path, f"circle: {' -> '.join([*path, room])}"
+        if room not in seen:
+            for used in IMPORTS[room]:
+                visit(used, (*path, room))
+            seen[room] = True
+
+    for room in IMPORTS:
+        visit(room, ())
+
+
+def test_the_ground_has_no_files_flags_clock_logging_or_jit():
+    forbidden = {"os", "pathlib", "absl", "time", "logging", "io", "sys"}
+    for path in FILES:
+        if FLOOR[room_of(path)] > ORDER.index("first"):
+            continue
+        source = path.read_text()
+        roots = {alias.name.split(".")[0] for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Import) for alias in n.names}
+        assert not roots & forbidden, path
+        assert "jax.jit" not in source, path
+
+
+def test_only_conductors_call_jit():
+    users = {room_of(path) for path in FILES if "jax.jit" in path.read_text()}
+    assert users <= FLOORS["conductors"]
+
+
+def test_importing_the_package_or_asking_for_help_loads_no_jax():
+    code = "import sys, siamese_jax, siamese_jax.main; heavy = {'jax', 'flax', 'numpy', 'matplotlib', 'tensorflow_datasets'}; print(heavy & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+def test_every_module_has_a_test_file():
+    tests = {path.name.removesuffix("_test.py") for path in Path(__file__).parent.glob("*_test.py")}
+    without = {room for room in FLOOR if room not in tests and not any(t.startswith(f"{room}_") for t in tests)}
+    assert without <= {"__init__", "records"}

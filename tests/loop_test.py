@@ -1,0 +1,170 @@
+import os
+import re
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import chex
+import jax
+import numpy as np
+import pytest
+from tiny import SIDE, make_dataset, make_experiment
+
+from siamese_jax import loop
+from siamese_jax.experiments import LAYERS
+from siamese_jax.metrics import read_metrics
+from siamese_jax.specs import DataSpec, LayerSpec, OptimizerSpec, UserError
+from siamese_jax.splits import split
+
+TRAIN = split(make_dataset(), "paper")["train"]
+EXPERIMENT = make_experiment()
+
+
+def fit(workdir, experiment=EXPERIMENT, accuracies=(0.5, 0.4, 0.7, 0.6)):
+    """Trains with validation accuracies that are given by epoch, as a stand-in for measuring them."""
+    per_epoch = loop.steps_per_epoch(experiment)
+    seen = []
+
+    def validate(params):
+        seen.append(jax.device_get(params))
+        done = [row for row in read_metrics(workdir) if "validation_one_shot" in row]
+        return accuracies[len(done)]
+
+    fitted = loop.fit(experiment, TRAIN, validate, workdir, "Take a quicker one.")
+    assert fitted.step == per_epoch * fitted.history.epochs
+    return fitted, seen
+
+
+def test_training_ends_with_the_parameters_of_the_best_epoch(tmp_path):
+    fitted, seen = fit(tmp_path, replace(EXPERIMENT, max_epochs=4))
+    assert fitted.history.best_epoch == 3
+    assert fitted.history.best_accuracy == 0.7
+    chex.assert_trees_all_equal(fitted.params, seen[2])
+
+
+def test_training_stops_when_patience_epochs_brought_no_gain(tmp_path):
+    fitted, _ = fit(tmp_path, replace(EXPERIMENT, max_epochs=4, patience=2), (0.7, 0.7, 0.6, 0.9))
+    assert fitted.history.epochs == 3
+    assert fitted.history.stopped_by(replace(EXPERIMENT, max_epochs=4, patience=2)) == "patience"
+
+
+def test_equal_accuracy_is_no_gain_and_the_end_is_named(tmp_path):
+    fitted, _ = fit(tmp_path, accuracies=(0.5, 0.5))
+    assert (fitted.history.best_epoch, fitted.history.stopped_by(EXPERIMENT)) == (1, "max_epochs")
+
+
+def test_a_run_that_was_stopped_and_resumed_ends_with_the_same_bits(tmp_path):
+    whole, _ = fit(tmp_path / "whole")
+    with pytest.raises(loop.Stopped):
+        fit_interrupted(tmp_path / "parts", after=5)
+    parts, _ = fit(tmp_path / "parts")
+    chex.assert_trees_all_equal(whole.params, parts.params)
+    assert [row["step"] for row in read_metrics(tmp_path / "parts")] == [1, 4, 5, 6, 8, 9, 9, 13, 17, 18, 18]
+
+
+def fit_interrupted(workdir, after: int):
+    """Trains, and is sent SIGTERM while step `after` is under way."""
+    real, steps = loop.compile_update, []
+
+    def interrupted(*arguments):
+        update = real(*arguments)
+
+        def step(state):
+            steps.append(1)
+            if len(steps) == after:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return update(state)
+
+        return step
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "compile_update", interrupted)
+        return fit(workdir)
+
+
+def test_a_finished_run_is_not_trained_again(tmp_path):
+    first, _ = fit(tmp_path)
+    again, seen = fit(tmp_path)
+    assert seen == []
+    chex.assert_trees_all_equal(first.params, again.params)
+
+
+def test_a_finished_run_goes_on_when_max_epochs_is_raised(tmp_path):
+    fit(tmp_path)
+    longer, _ = fit(tmp_path, replace(EXPERIMENT, max_epochs=3))
+    assert (longer.history.epochs, longer.history.best_epoch) == (3, 3)
+
+
+def test_metrics_hold_every_step_once(tmp_path):
+    fit(tmp_path)
+    rows = read_metrics(tmp_path)
+    training = [row for row in rows if "cross_entropy" in row]
+    assert [row["step"] for row in training] == [1, 4, 8, 9, 13, 17, 18]
+    assert [row["epoch"] for row in training] == [1, 1, 1, 1, 2, 2, 2]
+    assert [row["validation_one_shot"] for row in rows if "validation_one_shot" in row] == [0.5, 0.4]
+
+
+def test_a_loss_that_is_not_finite_names_the_step_and_the_last_good_checkpoint(tmp_path):
+    fit(tmp_path, replace(EXPERIMENT, max_epochs=1))
+    wild = OptimizerSpec(dict.fromkeys(LAYERS, LayerSpec(1e30, 0.9, 1e-4)))
+    with pytest.raises(UserError, match=r"not finite by step 1\d .* last good checkpoint is step 9"):
+        fit(tmp_path, replace(EXPERIMENT, optimizer=wild))
+    assert loop.fitted(EXPERIMENT, SIDE, tmp_path).step == 9
+
+
+def test_pairs_that_cannot_be_shared_out_are_refused_before_training():
+    with pytest.raises(UserError, match="train_pairs=13 .* multiple of 4"):
+        loop.check_training(replace(EXPERIMENT, data=DataSpec(train_pairs=13)), TRAIN)
+
+
+def test_a_cpu_run_estimated_at_more_than_an_hour_names_the_quicker_ones_once(tmp_path, capsys):
+    endless = replace(EXPERIMENT, max_epochs=10**7, patience=1)
+    fit(tmp_path, endless, (0.5, 0.5))
+    said = re.findall(r"about [\d,]+ hours. Take a quicker one.", capsys.readouterr().err)
+    assert len(said) == 1
+
+
+def test_the_compiled_step_draws_on_the_device_and_talks_to_no_host():
+    update = loop.compile_update(EXPERIMENT, TRAIN)
+    state = jax.eval_shape(
+        lambda: loop.init_state(jax.random.key(0), EXPERIMENT, loop._optimizer(EXPERIMENT), SIDE)  # noqa: SLF001
+    )
+    program = update.func.lower(state, **update.keywords).as_text()
+    assert "callback" not in program
+    assert "infeed" not in program
+
+
+KILLED = """
+    import sys
+    sys.path.insert(0, {tests!r})
+    from tiny import make_experiment
+    from loop_test import TRAIN
+    from siamese_jax import loop
+    loop.fit(make_experiment(max_epochs=400, patience=400, checkpoint_minutes=0.005), TRAIN, lambda params: 0.5, {workdir!r}, "")
+"""
+
+
+def test_sigkill_in_the_middle_of_an_epoch_loses_at_most_that_epoch(tmp_path):
+    code = textwrap.dedent(KILLED).format(tests=str(Path(__file__).parent), workdir=str(tmp_path))
+    child = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while len(read_metrics(tmp_path)) < 12 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    child.kill()
+    child.wait()
+    written = read_metrics(tmp_path)
+    experiment = make_experiment(max_epochs=8, patience=400)
+    kept = loop.fitted(experiment, SIDE, tmp_path)
+    assert kept.step >= written[-1]["step"] - 2 * loop.steps_per_epoch(experiment)
+    epochs = max(8, kept.history.epochs + 1)
+    experiment = replace(experiment, max_epochs=epochs)
+    resumed = loop.fit(experiment, TRAIN, lambda params: 0.5, tmp_path, "")
+    whole = loop.fit(experiment, TRAIN, lambda params: 0.5, tmp_path / "whole", "")
+    state = [loop.restore(d, loop._template(experiment, SIDE)).state.state for d in (tmp_path, tmp_path / "whole")]  # noqa: SLF001
+    chex.assert_trees_all_equal(*state)
+    assert resumed.step == whole.step
+    np.testing.assert_array_equal(resumed.params["fc"]["kernel"], whole.params["fc"]["kernel"])

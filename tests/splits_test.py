@@ -1,0 +1,65 @@
+import numpy as np
+import pytest
+
+from siamese_jax.records import Alphabets, Dataset, Runs
+from siamese_jax.specs import UserError
+from siamese_jax.splits import DRAWERS, layout, select, split
+
+CHARACTERS = (3, 2, 4, 3)
+ORIGINS = ("background", "background", "evaluation", "evaluation")
+
+
+def make_dataset() -> Dataset:
+    """Four alphabets by 20 drawers; each image holds its own row number, so that it can be recognised."""
+    alphabet = np.repeat(np.arange(4), np.array(CHARACTERS) * 20).astype(np.int32)
+    character = np.repeat(np.arange(sum(CHARACTERS)), 20).astype(np.int32)
+    drawer = np.tile(np.arange(1, 21), sum(CHARACTERS)).astype(np.int32)
+    images = np.arange(len(drawer))[:, None, None] % np.array([[[256], [17], [13]]])
+    alphabets = Alphabets(images.astype(np.uint8), alphabet, character, drawer, ("a", "b", "c", "d"), ORIGINS)
+    query = np.flatnonzero(alphabet == 3)[:2].reshape(1, 2)
+    return Dataset(alphabets, Runs(query[:, :, None], query, np.array([[0, 1]])))
+
+
+@pytest.mark.parametrize("drawer_split", DRAWERS)
+def test_no_alphabet_and_no_drawer_is_shared_between_train_validation_and_test(drawer_split):
+    sets = split(make_dataset(), drawer_split)
+    assert {name: part.names for name, part in sets.items()} == {"train": ("a", "b"), "validation": ("c",), "test": ("d",)}
+    drawers = [set(part.drawer.tolist()) for part in sets.values()]
+    assert [len(d) for d in drawers] == [12, 4, 4]
+    assert len(set.union(*drawers)) == 20
+
+
+def test_the_official_split_trains_on_no_drawer_of_the_official_runs():
+    assert set(DRAWERS["official"]["train"]).isdisjoint(range(1, 9))
+    assert list(DRAWERS["paper"]["test"]) == [17, 18, 19, 20]
+
+
+def test_selected_images_keep_their_pixels_and_are_numbered_anew():
+    alphabets = make_dataset().alphabets
+    part = select(alphabets, np.array([False, True, False, True]), range(5, 9))
+    assert part.names == ("b", "d")
+    assert part.alphabet.tolist() == [0] * 8 + [1] * 12
+    assert part.character.tolist() == sorted([*range(5)] * 4)
+    expected = [i for i in range(len(alphabets.drawer)) if alphabets.alphabet[i] in (1, 3) and 5 <= alphabets.drawer[i] <= 8]
+    np.testing.assert_array_equal(part.images, alphabets.images[expected])
+
+
+def test_the_layout_finds_every_image_of_every_character():
+    part = split(make_dataset(), "paper")["train"]
+    first, count, drawers = layout(part)
+    assert (first.tolist(), count.tolist(), drawers) == ([0, 3], [3, 2], 12)
+    for alphabet in range(2):
+        for character in range(first[alphabet], first[alphabet] + count[alphabet]):
+            rows = character * drawers + np.arange(drawers)
+            assert set(part.character[rows]) == {character}
+            assert set(part.alphabet[rows]) == {alphabet}
+            assert part.drawer[rows].tolist() == list(range(1, 13))
+
+
+def test_an_empty_set_and_a_missing_drawing_are_refused():
+    dataset = make_dataset()
+    everything = dataset._replace(runs=Runs(*(np.array([[0, 1]]) + np.flatnonzero(dataset.alphabets.alphabet == 2)[0],) * 2, 0))
+    with pytest.raises(UserError, match="not every character"):
+        layout(Alphabets(*(x[1:] if isinstance(x, np.ndarray) else x for x in everything.alphabets)))
+    with pytest.raises(UserError, match="test set is empty"):
+        split(dataset._replace(runs=dataset.runs._replace(query=np.array([[0]]))), "paper")

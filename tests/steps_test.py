@@ -1,0 +1,68 @@
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+from tiny import SIDE, make_dataset, make_experiment
+
+from siamese_jax.batches import draw_batch, steps_per_epoch
+from siamese_jax.keys import root_key
+from siamese_jax.model import build
+from siamese_jax.optimizer import make_optimizer
+from siamese_jax.splits import layout, split
+from siamese_jax.steps import init_state, train_step
+
+EXPERIMENT = make_experiment()
+TRAIN = split(make_dataset(), "paper")["train"]
+NET = build(EXPERIMENT.network)
+OPTIMIZER = make_optimizer(EXPERIMENT.optimizer, steps_per_epoch(EXPERIMENT))
+
+
+def batch_of(step):
+    return draw_batch(root_key(0), step, jnp.asarray(TRAIN.images), layout(TRAIN), EXPERIMENT)
+
+
+def test_the_first_update_is_the_rate_times_the_gradient_of_cross_entropy_plus_penalty():
+    state, batch = init_state(root_key(0), EXPERIMENT, OPTIMIZER, SIDE), batch_of(0)
+
+    def objective(params):
+        p = jax.nn.sigmoid(NET.pair_logits(params, batch.left, batch.right))
+        entropy = -jnp.mean(batch.same * jnp.log(p) + (1 - batch.same) * jnp.log(1 - p))
+        kernels = [value for layer in params.values() for name, value in layer.items() if name != "bias"]
+        return entropy + 1e-4 * sum(jnp.sum(kernel**2) for kernel in kernels)
+
+    gradients = jax.grad(objective)(state.params)
+    after, metrics = train_step(state, batch, NET, OPTIMIZER, EXPERIMENT.optimizer)
+    expected = jax.tree.map(lambda w, g: w - 0.05 * g, state.params, gradients)
+    chex.assert_trees_all_close(after.params, expected, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(metrics["cross_entropy"] + metrics["penalty"], objective(state.params), rtol=1e-5)
+    assert int(after.step) == 1
+
+
+def test_the_loss_falls_when_one_batch_is_learned_by_heart():
+    state, batch = init_state(root_key(0), EXPERIMENT, OPTIMIZER, SIDE), batch_of(0)
+    step = jax.jit(lambda state: train_step(state, batch, NET, OPTIMIZER, EXPERIMENT.optimizer))
+    losses = []
+    for _ in range(60):
+        state, metrics = step(state)
+        losses.append(float(metrics["cross_entropy"]))
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def test_the_step_is_compiled_once():
+    chex.clear_trace_counter()
+
+    @jax.jit
+    @chex.assert_max_traces(n=1)
+    def step(state):
+        return train_step(state, batch_of(state.step), NET, OPTIMIZER, EXPERIMENT.optimizer)
+
+    state = init_state(root_key(0), EXPERIMENT, OPTIMIZER, SIDE)
+    for _ in range(12):  # beyond the end of an epoch
+        state, _ = step(state)
+    assert int(state.step) == 12
+
+
+def test_the_same_seed_gives_the_same_parameters_and_another_seed_others():
+    first, again, other = (init_state(root_key(seed), EXPERIMENT, OPTIMIZER, SIDE) for seed in (0, 0, 1))
+    chex.assert_trees_all_equal(first, again)
+    assert bool(jnp.any(first.params["fc"]["kernel"] != other.params["fc"]["kernel"]))

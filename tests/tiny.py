@@ -1,0 +1,47 @@
+"""A data set and an experiment so small that a test can train on it in seconds."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from siamese_jax.experiments import find
+from siamese_jax.records import Alphabets, Dataset, Runs
+from siamese_jax.specs import ConvSpec, DataSpec, DistortSpec, EvalSpec, Experiment, LayerSpec, NetSpec, OptimizerSpec
+
+SIDE = 12
+
+
+def make_dataset(characters: int = 5) -> Dataset:
+    """Six alphabets of bars and spots with noise, by 20 drawers: two for each set, and two runs of test alphabets."""
+    rng = np.random.default_rng(0)
+    count = 6 * characters
+    shapes = np.kron(rng.random((count, 4, 4)) < 0.4, np.ones((1, 3, 3)))
+    drawings = np.clip(np.repeat(shapes, 20, axis=0) - 0.3 * rng.random((count * 20, SIDE, SIDE)), 0, 1)
+    character = np.repeat(np.arange(count), 20).astype(np.int32)
+    drawer = np.tile(np.arange(1, 21), count).astype(np.int32)
+    origins = ("background",) * 2 + ("evaluation",) * 4
+    alphabets = Alphabets(
+        (255 * drawings).astype(np.uint8), character // characters, character, drawer, tuple("abcdef"), origins
+    )
+    first = np.array([[4 * characters], [5 * characters]]) + np.arange(3)[None, :]
+    answer = np.array([[2, 0, 1], [1, 2, 0]], np.int32)
+    query = np.take_along_axis(first, answer, axis=1) * 20 + 1
+    return Dataset(alphabets, Runs((first * 20)[:, :, None], query, answer))
+
+
+def make_experiment(**changes) -> Experiment:
+    """An experiment for `make_dataset`: 2 epochs of 9 steps of 4 pairs."""
+    conv = ConvSpec(4, 2, pool=False)
+    rule = LayerSpec(learning_rate=0.05, momentum=0.9, l2=1e-4)
+    experiment = replace(
+        find("omniglot_20way"),
+        data=DataSpec(train_pairs=12, validation_pairs=8, test_pairs=8),
+        distort=DistortSpec(copies=2, translation=1.0),
+        network=NetSpec(ConvSpec(4, 3, pool=True), conv, conv, conv, units=8),
+        optimizer=OptimizerSpec(dict.fromkeys(("conv1", "conv2", "conv3", "conv4", "fc", "out"), rule)),
+        evaluation=EvalSpec(n_way=3, validation_trials=12, random_trials=12, embed_batch=16),
+        batch_size=4,
+        max_epochs=2,
+        log_steps=4,
+    )
+    return replace(experiment, **changes)

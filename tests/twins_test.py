@@ -1,0 +1,67 @@
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.signal
+
+from siamese_jax.experiments import find
+from siamese_jax.keys import root_key
+from siamese_jax.specs import ConvSpec, NetSpec, UserError
+from siamese_jax.twins import Twin, feature_sides
+
+TINY = NetSpec(ConvSpec(3, 4, True), ConvSpec(4, 3, True), ConvSpec(5, 2, False), ConvSpec(6, 1, False), units=7)
+
+
+def test_an_embedding_equals_the_network_written_out_in_numpy():
+    image = np.random.default_rng(0).random((17, 17, 1)).astype(np.float32)
+    twin = Twin(TINY)
+    params = twin.init(root_key(0), image)["params"]
+    features = image.astype(np.float64)
+    for name, conv in TINY.convs.items():
+        kernel, bias = np.asarray(params[name]["kernel"], np.float64), np.asarray(params[name]["bias"], np.float64)
+        maps = [
+            sum(scipy.signal.correlate2d(features[..., c], kernel[..., c, f], "valid") for c in range(features.shape[-1]))
+            for f in range(conv.filters)
+        ]
+        features = np.maximum(np.stack(maps, axis=-1) + bias, 0)
+        if conv.pool:
+            side = features.shape[0] // 2
+            features = features[: 2 * side, : 2 * side].reshape(side, 2, side, 2, -1).max(axis=(1, 3))
+    dense = features.ravel() @ np.asarray(params["fc"]["kernel"], np.float64) + np.asarray(params["fc"]["bias"])
+    np.testing.assert_allclose(twin.apply({"params": params}, image), 1 / (1 + np.exp(-dense)), rtol=1e-5)
+
+
+def test_the_paper_network_has_the_shapes_of_its_table():
+    assert feature_sides(find("omniglot_20way").network, 105) == {"conv1": 48, "conv2": 21, "conv3": 9, "conv4": 6}
+
+
+def test_the_paper_initialiser_has_the_means_and_deviations_of_the_paper():
+    spec = NetSpec(TINY.conv1, TINY.conv2, TINY.conv3, ConvSpec(64, 1, False), units=512, initialiser="paper")
+    params = Twin(spec).init(root_key(0), jnp.zeros((17, 17, 1)))["params"]
+    for layer, name, mean, deviation in (
+        ("conv4", "kernel", 0, 0.01), ("conv4", "bias", 0.5, 0.01), ("fc", "kernel", 0, 0.2), ("fc", "bias", 0.5, 0.01),
+    ):  # fmt: skip
+        values = np.asarray(params[layer][name])
+        assert abs(values.mean() - mean) < 5 * deviation / np.sqrt(values.size)
+        assert abs(values.std() / deviation - 1) < 5 / np.sqrt(2 * values.size)
+
+
+def test_at_the_papers_start_most_sigmoids_are_saturated_and_at_the_scaled_start_none():
+    images = (np.random.default_rng(0).random((2, 105, 105, 1)) < 0.05).astype(np.float32)
+    saturated = {}
+    for initialiser in ("paper", "scaled"):
+        twin = Twin(replace(find("omniglot_20way").network, units=512, initialiser=initialiser))
+        params = jax.jit(twin.init)(root_key(0), images[0])["params"]
+        embeddings = jax.jit(jax.vmap(twin.apply, in_axes=(None, 0)))({"params": params}, images)
+        saturated[initialiser] = float(jnp.mean(abs(embeddings - 0.5) > 0.482))  # beyond |z| > 4
+    assert saturated["scaled"] == 0
+    assert 0.6 < saturated["paper"] < 0.8
+
+
+@pytest.mark.parametrize("name", ["conv1", "conv2", "conv3", "conv4"])
+def test_a_filter_that_leaves_no_pixels_is_refused_by_its_name(name):
+    spec = NetSpec(**{**TINY.convs, name: ConvSpec(3, 30, False)})
+    with pytest.raises(UserError, match=rf"network\.{name}\.size=30 leaves no pixels"):
+        feature_sides(spec, 17)
