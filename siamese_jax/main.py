@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from absl import app
+from absl import app, logging
 
 from siamese_jax import __version__, command, specs
 from siamese_jax.command import FLAGS
@@ -23,6 +23,7 @@ command.define_flags()
 
 def main(_: list[str]) -> None:
     """Does what the flags say; a user's mistake is one sentence and exit code 2."""
+    logging.set_verbosity(logging.WARNING)  # the libraries tell of every file they close
     if FLAGS.list:
         print(command.listing())
         return

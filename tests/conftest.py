@@ -1,6 +1,7 @@
 """Settings for every test: strict ranks, a fixed hypothesis profile, and where the real archives are."""
 
 import os
+import tempfile
 from pathlib import Path
 
 import hypothesis
@@ -8,6 +9,10 @@ import jax
 import pytest
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
+# Many tests train the same tiny network: its programs are compiled once a session.
+_compiled = tempfile.TemporaryDirectory(prefix="siamese_jax_tests_")
+jax.config.update("jax_compilation_cache_dir", _compiled.name)
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 hypothesis.settings.register_profile("deterministic", derandomize=True, deadline=None, max_examples=25)
 hypothesis.settings.load_profile("deterministic")
 

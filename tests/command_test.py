@@ -1,0 +1,104 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from siamese_jax.experiments import EXPERIMENTS
+
+ROOT = Path(__file__).parent.parent
+FLAG_FILES = sorted((ROOT / "experiments").glob("*.flags"))
+
+
+def run(*flags: str, cwd: Path = ROOT) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "siamese_jax.main", *flags]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=120, check=False)
+
+
+def resolve(*flags: str) -> subprocess.CompletedProcess:
+    """Prints the experiment that flags resolve to, and stops there."""
+    code = (
+        "import sys; from siamese_jax import command, specs; command.define_flags(); command.parse(sys.argv);"
+        "print(dict(specs.leaves(command.resolve())))"
+    )
+    return subprocess.run([sys.executable, "-c", code, *flags], capture_output=True, text=True, cwd=ROOT, check=False)
+
+
+def refused(done: subprocess.CompletedProcess) -> str:
+    """Returns the one sentence that a mistake is answered with."""
+    assert done.returncode == 2, done.stderr
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    assert done.stderr.startswith("siamese_jax: ")
+    assert done.stderr.count("\n") == 1
+    return done.stderr
+
+
+def test_help_fits_two_screens_and_names_every_flag_of_the_command():
+    done = run("--help")
+    assert done.returncode == 0
+    assert len(done.stdout.splitlines()) < 48
+    for flag in ("experiment", "list", "mode", "workdir", "archives", "data_dir", "flagfile", "seed", "max_epochs"):
+        assert f"--{flag}" in done.stdout
+
+
+def test_list_shows_every_experiment_with_its_cost_and_result():
+    done = run("--list")
+    assert done.returncode == 0
+    for experiment in EXPERIMENTS.values():
+        for text in (experiment.name, experiment.summary, experiment.cost_cpu, experiment.cost_gpu, experiment.expected):
+            assert text in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        ([], "--experiment=NAME"),
+        (["--experiment=omniglot_20wya"], "did you mean omniglot_20way"),
+        (["--experiment=glyphs_20way", "--sed=1"], "Did you mean: seed"),
+        (["--experiment=glyphs_20way", "--network.conv5.size=3"], "network.conv1.size"),
+        (["--experiment=glyphs_20way", "--seed=x"], "seed"),
+        (["--experiment=glyphs_20way", "--optimizer.decay=nan"], "optimizer.decay=nan"),
+        (["--experiment=glyphs_20way", "--optimizer.layers.fc.l2=inf"], "optimizer.layers.fc.l2=inf"),
+        (["--experiment=glyphs_20way", "--data.name=cifar"], "omniglot, glyphs"),
+        (["--experiment=glyphs_20way", "fast"], "fast is not a flag"),
+        (["--experiment=glyphs_20way", "--mode=test"], "mode"),
+        (["--experiment=glyphs_20way", "--mode=evaluate"], "--workdir=DIR"),
+        (["--experiment=glyphs_20way", "--mode=evaluate", "--workdir=/nowhere"], "/nowhere holds no run"),
+        (["--flagfile=/nowhere.flags"], "/nowhere.flags"),
+    ],
+)
+def test_a_mistake_is_answered_in_one_sentence_with_exit_code_2(flags, words):
+    assert words in refused(run(*flags))
+
+
+def test_any_field_can_be_overridden_and_short_names_stand_for_longer_ones():
+    done = resolve(
+        "--experiment=omniglot_20way", "--train_pairs=600", "--batch_size=32", "--network.conv2.filters=16",
+        "--optimizer.layers.conv1.learning_rate=0.5", "--data.redraw", "--network.initialiser=paper",
+    )  # fmt: skip
+    for text in (
+        "'data.train_pairs': 600", "'batch_size': 32", "'network.conv2.filters': 16", "'data.redraw': True",
+        "'optimizer.layers.conv1.learning_rate': 0.5", "'network.initialiser': 'paper'",
+    ):  # fmt: skip
+        assert text in done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("path", FLAG_FILES, ids=lambda path: path.stem)
+def test_every_flag_file_builds_and_says_what_it_costs(path):
+    done = resolve(f"--flagfile={path}")
+    assert done.returncode == 0, done.stderr
+    notes = [line for line in path.read_text().splitlines() if line.startswith("#")]
+    for word in ("command", "cost", "result"):
+        assert any(note.startswith(f"# {word}: ") for note in notes), word
+
+
+def test_flags_after_a_flag_file_override_it():
+    path = ROOT / "experiments" / "omniglot_20way_small.flags"
+    assert "'seed': 7" in resolve(f"--flagfile={path}", "--seed=7").stdout
+
+
+def test_mistakes_are_answered_before_anything_heavy_is_imported():
+    refused(run("--experiment=glyphs_20way", "--seed=-1"))
+    code = "import sys, siamese_jax.main; assert not {'jax', 'numpy'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

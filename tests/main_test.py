@@ -1,0 +1,139 @@
+import json
+import os
+import signal
+
+import numpy as np
+import pytest
+from absl import flags
+from tiny import make_dataset, make_experiment
+
+from siamese_jax import command, data, loop, main
+from siamese_jax.specs import UserError
+
+
+@pytest.fixture(autouse=True)
+def tiny_data(monkeypatch):
+    monkeypatch.setattr(data, "load", lambda spec, data_dir=None, archives=None: make_dataset())
+    monkeypatch.setattr(main.command, "replay", lambda experiment: "the command")
+
+
+def run(workdir, *given: str, experiment=None) -> None:
+    flags.FLAGS.unparse_flags()
+    for name in flags.FLAGS:
+        flags.FLAGS[name].unparse()
+    flags.FLAGS(["siamese_jax", *given])
+    main.run_experiment(make_experiment() if experiment is None else experiment, workdir)
+
+
+def read(workdir, name: str = "results.json") -> dict:
+    return json.loads((workdir / name).read_text())
+
+
+def test_a_run_leaves_everything_that_was_promised(tmp_path, capsys):
+    run(tmp_path)
+    names = {path.name for path in tmp_path.iterdir()}
+    promised = {"experiment.json", "metrics.jsonl", "checkpoints", "results.json", "report.md", "training.png", "trial.png"}
+    assert promised < names
+    assert any(name.startswith("events.out.tfevents.") for name in names)
+    said = capsys.readouterr().out
+    assert said.index("optimizer.layers.conv1.learning_rate = 0.05") < said.index("3-way one-shot, official runs")
+    assert str(tmp_path / "report.md") in said
+
+
+def test_results_have_the_keys_that_others_read(tmp_path):
+    run(tmp_path)
+    results = read(tmp_path)
+    assert results["experiment"] == "omniglot_20way"
+    assert results["seed"] == 0
+    training = results["training"]
+    assert (training["epochs"], training["steps"]) == (2, 18)
+    assert 0 < training["seconds"] < 600
+    assert training["best_epoch"] in (0, 1, 2)
+    assert training["pairs_per_second"] > 0
+    for name in ("validation", "test"):
+        assert results["verification"][name]["pairs"] == 8
+    test = results["verification"]["test"]
+    assert 0 <= test["threshold"] <= 1
+    assert test["ci95"][0] <= test["accuracy"] <= test["ci95"][1]
+    for name, trials in (("official_runs", 6), ("random_trials", 12)):
+        result = results["one_shot"][name]
+        assert (result["n_way"], result["k_shot"], result["trials"]) == (3, 1, trials)
+        np.testing.assert_allclose(result["correct"] / trials, result["accuracy"])
+        assert result["ci95"][0] <= result["accuracy"] <= result["ci95"][1]
+    assert read(tmp_path, "experiment.json")["batch_size"] == 4
+
+
+def test_evaluate_measures_the_same_and_leaves_the_training_alone(tmp_path):
+    run(tmp_path)
+    before, metrics = read(tmp_path), (tmp_path / "metrics.jsonl").read_bytes()
+    (tmp_path / "results.json").unlink()
+    run(tmp_path, "--mode=evaluate")
+    assert read(tmp_path) == before
+    assert (tmp_path / "metrics.jsonl").read_bytes() == metrics
+
+
+def test_evaluating_a_workdir_without_a_checkpoint_is_refused(tmp_path):
+    with pytest.raises(UserError, match="no checkpoint yet"):
+        run(tmp_path, "--mode=evaluate")
+
+
+@pytest.mark.parametrize("change", [{"seed": 3}, {"batch_size": 5}])
+def test_a_workdir_of_another_run_is_refused_and_left_as_it_is(tmp_path, change):
+    run(tmp_path)
+    before = {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    ((name, value),) = change.items()
+    with pytest.raises(UserError, match=rf"belongs to a run with {name}=\d+, not {value}.*another --workdir"):
+        run(tmp_path, experiment=make_experiment(**change))
+    assert {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
+
+
+def test_a_workdir_of_another_experiment_is_refused(tmp_path):
+    run(tmp_path)
+    with pytest.raises(UserError, match="belongs to the experiment 'omniglot_20way', not 'other'"):
+        run(tmp_path, experiment=make_experiment(name="other"))
+
+
+def test_a_damaged_experiment_json_is_a_sentence(tmp_path):
+    (tmp_path / "experiment.json").write_text("{")
+    with pytest.raises(UserError, match="experiment.json cannot be read"):
+        run(tmp_path)
+
+
+def test_a_workdir_that_cannot_be_written_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="file"):
+        run(tmp_path / "file" / "run")
+
+
+def test_sigterm_saves_says_how_to_go_on_and_exits_as_a_shell_expects(tmp_path, monkeypatch, capsys):
+    real = loop.compile_update
+
+    def interrupted(*arguments):
+        update = real(*arguments)
+
+        def step(state):
+            os.kill(os.getpid(), signal.SIGTERM)
+            return update(state)
+
+        return step
+
+    monkeypatch.setattr(loop, "compile_update", interrupted)
+    with pytest.raises(SystemExit) as stopped:
+        run(tmp_path)
+    assert stopped.value.code == 128 + signal.SIGTERM
+    assert f"--workdir={tmp_path} goes on" in capsys.readouterr().err
+    monkeypatch.setattr(loop, "compile_update", real)
+    run(tmp_path)
+    assert read(tmp_path)["training"]["steps"] == 18
+
+
+def test_a_users_mistake_anywhere_is_one_sentence_and_exit_code_2(monkeypatch, capsys):
+    def broken():
+        raise UserError("what,\nwhere, what to do")
+
+    monkeypatch.setattr(command, "resolve", broken)
+    flags.FLAGS(["siamese_jax"])
+    with pytest.raises(SystemExit) as stopped:
+        main.main([])
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err == "siamese_jax: what, where, what to do\n"
