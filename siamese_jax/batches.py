@@ -28,8 +28,8 @@ def steps_per_epoch(experiment: Experiment) -> int:
 def draw_batch(key: Array, step: Array, images: Array, layout: Layout, experiment: Experiment) -> PairBatch:
     """Draws the batch of `step` from the training images, uint8 [N, H, W].
 
-    The set has each pair once as it is and `distort.copies` times distorted, each image of a pair on its own; an epoch is
-    a pass over the set in an order of its own (paper, sections 3.2 and 4.3).
+    The set has each pair once as it is and `distort.copies` times distorted, each image of a pair on its own; an epoch
+    is a pass over the set in an order of its own (paper, sections 3.2 and 4.3).
     """
     data, distort = experiment.data, experiment.distort
     epoch, first = step // steps_per_epoch(experiment), step % steps_per_epoch(experiment) * experiment.batch_size

@@ -100,13 +100,17 @@ def listing() -> str:
 def resolve() -> Experiment:
     """Returns the experiment that the flags name, with their overrides; UserError where they do not fit it."""
     if FLAGS.experiment is None:
-        raise UserError("no experiment is named: add --experiment=NAME (--list shows all; glyphs_20way is the quickest)")
+        raise UserError(
+            "no experiment is named: add --experiment=NAME (--list shows all; glyphs_20way is the quickest)"
+        )
     experiment = find(FLAGS.experiment)
     if FLAGS.mode == "evaluate":
         if FLAGS.workdir is None:
             raise UserError("--mode=evaluate needs --workdir=DIR, the folder of the run to evaluate")
         if not (Path(FLAGS.workdir) / "experiment.json").is_file():
-            raise UserError(f"{FLAGS.workdir} holds no run (no experiment.json): give the --workdir that a training wrote")
+            raise UserError(
+                f"{FLAGS.workdir} holds no run (no experiment.json): give the --workdir that a training wrote"
+            )
         experiment = _as_written(experiment, FLAGS.workdir)
     for name, value in overrides().items():
         try:
@@ -138,7 +142,8 @@ def check_workdir(experiment: Experiment, workdir: Path) -> None:
     written = _read(workdir)
     if written.get("name") != experiment.name:
         raise UserError(
-            f"{workdir} belongs to the experiment {written.get('name')!r}, not {experiment.name!r}: choose another --workdir"
+            f"{workdir} belongs to the experiment {written.get('name')!r}, not {experiment.name!r}: "
+            "choose another --workdir"
         )
     for name, value in specs.leaves(experiment):
         if name in MAY_CHANGE or name in specs.DESCRIPTION or name.startswith("evaluation."):

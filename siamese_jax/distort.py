@@ -1,7 +1,7 @@
 """Affine distortions of one image (paper, section 4.3): draw the parameters, then apply them.
 
-An image is float32 [H, W] in [0, 1] with paper at 0, so what a warp brings in from outside is paper. Angles are degrees, shifts
-pixels, x to the right and y down.
+An image is float32 [H, W] in [0, 1] with paper at 0, so what a warp brings in from outside is paper. Angles are
+degrees, shifts pixels, x to the right and y down.
 """
 
 from typing import NamedTuple

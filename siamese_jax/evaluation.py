@@ -42,9 +42,7 @@ class Evaluator:
 
     def run_logits(self, params: Params, images: np.ndarray, runs: Runs) -> np.ndarray:
         """Scores [R, Q, n_way] of runs whose rows index `images`; only images that the runs use are embedded."""
-        rows, places = np.unique(
-            np.concatenate([np.ravel(runs.support), np.ravel(runs.query)]), return_inverse=True
-        )
+        rows, places = np.unique(np.concatenate([np.ravel(runs.support), np.ravel(runs.query)]), return_inverse=True)
         support = places[: np.size(runs.support)].reshape(np.shape(runs.support))
         query = places[np.size(runs.support) :].reshape(np.shape(runs.query))
         embeddings = self.embed(params, images[rows])

@@ -12,5 +12,5 @@ def root_key(seed: int) -> Array:
 
 
 def stream(key: Array, name: str, step: int | Array = 0) -> Array:
-    """Returns the key of the named stream at `step` (an integer, traced or not); names never collide by order of use."""
+    """Returns the key of the named stream at `step`, an integer, traced or not."""
     return jax.random.fold_in(jax.random.fold_in(key, zlib.crc32(name.encode())), step)

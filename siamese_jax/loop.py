@@ -1,6 +1,6 @@
-"""Training from start, or from the newest checkpoint, to the end: the one place where steps, clock, metrics and checkpoints meet.
+"""Training, from the start or the newest checkpoint: where steps, clock, metrics and checkpoints meet.
 
-All that training depends on is (experiment, step, state): a run that was stopped, by whatever means, ends with the same bits.
+All that a step depends on is (experiment, state): a run that was stopped, by whatever means, ends with the same bits.
 """
 
 import contextlib
@@ -28,6 +28,8 @@ from siamese_jax.specs import Experiment, UserError
 from siamese_jax.steps import init_state, train_step
 
 HOUR = 3600.0
+SETTLED = 3
+"""Steps after which the rate is worth an estimate."""
 
 
 @dataclasses.dataclass
@@ -63,7 +65,7 @@ class Fitted(NamedTuple):
     history: History
 
 
-class Stopped(Exception):  # noqa: N818 - not an error: someone asked
+class Stopped(Exception):
     """Training was asked to stop, by SIGINT or SIGTERM, and has saved where it is."""
 
     def __init__(self, signal_number: int, step: int):
@@ -107,7 +109,9 @@ def fit(
     with Checkpoints(workdir) as checkpoints:
         restored = checkpoints.restore(_template(experiment, train.images.shape[1]))
         if restored is None:
-            state = init_state(keys.root_key(experiment.seed), experiment, _optimizer(experiment), train.images.shape[1])
+            state = init_state(
+                keys.root_key(experiment.seed), experiment, _optimizer(experiment), train.images.shape[1]
+            )
             start, history = _Kept(state, _copy(state.params)), History()
         else:
             start, history = restored.state, History(**restored.meta["history"])
@@ -158,7 +162,7 @@ class _Session:
         return max(self.step - 1, 0) // self.steps_per_epoch + 1
 
     def train_a_while(self) -> None:
-        """Makes the steps of one line of metrics: to the next multiple of log_steps, the epoch's end, or a request to stop."""
+        """Makes the steps of one line of metrics: to a multiple of log_steps, the epoch's end, or a request to stop."""
         began, metrics = time.monotonic(), []
         while True:
             self.state, newest = self._update(self.state)
@@ -166,9 +170,15 @@ class _Session:
             # Metrics are fetched one step late, so that the device never waits for the host.
             metrics = [*metrics[:-1], *map(self._fetched, metrics[-1:]), newest]
             if len(metrics) > 1:
-                self._show(metrics[-2]["cross_entropy"], (len(metrics) - 1) / (time.monotonic() - began))
+                self._show(metrics[-2]["cross_entropy"], len(metrics) - 1, time.monotonic() - began)
             in_epoch = self.step % self.steps_per_epoch
-            if self._first or in_epoch == 0 or in_epoch % self.experiment.log_steps == 0 or self._asked or self._is_due():
+            if (
+                self._first
+                or in_epoch == 0
+                or in_epoch % self.experiment.log_steps == 0
+                or self._asked
+                or self._is_due()
+            ):
                 break
         metrics[-1] = self._fetched(metrics[-1])
         seconds = time.monotonic() - began
@@ -198,7 +208,7 @@ class _Session:
         self._epoch_losses.clear()
 
     def save_if_due(self) -> None:
-        """Saves at the end of an epoch, when the last checkpoint is old, and when asked to stop; then raises Stopped."""
+        """Saves at an epoch's end, and when the last checkpoint is old; if asked to stop, saves and raises Stopped."""
         if self.step % self.steps_per_epoch == 0 or self._asked or self._is_due():
             self._check_finite()
             now = time.monotonic()
@@ -232,11 +242,11 @@ class _Session:
             "Lower the learning rates (--optimizer.layers.LAYER.learning_rate) and start with a new --workdir"
         )
 
-    def _show(self, loss: float, steps_per_second: float) -> None:
-        rate = steps_per_second * self.experiment.batch_size
+    def _show(self, loss: float, steps: int, seconds: float) -> None:
+        rate = steps * self.experiment.batch_size / seconds
         left = self._seconds_left(rate)
         self._progress.step(self.step, self.epoch, rate, loss, left)
-        if self._if_slow and self.history.timed_pairs and left > HOUR:
+        if self._if_slow and steps >= SETTLED and left > HOUR:
             self._progress.note(f"At this rate the last epoch ends in about {left / HOUR:,.0f} hours. {self._if_slow}")
             self._if_slow = ""
 
@@ -246,7 +256,7 @@ class _Session:
 
 
 def compile_update(experiment: Experiment, train: Alphabets) -> Callable[[TrainState], tuple[TrainState, Any]]:
-    """Returns the jitted step: draws the batch of the state's step on the device, and makes one update. Donates the state."""
+    """Returns the jitted step, which draws its batch on the device and makes one update; its argument is donated."""
     key, place = keys.root_key(experiment.seed), splits.layout(train)
     images = jnp.asarray(train.images)
     net, optimizer = build(experiment.network), _optimizer(experiment)

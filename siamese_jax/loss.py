@@ -19,7 +19,7 @@ def cross_entropy(logits: Array, same: Array) -> Array:
 
 
 def penalty(params: Mapping[str, Mapping[str, Any]], spec: OptimizerSpec) -> Array:
-    """Σ_j λ_j ‖w_j‖² over the layers, without biases unless `spec.l2_on_biases`. Its gradient 2λw is the optimizer's."""
+    """Σ_j λ_j ‖w_j‖² over layers, without biases unless `spec.l2_on_biases`; the optimizer adds its gradient, 2λw."""
     total = jnp.float32(0.0)
     for layer, values in params.items():
         for name, value in values.items():

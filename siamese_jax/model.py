@@ -1,6 +1,6 @@
 """The siamese network: one twin, one energy, one dict of parameters {layer: {name: array}} for both."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import chex
 import jax

@@ -1,7 +1,7 @@
 """The paper's update, per layer: v ← −η (∇ + 2λw) + μ v, w ← w + v (section 3.2; its printed penalty sign is a slip).
 
-The velocity contains the learning rate, so a rate that decays does not shrink what is already moving. η decays by a factor
-every epoch; μ rises linearly, epoch by epoch, from a common start to the layer's own.
+The velocity contains the learning rate, so a rate that decays does not shrink what is already moving. η decays by a
+factor every epoch; μ rises linearly, epoch by epoch, from a common start to the layer's own.
 """
 
 from typing import Any
@@ -37,7 +37,7 @@ def make_optimizer(spec: OptimizerSpec, steps_per_epoch: int) -> optax.GradientT
             raise UserError(
                 f"optimizer.layers must name the network's layers, {sorted(params)}: missing {missing}, unused {unused}"
             )
-        return {layer: jax.tree.map(lambda _: layer, values) for layer, values in params.items()}
+        return {layer: dict.fromkeys(values, layer) for layer, values in params.items()}
 
     rules = {name: _layer_update(layer, spec, steps_per_epoch) for name, layer in spec.layers.items()}
     return optax.partition(rules, labels)

@@ -27,9 +27,9 @@ def draw_pair(
 ) -> tuple[Array, Array, Array]:
     """Draws pair `index` of the set that `key` names: rows `left` and `right` (int32 []) and `same` (bool []).
 
-    Every 2A indices in a row hold each of the A alphabets once as "same" and once as "different" (paper, section 4.1: the
-    same number of pairs per alphabet). Both images are of one alphabet. A "same" pair is one character by two drawers; a
-    "different" pair is two characters, by two drawers if `different_drawers`, else by any.
+    Every 2A indices in a row hold each of the A alphabets once as "same" and once as "different" (paper, section 4.1:
+    the same number of pairs per alphabet). Both images are of one alphabet. A "same" pair is one character by two
+    drawers; a "different" pair is two characters, by two drawers if `different_drawers`, else by any.
     """
     alphabets = len(layout.first)
     alphabet = index % alphabets

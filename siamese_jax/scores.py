@@ -10,7 +10,7 @@ Interval = tuple[float, float]
 def credits(logits: np.ndarray, answer: np.ndarray) -> np.ndarray:
     """Returns the expected correctness of each query: 1 or 0, or 1/m when m classes tie for the highest score.
 
-    `logits` [..., n_way], `answer` [...] in [0, n_way); the result [...] is float64. A constant network so earns 1/n_way.
+    `logits` [..., n_way], `answer` [...] in [0, n_way); the result [...] is float64. A constant network earns 1/n_way.
     """
     logits, answer = np.asarray(logits), np.asarray(answer)
     chex.assert_equal_shape_prefix([logits, answer], answer.ndim)
@@ -49,7 +49,7 @@ def clustered_interval(values: np.ndarray, clusters: np.ndarray, resamples: int 
 
 
 def best_threshold(logits: np.ndarray, same: np.ndarray) -> float:
-    """Returns the logit above which to say "same" for the highest accuracy; midway between two scores, lowest of equals.
+    """Returns the logit above which to say "same" for the highest accuracy; of equally good cuts the lowest.
 
     `logits` [N], `same` [N] bool.
     """

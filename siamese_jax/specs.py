@@ -189,7 +189,9 @@ def check(spec: Any, prefix: str = "") -> None:
         elif type(value) is int and not (0 if name in MAY_BE_ZERO else 1) <= value < 2**31:
             raise UserError(f"{where} is out of range: take {0 if name in MAY_BE_ZERO else 1} to {2**31 - 1}")
         elif (name in AT_MOST_ONE and value > 1) or (name in BELOW_ONE and value >= 1):
-            raise UserError(f"{where} is out of range: take a number from 0 to {'1' if name in AT_MOST_ONE else 'below 1'}")
+            raise UserError(
+                f"{where} is out of range: take a number from 0 to {'1' if name in AT_MOST_ONE else 'below 1'}"
+            )
 
 
 def _items(spec: Any) -> list[tuple[str, Any]]:

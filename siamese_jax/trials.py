@@ -22,14 +22,18 @@ def draw_runs(key: Array, layout: Layout, trials: int, n_way: int, k_shot: int =
     fewest = int(np.min(layout.count))
     if n_way < 2 or n_way > fewest:
         raise UserError(
-            f"evaluation.n_way={n_way} is out of range: the smallest alphabet has {fewest} characters; take 2 to {fewest}"
+            f"evaluation.n_way={n_way} is out of range: the smallest alphabet has {fewest} characters; "
+            f"take 2 to {fewest}"
         )
     if k_shot < 1 or k_shot >= layout.drawers:
         raise UserError(
-            f"evaluation.k_shot={k_shot} is out of range: {layout.drawers} drawers leave 1 to {layout.drawers - 1}, one draws the query"
+            f"evaluation.k_shot={k_shot} is out of range: {layout.drawers} drawers, one of whom draws the query, "
+            f"leave 1 to {layout.drawers - 1}"
         )
     if trials < n_way or trials % n_way:
-        raise UserError(f"{trials} trials cannot be made of runs of {n_way}: take a multiple of evaluation.n_way={n_way}")
+        raise UserError(
+            f"{trials} trials cannot be made of runs of {n_way}: take a multiple of evaluation.n_way={n_way}"
+        )
     draw = jax.vmap(lambda index: draw_run(jax.random.fold_in(key, index), index, layout, n_way, k_shot))
     return draw(jnp.arange(trials // n_way))
 

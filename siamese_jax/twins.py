@@ -8,6 +8,7 @@ from siamese_jax.convolution import convolve, max_pool
 from siamese_jax.initialisers import BIASES, CONV_KERNELS, DENSE_KERNELS
 from siamese_jax.specs import ConvSpec, NetSpec, UserError
 
+
 class ConvLayer(nn.Module):
     """Convolution (stride 1, no padding), bias, ReLU and perhaps a 2×2 max-pool: [H, W, C] -> [H', W', filters]."""
 
@@ -42,7 +43,7 @@ class Twin(nn.Module):
 
 
 def feature_sides(spec: NetSpec, side: int) -> dict[str, int]:
-    """Returns the side of each convolution's output (after its pool) for a square image; UserError where none is left."""
+    """Returns the side of each layer's output for a square image; UserError where no pixel is left."""
     sides = {}
     for name, conv in spec.convs.items():
         after = side - conv.size + 1

@@ -46,7 +46,13 @@ def test_list_shows_every_experiment_with_its_cost_and_result():
     done = run("--list")
     assert done.returncode == 0
     for experiment in EXPERIMENTS.values():
-        for text in (experiment.name, experiment.summary, experiment.cost_cpu, experiment.cost_gpu, experiment.expected):
+        for text in (
+            experiment.name,
+            experiment.summary,
+            experiment.cost_cpu,
+            experiment.cost_gpu,
+            experiment.expected,
+        ):
             assert text in done.stdout
 
 

@@ -35,7 +35,9 @@ def test_scores_of_runs_equal_comparing_every_pair_of_images():
 def test_only_the_images_that_runs_use_are_embedded_and_each_once(monkeypatch):
     evaluator, embedded = make_evaluator(), []
     original = evaluator.embed
-    monkeypatch.setattr(evaluator, "embed", lambda params, images: embedded.append(len(images)) or original(params, images))
+    monkeypatch.setattr(
+        evaluator, "embed", lambda params, images: embedded.append(len(images)) or original(params, images)
+    )
     evaluator.run_logits(PARAMS, DATASET.alphabets.images, DATASET.runs)
     assert embedded == [len(set(DATASET.runs.support.ravel()) | set(DATASET.runs.query.ravel()))] == [12]
 

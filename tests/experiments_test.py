@@ -40,7 +40,8 @@ def test_the_registered_paper_experiment_is_what_the_paper_states():
         "data.train_pairs": 150_000, "data.validation_pairs": 10_000, "data.test_pairs": 10_000, "distort.copies": 8,
         "distort.probability": 0.5, "distort.rotation": 10.0, "distort.shear": 0.3, "distort.scale": 0.2,
         "distort.translation": 2.0, "network.units": 4096, "optimizer.decay": 0.99, "optimizer.initial_momentum": 0.5,
-        "evaluation.n_way": 20, "evaluation.validation_trials": 320, "batch_size": 128, "max_epochs": 200, "patience": 20,
+        "evaluation.n_way": 20, "evaluation.validation_trials": 320, "batch_size": 128, "max_epochs": 200,
+        "patience": 20,
     }  # fmt: skip
     leaves = dict(specs.leaves(find("omniglot_20way")))
     assert {name: leaves[name] for name in stated} == stated

@@ -9,7 +9,8 @@ PACKAGE = Path(__file__).parent.parent / "siamese_jax"
 FLOORS = {
     "anyone": {"__init__", "specs", "records", "keys"},
     "ground": {
-        "convolution", "distort", "energy", "initialisers", "loss", "optimizer", "pairs", "scores", "splits", "trials", "twins",
+        "convolution", "distort", "energy", "initialisers", "loss", "optimizer", "pairs", "scores", "splits", "trials",
+        "twins",
     },
     "first": {"batches", "model", "steps"},
     "doors": {"checkpoint", "data", "files", "metrics", "plots", "report"},
@@ -69,7 +70,12 @@ def test_the_ground_has_no_files_flags_clock_logging_or_jit():
         if FLOOR[room_of(path)] > ORDER.index("first"):
             continue
         source = path.read_text()
-        roots = {alias.name.split(".")[0] for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Import) for alias in n.names}
+        roots = {
+            alias.name.split(".")[0]
+            for n in ast.walk(ast.parse(source))
+            if isinstance(n, ast.Import)
+            for alias in n.names
+        }
         assert not roots & forbidden, path
         assert "jax.jit" not in source, path
 
@@ -80,7 +86,8 @@ def test_only_conductors_call_jit():
 
 
 def test_importing_the_package_or_asking_for_help_loads_no_jax():
-    code = "import sys, siamese_jax, siamese_jax.main; heavy = {'jax', 'flax', 'numpy', 'matplotlib', 'tensorflow_datasets'}; print(heavy & set(sys.modules))"
+    heavy = {"jax", "flax", "numpy", "matplotlib", "tensorflow_datasets"}
+    code = f"import sys, siamese_jax, siamese_jax.main; print({heavy} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
 

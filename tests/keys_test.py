@@ -9,7 +9,9 @@ def bits(key) -> tuple[int, ...]:
 
 
 def test_streams_of_different_names_steps_and_seeds_differ():
-    found = {bits(stream(root_key(seed), name, step)) for seed in (0, 1) for name in ("pairs", "order") for step in (0, 1)}
+    found = {
+        bits(stream(root_key(seed), name, step)) for seed in (0, 1) for name in ("pairs", "order") for step in (0, 1)
+    }
     assert len(found) == 8
 
 

@@ -130,9 +130,7 @@ def test_a_cpu_run_estimated_at_more_than_an_hour_names_the_quicker_ones_once(tm
 
 def test_the_compiled_step_draws_on_the_device_and_talks_to_no_host():
     update = loop.compile_update(EXPERIMENT, TRAIN)
-    state = jax.eval_shape(
-        lambda: loop.init_state(jax.random.key(0), EXPERIMENT, loop._optimizer(EXPERIMENT), SIDE)  # noqa: SLF001
-    )
+    state = jax.eval_shape(lambda: loop.init_state(jax.random.key(0), EXPERIMENT, loop._optimizer(EXPERIMENT), SIDE))
     program = update.func.lower(state, **update.keywords).as_text()
     assert "callback" not in program
     assert "infeed" not in program
@@ -144,7 +142,8 @@ KILLED = """
     from tiny import make_experiment
     from loop_test import TRAIN
     from siamese_jax import loop
-    loop.fit(make_experiment(max_epochs=400, patience=400, checkpoint_minutes=0.005), TRAIN, lambda params: 0.5, {workdir!r}, "")
+    experiment = make_experiment(max_epochs=400, patience=400, checkpoint_minutes=0.005)
+    loop.fit(experiment, TRAIN, lambda params: 0.5, {workdir!r}, "")
 """
 
 
@@ -164,7 +163,7 @@ def test_sigkill_in_the_middle_of_an_epoch_loses_at_most_that_epoch(tmp_path):
     experiment = replace(experiment, max_epochs=epochs)
     resumed = loop.fit(experiment, TRAIN, lambda params: 0.5, tmp_path, "")
     whole = loop.fit(experiment, TRAIN, lambda params: 0.5, tmp_path / "whole", "")
-    state = [loop.restore(d, loop._template(experiment, SIDE)).state.state for d in (tmp_path, tmp_path / "whole")]  # noqa: SLF001
+    state = [loop.restore(d, loop._template(experiment, SIDE)).state.state for d in (tmp_path, tmp_path / "whole")]
     chex.assert_trees_all_equal(*state)
     assert resumed.step == whole.step
     np.testing.assert_array_equal(resumed.params["fc"]["kernel"], whole.params["fc"]["kernel"])

@@ -32,7 +32,15 @@ def read(workdir, name: str = "results.json") -> dict:
 def test_a_run_leaves_everything_that_was_promised(tmp_path, capsys):
     run(tmp_path)
     names = {path.name for path in tmp_path.iterdir()}
-    promised = {"experiment.json", "metrics.jsonl", "checkpoints", "results.json", "report.md", "training.png", "trial.png"}
+    promised = {
+        "experiment.json",
+        "metrics.jsonl",
+        "checkpoints",
+        "results.json",
+        "report.md",
+        "training.png",
+        "trial.png",
+    }
     assert promised < names
     assert any(name.startswith("events.out.tfevents.") for name in names)
     said = capsys.readouterr().out

@@ -46,7 +46,9 @@ def test_gradients_add_up_over_the_two_twins():
 def test_comparing_embeddings_equals_comparing_images():
     embeddings = NET.embed_images(PARAMS, jnp.asarray(IMAGES))
     from_images = NET.pair_logits(PARAMS, as_input(jnp.asarray(IMAGES[:4])), as_input(jnp.asarray(IMAGES[4:])))
-    np.testing.assert_allclose(NET.compare_pairs(PARAMS, embeddings[:4], embeddings[4:]), from_images, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        NET.compare_pairs(PARAMS, embeddings[:4], embeddings[4:]), from_images, rtol=1e-5, atol=1e-6
+    )
 
 
 def test_a_trial_scores_every_query_against_the_mean_over_the_shots_of_every_class():

@@ -15,7 +15,9 @@ def test_with_value_changes_one_field_and_leaves_the_original():
     assert changed.optimizer.layers["conv1"].learning_rate == 0.5
 
 
-@pytest.mark.parametrize("name", ["sed", "network.conv9.size", "optimizer.layers.conv1.rate", "optimizer.layers.fc2.l2"])
+@pytest.mark.parametrize(
+    "name", ["sed", "network.conv9.size", "optimizer.layers.conv1.rate", "optimizer.layers.fc2.l2"]
+)
 def test_with_value_refuses_a_name_that_is_no_field(name):
     with pytest.raises(KeyError):
         specs.with_value(BASE, name, 1)

@@ -23,7 +23,11 @@ def make_dataset() -> Dataset:
 @pytest.mark.parametrize("drawer_split", DRAWERS)
 def test_no_alphabet_and_no_drawer_is_shared_between_train_validation_and_test(drawer_split):
     sets = split(make_dataset(), drawer_split)
-    assert {name: part.names for name, part in sets.items()} == {"train": ("a", "b"), "validation": ("c",), "test": ("d",)}
+    assert {name: part.names for name, part in sets.items()} == {
+        "train": ("a", "b"),
+        "validation": ("c",),
+        "test": ("d",),
+    }
     drawers = [set(part.drawer.tolist()) for part in sets.values()]
     assert [len(d) for d in drawers] == [12, 4, 4]
     assert len(set.union(*drawers)) == 20
@@ -40,7 +44,9 @@ def test_selected_images_keep_their_pixels_and_are_numbered_anew():
     assert part.names == ("b", "d")
     assert part.alphabet.tolist() == [0] * 8 + [1] * 12
     assert part.character.tolist() == sorted([*range(5)] * 4)
-    expected = [i for i in range(len(alphabets.drawer)) if alphabets.alphabet[i] in (1, 3) and 5 <= alphabets.drawer[i] <= 8]
+    expected = [
+        i for i in range(len(alphabets.drawer)) if alphabets.alphabet[i] in (1, 3) and 5 <= alphabets.drawer[i] <= 8
+    ]
     np.testing.assert_array_equal(part.images, alphabets.images[expected])
 
 
@@ -58,7 +64,9 @@ def test_the_layout_finds_every_image_of_every_character():
 
 def test_an_empty_set_and_a_missing_drawing_are_refused():
     dataset = make_dataset()
-    everything = dataset._replace(runs=Runs(*(np.array([[0, 1]]) + np.flatnonzero(dataset.alphabets.alphabet == 2)[0],) * 2, 0))
+    everything = dataset._replace(
+        runs=Runs(*(np.array([[0, 1]]) + np.flatnonzero(dataset.alphabets.alphabet == 2)[0],) * 2, 0)
+    )
     with pytest.raises(UserError, match="not every character"):
         layout(Alphabets(*(x[1:] if isinstance(x, np.ndarray) else x for x in everything.alphabets)))
     with pytest.raises(UserError, match="test set is empty"):

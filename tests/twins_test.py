@@ -22,7 +22,10 @@ def test_an_embedding_equals_the_network_written_out_in_numpy():
     for name, conv in TINY.convs.items():
         kernel, bias = np.asarray(params[name]["kernel"], np.float64), np.asarray(params[name]["bias"], np.float64)
         maps = [
-            sum(scipy.signal.correlate2d(features[..., c], kernel[..., c, f], "valid") for c in range(features.shape[-1]))
+            sum(
+                scipy.signal.correlate2d(features[..., c], kernel[..., c, f], "valid")
+                for c in range(features.shape[-1])
+            )
             for f in range(conv.filters)
         ]
         features = np.maximum(np.stack(maps, axis=-1) + bias, 0)
