@@ -13,13 +13,16 @@ from siamese_jax.specs import Experiment, UserError
 
 
 def examples_per_epoch(experiment: Experiment) -> int:
-    """Pairs in the training set, distorted copies and all."""
-    return experiment.data.train_pairs * (1 + experiment.distort.copies)
+    """Pairs in an epoch; a fixed set holds its distorted copies, too."""
+    data, distort = experiment.data, experiment.distort
+    return data.train_pairs if data.redraw else data.train_pairs * (1 + distort.copies)
 
 
 def steps_per_epoch(experiment: Experiment) -> int:
     """Full batches in one pass over the training set; what is left over waits for another epoch's order."""
     examples = examples_per_epoch(experiment)
+    if examples >= 2**31:
+        raise UserError(f"an epoch of {examples:,} pairs is too long to number: take fewer than 2**31")
     if not 1 <= experiment.batch_size <= examples:
         raise UserError(f"batch_size={experiment.batch_size} is out of range: an epoch has {examples} pairs")
     return examples // experiment.batch_size
@@ -28,8 +31,8 @@ def steps_per_epoch(experiment: Experiment) -> int:
 def draw_batch(key: Array, step: Array, images: Array, layout: Layout, experiment: Experiment) -> PairBatch:
     """Draws the batch of `step` from the training images, uint8 [N, H, W].
 
-    The set has each pair once as it is and `distort.copies` times distorted, each image of a pair on its own; an epoch
-    is a pass over the set in an order of its own (paper, sections 3.2 and 4.3).
+    A fixed set has each pair once as it is and `distort.copies` times distorted, each image of a pair on its own; an
+    epoch is a pass over the set in an order of its own (paper, sections 3.2 and 4.3).
     """
     data, distort = experiment.data, experiment.distort
     epoch, first = step // steps_per_epoch(experiment), step % steps_per_epoch(experiment) * experiment.batch_size
@@ -37,17 +40,18 @@ def draw_batch(key: Array, step: Array, images: Array, layout: Layout, experimen
     key_order = keys.stream(key, "order", epoch)
     key_pairs = keys.stream(key, "pairs", set_epoch)
     key_distort = keys.stream(key, "distortions", set_epoch)
+    versions = 1 + distort.copies
 
     def draw_example(position: Array) -> PairBatch:
         example = shuffled(key_order, position, examples_per_epoch(experiment))
-        pair, copy = example // (1 + distort.copies), example % (1 + distort.copies)
+        key_plain, *key_images = jax.random.split(jax.random.fold_in(key_distort, example), 3)
+        pair = example if data.redraw else example // versions
+        plain = jax.random.randint(key_plain, (), 0, versions) == 0 if data.redraw else example % versions == 0
         left, right, same = draw_pair(key_pairs, pair, layout, data.different_drawers)
         both = as_input(images[jnp.stack([left, right])])
         if distort.copies:
-            affines = jax.vmap(lambda key: draw_affine(key, distort))(
-                jax.random.split(jax.random.fold_in(key_distort, example))
-            )
-            affines = jax.tree.map(lambda drawn, plain: jnp.where(copy == 0, plain, drawn), affines, IDENTITY)
+            affines = jax.vmap(lambda key: draw_affine(key, distort))(jnp.stack(key_images))
+            affines = jax.tree.map(lambda drawn, none: jnp.where(plain, none, drawn), affines, IDENTITY)
             both = jax.vmap(apply_affine)(both[..., 0], affines)[..., None]
         return PairBatch(both[0], both[1], same.astype(jnp.float32))
 

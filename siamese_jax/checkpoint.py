@@ -41,15 +41,15 @@ class Checkpoints:
     """
 
     def __init__(self, workdir: str | os.PathLike, keep: int = 2):
-        self._workdir = Path(workdir).absolute()  # Orbax fails on relative paths, deep inside
-        self._folder = self._workdir / "checkpoints"
+        self.workdir = Path(workdir).absolute()  # Orbax fails on relative paths, deep inside
+        self._folder = self.workdir / "checkpoints"
         self._keep = keep
 
     def __enter__(self) -> "Checkpoints":
         with contextlib.ExitStack() as stack:
             with explained(self._folder, "opened"):
                 self._folder.mkdir(parents=True, exist_ok=True)
-                stack.enter_context(_lock(self._workdir))
+                stack.enter_context(_lock(self.workdir))
                 self._remove_unfinished()
             self._manager = stack.enter_context(_manager(self._folder, self._keep))
             self._stack = stack.pop_all()

@@ -10,12 +10,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from scipy.special import expit
 
 from siamese_jax import keys, splits
 from siamese_jax.model import Params, SiameseNet
 from siamese_jax.pairs import check_pair_count, draw_pair
 from siamese_jax.records import Alphabets, Runs
-from siamese_jax.scores import best_threshold, clustered_interval, credits, ties, verified
+from siamese_jax.scores import best_threshold, clustered_interval, credit, ties, verified
 from siamese_jax.specs import Experiment, UserError
 from siamese_jax.trials import draw_runs
 
@@ -69,7 +70,7 @@ def validation_runs(experiment: Experiment, validation: Alphabets) -> Runs:
 
 def validation_accuracy(evaluator: Evaluator, params: Params, alphabets: Alphabets, runs: Runs) -> float:
     """Returns the one-shot accuracy in [0, 1] on runs whose rows index `alphabets`."""
-    return float(credits(evaluator.run_logits(params, alphabets.images, runs), np.asarray(runs.answer)).mean())
+    return float(credit(evaluator.run_logits(params, alphabets.images, runs), np.asarray(runs.answer)).mean())
 
 
 def one_shot(
@@ -77,17 +78,17 @@ def one_shot(
 ) -> Result:
     """Measures one-shot accuracy on runs whose rows index `alphabets`, with a 95 % interval by bootstrap over runs."""
     logits = evaluator.run_logits(params, alphabets.images, runs)
-    credit = credits(logits, np.asarray(runs.answer))
-    of_run = np.broadcast_to(np.arange(len(credit))[:, None], credit.shape)
+    earned = credit(logits, np.asarray(runs.answer))
+    of_run = np.broadcast_to(np.arange(len(earned))[:, None], earned.shape)
     drawers = {int(d) for rows in (runs.support, runs.query) for d in np.unique(alphabets.drawer[np.asarray(rows)])}
     n_way, k_shot = np.shape(runs.support)[1:]
     return {
         "n_way": n_way,
         "k_shot": k_shot,
-        "trials": credit.size,
-        "correct": _whole(credit.sum()),
-        "accuracy": float(credit.mean()),
-        "ci95": clustered_interval(credit.ravel(), of_run.ravel()),
+        "trials": earned.size,
+        "correct": _whole(earned.sum()),
+        "accuracy": float(earned.mean()),
+        "ci95": clustered_interval(earned.ravel(), of_run.ravel()),
         "ties": ties(logits),
         "alphabets": len(np.unique(alphabets.alphabet[np.asarray(runs.query)])),
         "drawers": sorted(drawers),
@@ -126,7 +127,7 @@ def verification(
         right = verified(logits, same, threshold)
         results[name] = {
             "pairs": len(right),
-            "threshold": float(1 / (1 + np.exp(-threshold))),
+            "threshold": float(expit(threshold)),
             "accuracy": float(right.mean()),
             "ci95": clustered_interval(right, alphabet),
         }
@@ -139,8 +140,6 @@ def check_evaluation(experiment: Experiment, validation: Alphabets, test: Alphab
         pairs = getattr(experiment.data, f"{name}_pairs")
         check_pair_count(pairs, len(alphabets.names), f"data.{name}_pairs")
     spec = experiment.evaluation
-    if spec.embed_batch < 1:
-        raise UserError(f"evaluation.embed_batch={spec.embed_batch} is out of range: take 1 or more")
     key = keys.root_key(experiment.seed)
     for alphabets, trials in ((validation, spec.validation_trials), (test, spec.random_trials)):
         jax.eval_shape(lambda a=alphabets, t=trials: draw_runs(key, splits.layout(a), t, spec.n_way, spec.k_shot))

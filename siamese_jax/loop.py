@@ -6,6 +6,7 @@ All that a step depends on is (experiment, state): a run that was stopped, by wh
 import contextlib
 import dataclasses
 import functools
+import math
 import os
 import signal
 import time
@@ -40,7 +41,7 @@ class History:
     best_epoch: int = 0
     best_accuracy: float = 0.0
     seconds: float = 0.0
-    """Of training, validation and checkpoints together, compilation included."""
+    """Of training, validation, compilation and all checkpoints but the last of each session."""
     timed_pairs: int = 0
     timed_seconds: float = 0.0
     """Pairs trained on, and the seconds that took, but for the step of each session that compiles."""
@@ -87,7 +88,7 @@ def check_training(experiment: Experiment, train: Alphabets) -> None:
     _template(experiment, train.images.shape[1])
 
 
-def fitted(experiment: Experiment, side: int, workdir: str | os.PathLike) -> Fitted | None:
+def read_fitted(experiment: Experiment, side: int, workdir: str | os.PathLike) -> Fitted | None:
     """Returns what the newest checkpoint of a workdir holds, changing nothing there; None where there is none."""
     restored = restore(workdir, _template(experiment, side))
     return restored and Fitted(restored.state.best, restored.step, History(**restored.meta["history"]))
@@ -97,61 +98,60 @@ def fit(
     experiment: Experiment,
     train: Alphabets,
     validate: Callable[[Params], float],
-    workdir: str | os.PathLike,
-    if_slow: str,
+    checkpoints: Checkpoints,
+    if_slow: str = "",
 ) -> Fitted:
-    """Trains until `max_epochs`, or until `patience` epochs brought no gain; goes on from where the workdir stands.
+    """Trains until `max_epochs`, or until `patience` epochs brought no gain; goes on from the newest checkpoint.
 
     `validate` returns the one-shot accuracy that decides which epoch is best. `if_slow` is said once when the estimate
-    passes an hour on a CPU. Raises Stopped on SIGINT or SIGTERM, after saving; UserError when the loss is not finite,
-    the workdir is in use or cannot be written, or the disk is full.
+    passes an hour on a CPU. Metrics are written beside the checkpoints; where a session was stopped they are grouped
+    otherwise, but no step is missing or twice. Raises Stopped on SIGINT or SIGTERM, after saving; UserError when the
+    loss is not finite or the disk is full.
     """
-    with Checkpoints(workdir) as checkpoints:
-        restored = checkpoints.restore(_template(experiment, train.images.shape[1]))
-        if restored is None:
-            state = init_state(
-                keys.root_key(experiment.seed), experiment, _optimizer(experiment), train.images.shape[1]
-            )
-            start, history = _Kept(state, _copy(state.params)), History()
-        else:
-            start, history = restored.state, History(**restored.meta["history"])
-        total_steps = steps_per_epoch(experiment) * experiment.max_epochs
-        with (
-            MetricsLog(workdir, None if restored is None else restored.step) as log,
-            Progress(total_steps, experiment.max_epochs) as progress,
-            _asked_to_stop() as asked,
-        ):
-            session = _Session(experiment, train, start, history, checkpoints, log, progress, asked, if_slow)
-            while history.stopped_by(experiment) == "not finished":
-                session.train_a_while()
-                if session.step % session.steps_per_epoch == 0:
-                    session.end_epoch(validate)
-                session.save_if_due()
-            return Fitted(session.best, session.step, history)
+    restored = checkpoints.restore(_template(experiment, train.images.shape[1]))
+    if restored is None:
+        state = init_state(keys.root_key(experiment.seed), experiment, _optimizer(experiment), train.images.shape[1])
+        start, history = _Kept(state, _copy(state.params)), History()
+    else:
+        start, history = restored.state, History(**restored.meta["history"])
+    total_steps = steps_per_epoch(experiment) * experiment.max_epochs
+    with (
+        MetricsLog(checkpoints.workdir, None if restored is None else restored.step) as log,
+        Progress(total_steps, experiment.max_epochs) as progress,
+        _asked_to_stop() as asked,
+    ):
+        session = _Session(experiment, train, start, history, _Doors(checkpoints, log, progress, asked), if_slow)
+        while history.stopped_by(experiment) == "not finished":
+            session.train_a_while()
+            if session.step % session.steps_per_epoch == 0:
+                session.end_epoch(validate)
+            session.save_if_due()
+        return Fitted(session.best, session.step, history)
+
+
+class _Doors(NamedTuple):
+    """Where a session reaches the world: what it writes to, and who may ask it to stop."""
+
+    checkpoints: Checkpoints
+    log: MetricsLog
+    progress: Progress
+    asked: list[int]
 
 
 class _Session:
     """One process's part of the training: all that changes from step to step, and where it is written."""
 
     def __init__(
-        self,
-        experiment: Experiment,
-        train: Alphabets,
-        start: _Kept,
-        history: History,
-        checkpoints: Checkpoints,
-        log: MetricsLog,
-        progress: Progress,
-        asked: list[int],
-        if_slow: str,
+        self, experiment: Experiment, train: Alphabets, start: _Kept, history: History, doors: _Doors, if_slow: str
     ):
         self.experiment, self.history = experiment, history
         self.steps_per_epoch = steps_per_epoch(experiment)
         self.state, self.best = start
         self.step = int(self.state.step)
-        self._checkpoints, self._log, self._progress, self._asked = checkpoints, log, progress, asked
+        self._doors = doors
         self._update = compile_update(experiment, train)
-        self._first = True
+        self._compiled = False
+        self._steps, self._seconds = 0, 0.0  # of this session, since it compiled
         self._if_slow = if_slow if jax.default_backend() == "cpu" else ""
         self._saved_at = self._counted_to = time.monotonic()
         self._epoch_losses: list[float] = []
@@ -163,33 +163,41 @@ class _Session:
 
     def train_a_while(self) -> None:
         """Makes the steps of one line of metrics: to a multiple of log_steps, the epoch's end, or a request to stop."""
-        began, metrics = time.monotonic(), []
-        while True:
-            self.state, newest = self._update(self.state)
-            self.step += 1
-            # Metrics are fetched one step late, so that the device never waits for the host.
-            metrics = [*metrics[:-1], *map(self._fetched, metrics[-1:]), newest]
-            if len(metrics) > 1:
-                self._show(metrics[-2]["cross_entropy"], len(metrics) - 1, time.monotonic() - began)
-            in_epoch = self.step % self.steps_per_epoch
-            if (
-                self._first
-                or in_epoch == 0
-                or in_epoch % self.experiment.log_steps == 0
-                or self._asked
-                or self._is_due()
-            ):
-                break
-        metrics[-1] = self._fetched(metrics[-1])
-        seconds = time.monotonic() - began
-        if not self._first:  # the first step compiles
-            self.history.timed_pairs += len(metrics) * self.experiment.batch_size
+        began, rows, pending = time.monotonic(), [], None
+        try:
+            while True:
+                self.state, metrics = self._update(self.state)
+                self.step += 1
+                if pending is not None:  # fetched one step late, so that the device never waits for the host
+                    rows.append(self._fetched(pending, self.step - 1))
+                    self._show(rows[-1]["cross_entropy"], len(rows), time.monotonic() - began)
+                pending = metrics
+                in_epoch = self.step % self.steps_per_epoch
+                if (
+                    in_epoch == 0
+                    or in_epoch % self.experiment.log_steps == 0
+                    or not self._compiled
+                    or self._must_save()
+                ):
+                    break
+            rows.append(self._fetched(pending, self.step))
+        finally:
+            if rows:  # even if the next one has diverged
+                self._count(rows, time.monotonic() - began)
+        self._show(rows[-1]["cross_entropy"], 0, 0.0)
+
+    def _count(self, rows: list[dict[str, float]], seconds: float) -> None:
+        """Counts what has been trained, and writes a line: the means over `rows`, and the rate (NaN when compiling)."""
+        rate = math.nan
+        if self._compiled:
+            self._steps, self._seconds = self._steps + len(rows), self._seconds + seconds
+            self.history.timed_pairs += len(rows) * self.experiment.batch_size
             self.history.timed_seconds += seconds
-        self._first = False
-        means = {name: float(np.mean([row[name] for row in metrics])) for name in newest}
-        self._epoch_losses += [row["cross_entropy"] for row in metrics]
-        rate = len(metrics) * self.experiment.batch_size / seconds
-        self._log.write(self.step, self.epoch, **means, pairs_per_second=rate)
+            rate = len(rows) * self.experiment.batch_size / seconds
+        self._compiled = True
+        self._epoch_losses += [row["cross_entropy"] for row in rows]
+        means = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+        self._doors.log.write(self.step, self.epoch, **means, pairs_per_second=rate)
 
     def end_epoch(self, validate: Callable[[Params], float]) -> None:
         """Validates, and keeps the parameters if they are the best so far."""
@@ -202,52 +210,56 @@ class _Session:
         spec = self.experiment.optimizer
         rates = {f"learning_rate/{name}": learning_rate(rule, spec, epoch - 1) for name, rule in spec.layers.items()}
         momenta = {f"momentum/{name}": momentum(rule, spec, epoch - 1) for name, rule in spec.layers.items()}
-        self._log.write(self.step, epoch, validation_one_shot=accuracy, **rates, **momenta)
+        self._doors.log.write(self.step, epoch, validation_one_shot=accuracy, **rates, **momenta)
         loss, rate = float(np.mean(self._epoch_losses)), history.pairs_per_second
-        self._progress.epoch(epoch, loss, accuracy, rate, self._seconds_left(rate))
+        self._doors.progress.epoch(epoch, loss, accuracy, rate, self._seconds_left(rate))
         self._epoch_losses.clear()
 
     def save_if_due(self) -> None:
         """Saves at an epoch's end, and when the last checkpoint is old; if asked to stop, saves and raises Stopped."""
-        if self.step % self.steps_per_epoch == 0 or self._asked or self._is_due():
+        if self.step % self.steps_per_epoch == 0 or self._must_save():
             self._check_finite()
             now = time.monotonic()
             self.history.seconds += now - self._counted_to
             self._counted_to = now
-            self._checkpoints.save(
-                self.step, _Kept(self.state, self.best), {"history": dataclasses.asdict(self.history)}
-            )
+            kept = _Kept(self.state, self.best)
+            self._doors.checkpoints.save(self.step, kept, {"history": dataclasses.asdict(self.history)})
             self._saved_at = time.monotonic()
-        if self._asked:
-            raise Stopped(self._asked[0], self.step)
+        if self._doors.asked:
+            raise Stopped(self._doors.asked[0], self.step)
 
-    def _is_due(self) -> bool:
-        return time.monotonic() - self._saved_at > 60 * self.experiment.checkpoint_minutes
+    def _must_save(self) -> bool:
+        old = time.monotonic() - self._saved_at > 60 * self.experiment.checkpoint_minutes
+        return old or bool(self._doors.asked)
 
-    def _fetched(self, metrics: dict[str, Any]) -> dict[str, float]:
+    def _fetched(self, metrics: dict[str, Any], step: int) -> dict[str, float]:
         values = {name: float(value) for name, value in jax.device_get(metrics).items()}
         if not np.isfinite(values["cross_entropy"]):
-            raise self._diverged()
+            raise self._diverged(step)
         return values
 
     def _check_finite(self) -> None:
         if not _all_finite(self.state.params):
-            raise self._diverged()
+            raise self._diverged(self.step)
 
-    def _diverged(self) -> UserError:
-        good = self._checkpoints.latest
+    def _diverged(self, step: int) -> UserError:
+        good = self._doors.checkpoints.latest
         kept = "there is no checkpoint yet" if good is None else f"the last good checkpoint is step {good}"
         return UserError(
-            f"the loss is not finite by step {self.step} (epoch {self.epoch}): training has diverged; {kept}. "
-            "Lower the learning rates (--optimizer.layers.LAYER.learning_rate) and start with a new --workdir"
+            f"the loss is not finite at step {step} (epoch {(step - 1) // self.steps_per_epoch + 1}): training has "
+            f"diverged; {kept}. Lower the learning rates (--optimizer.layers.LAYER.learning_rate) and start with a new "
+            "--workdir"
         )
 
-    def _show(self, loss: float, steps: int, seconds: float) -> None:
-        rate = steps * self.experiment.batch_size / seconds
+    def _show(self, loss: float, more_steps: int, more_seconds: float) -> None:
+        """Moves the bar; the rate is that of the session so far, with steps that are not counted yet."""
+        steps, seconds = self._steps + more_steps, self._seconds + more_seconds
+        rate = steps * self.experiment.batch_size / seconds if seconds else math.nan
         left = self._seconds_left(rate)
-        self._progress.step(self.step, self.epoch, rate, loss, left)
+        self._doors.progress.step(self.step, self.epoch, rate, loss, left)
         if self._if_slow and steps >= SETTLED and left > HOUR:
-            self._progress.note(f"At this rate the last epoch ends in about {left / HOUR:,.0f} hours. {self._if_slow}")
+            hours = f"{left / HOUR:,.0f} hours"
+            self._doors.progress.note(f"At this rate the last epoch would end in about {hours}. {self._if_slow}")
             self._if_slow = ""
 
     def _seconds_left(self, pairs_per_second: float) -> float:

@@ -3,13 +3,15 @@
 Nothing heavy is imported before the flags are known to be good: --help, --list and mistakes answer at once.
 """
 
+import contextlib
+import dataclasses
 import datetime
 import functools
 import os
 import platform
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from absl import app, logging
 
@@ -17,6 +19,11 @@ from siamese_jax import __version__, command, specs
 from siamese_jax.command import FLAGS
 from siamese_jax.experiments import QUICK
 from siamese_jax.specs import Experiment, UserError
+
+if TYPE_CHECKING:
+    from siamese_jax.evaluation import Evaluator
+    from siamese_jax.loop import Fitted
+    from siamese_jax.records import Alphabets, Dataset
 
 command.define_flags()
 
@@ -27,72 +34,94 @@ def main(_: list[str]) -> None:
     if FLAGS.list:
         print(command.listing())
         return
+    workdir = None
     try:
         experiment = command.resolve()
         default = Path("runs") / f"{experiment.name}-{datetime.datetime.now():%Y%m%d-%H%M%S}"
-        run_experiment(experiment, Path(FLAGS.workdir or default))
+        workdir = Path(FLAGS.workdir or default)
+        run_experiment(experiment, workdir)
     except UserError as error:
         command.fail(error)
     except KeyboardInterrupt:
-        print("siamese_jax: interrupted; the same command with the same --workdir goes on", file=sys.stderr)
+        print(f"siamese_jax: interrupted; the same command with --workdir={workdir} goes on", file=sys.stderr)
         sys.exit(130)
+    except Exception as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):  # XLA's word for it; the class is not in its interface
+            raise
+        command.fail(UserError("out of memory: lower --batch_size, --network.units or --evaluation.embed_batch"))
 
 
 def run_experiment(experiment: Experiment, workdir: Path) -> None:
     """Trains (unless --mode=evaluate), evaluates and reports into `workdir`."""
-    command.check_workdir(experiment, workdir)
-    from siamese_jax import data, evaluation, loop, splits
-    from siamese_jax.files import write_json
-    from siamese_jax.model import build
-
     for name, value in specs.leaves(experiment):
         print(f"{name} = {value}")
     print(f"workdir = {workdir}", flush=True)
-    dataset = data.load(experiment.data, FLAGS.data_dir, FLAGS.archives)
-    sets = splits.split(dataset, experiment.data.drawer_split)
-    loop.check_training(experiment, sets["train"])
-    evaluation.check_evaluation(experiment, sets["validation"], sets["test"])
-    evaluator = evaluation.Evaluator(build(experiment.network), experiment.evaluation.embed_batch)
-    if FLAGS.mode == "train":
-        write_json(workdir / "experiment.json", command.to_json(experiment))
-        validate = functools.partial(
-            evaluation.validation_accuracy,
-            evaluator,
-            alphabets=sets["validation"],
-            runs=evaluation.validation_runs(experiment, sets["validation"]),
-        )
-        if_slow = f"Quicker on a CPU: --experiment={' or --experiment='.join(QUICK)}."
-        try:
-            fitted = loop.fit(experiment, sets["train"], validate, workdir, if_slow)
-        except loop.Stopped as stopped:
-            print(f"siamese_jax: {stopped}; the same command with --workdir={workdir} goes on", file=sys.stderr)
-            sys.exit(128 + stopped.signal_number)
-    else:
-        fitted = loop.fitted(experiment, dataset.alphabets.images.shape[1], workdir)
-        if fitted is None:
-            raise UserError(f"{workdir} holds no checkpoint yet: train it first, without --mode=evaluate")
-    report(experiment, workdir, dataset, sets, evaluator, fitted)
+    from siamese_jax import data, evaluation, loop, splits
+    from siamese_jax.batches import steps_per_epoch
+    from siamese_jax.checkpoint import Checkpoints
+    from siamese_jax.files import write_json
+    from siamese_jax.model import build
+    from siamese_jax.twins import feature_sides
+
+    # Whatever can be found wrong is found wrong before anything is downloaded, prepared or written.
+    side = specs.SIDE // experiment.data.downsample
+    feature_sides(experiment.network, side)
+    steps_per_epoch(experiment)
+    with contextlib.ExitStack() as stack:
+        if FLAGS.mode == "train":
+            checkpoints = stack.enter_context(Checkpoints(workdir))
+            command.check_workdir(experiment, workdir)
+        dataset = data.load(experiment.data, FLAGS.data_dir, FLAGS.archives)
+        sets = splits.split(dataset, experiment.data.drawer_split)
+        loop.check_training(experiment, sets["train"])
+        evaluation.check_evaluation(experiment, sets["validation"], sets["test"])
+        evaluator = evaluation.Evaluator(build(experiment.network), experiment.evaluation.embed_batch)
+        trials = evaluation.validation_runs(experiment, sets["validation"])
+        if FLAGS.mode == "train":
+            write_json(workdir / "experiment.json", dataclasses.asdict(experiment))
+            validate = functools.partial(
+                evaluation.validation_accuracy, evaluator, alphabets=sets["validation"], runs=trials
+            )
+            if_slow = f"Quicker on a CPU: --experiment={' or --experiment='.join(QUICK)}."
+            try:
+                fitted = loop.fit(experiment, sets["train"], validate, checkpoints, if_slow)
+            except loop.Stopped as stopped:
+                print(f"siamese_jax: {stopped}; the same command with --workdir={workdir} goes on", file=sys.stderr)
+                sys.exit(128 + stopped.signal_number)
+        else:
+            fitted = loop.read_fitted(experiment, dataset.alphabets.images.shape[1], workdir)
+            if fitted is None:
+                raise UserError(f"{workdir} holds no checkpoint yet: train it first, without --mode=evaluate")
+        measure(experiment, workdir, dataset, sets, evaluator, fitted)
 
 
-def report(experiment: Experiment, workdir: Path, dataset, sets, evaluator, fitted) -> None:
-    """Measures the best parameters on test, and writes results.json, report.md and the pictures."""
-    import numpy as np
+def measure(
+    experiment: Experiment,
+    workdir: Path,
+    dataset: "Dataset",
+    sets: dict[str, "Alphabets"],
+    evaluator: "Evaluator",
+    fitted: "Fitted",
+) -> None:
+    """Measures the best parameters, and writes results.json, the pictures and report.md."""
+    from scipy.special import expit
 
     from siamese_jax import evaluation, plots
     from siamese_jax.metrics import read_metrics
-    from siamese_jax.records import Runs
     from siamese_jax.report import write_report, write_results
 
     params, step, history = fitted
+    validation, test = sets["validation"], sets["test"]
     trained = frozenset(sets["train"].drawer.tolist())
-    official = evaluation.one_shot(evaluator, params, dataset.alphabets, dataset.runs, trained)
+    images, runs = dataset.alphabets.images, dataset.runs
+    trials = evaluation.validation_runs(experiment, validation)
     results = {
         "experiment": experiment.name,
         "seed": experiment.seed,
         "command": command.replay(experiment),
         "data": {
             "name": experiment.data.name,
-            "image_side": dataset.alphabets.images.shape[1],
+            "image_side": images.shape[1],
             "drawer_split": experiment.data.drawer_split,
             "sets": {name: _described(part) for name, part in sets.items()},
         },
@@ -106,38 +135,30 @@ def report(experiment: Experiment, workdir: Path, dataset, sets, evaluator, fitt
             "stopped_by": history.stopped_by(experiment),
         },
         "environment": _environment(),
-        "verification": evaluation.verification(evaluator, params, experiment, sets["validation"], sets["test"]),
+        "verification": evaluation.verification(evaluator, params, experiment, validation, test),
         "one_shot": {
-            "official_runs": official,
-            "random_trials": evaluation.random_trials(evaluator, params, experiment, sets["test"], trained),
-            "validation": evaluation.one_shot(
-                evaluator,
-                params,
-                sets["validation"],
-                evaluation.validation_runs(experiment, sets["validation"]),
-                trained,
-            ),
+            "official_runs": evaluation.one_shot(evaluator, params, dataset.alphabets, runs, trained),
+            "random_trials": evaluation.random_trials(evaluator, params, experiment, test, trained),
+            "validation": evaluation.one_shot(evaluator, params, validation, trials, trained),
         },
     }
-    first = Runs(*(np.asarray(rows)[:1] for rows in dataset.runs))
-    logits = evaluator.run_logits(params, dataset.alphabets.images, first)[0, 0].astype(np.float64)
-    images = dataset.alphabets.images
-    plots.one_trial(
-        workdir / "trial.png",
-        images[first.query[0, 0]],
-        images[first.support[0, :, 0]],
-        1 / (1 + np.exp(-logits)),
-        int(first.answer[0, 0]),
-        title=f"{experiment.name}: the first trial of the first run",
-    )
+    write_results(workdir, results)  # before the pictures: what is measured is not to be lost to a full disk
     rows = read_metrics(workdir)
     plots.training_curves(rows, workdir / "training.png", experiment.evaluation.n_way)
-    write_results(workdir, results)
+    logits = evaluator.run_logits(params, images, type(runs)(*(part[:1] for part in runs)))[0, 0]
+    plots.one_trial(
+        workdir / "trial.png",
+        images[runs.query[0, 0]],
+        images[runs.support[0, :, 0]],
+        expit(logits.astype(float)),
+        int(runs.answer[0, 0]),
+        title=f"{experiment.name}: the first trial of the first run",
+    )
     write_report(workdir, experiment, results, rows)
     _say(results, workdir)
 
 
-def _described(part) -> dict[str, Any]:
+def _described(part: "Alphabets") -> dict[str, Any]:
     return {
         "alphabets": part.names,
         "characters": int(part.character[-1]) + 1,

@@ -50,7 +50,8 @@ DIFFERENCES = {
     "data.train_pairs": "The training set has {ours} pairs; the paper's largest has {paper}.",
     "data.validation_pairs": "Verification is validated on {ours} pairs; the paper's is on {paper}.",
     "data.test_pairs": "Verification is tested on {ours} pairs; the paper's is on {paper}.",
-    "data.redraw": "Each epoch draws new pairs and distortions; the paper sees one fixed set again each epoch.",
+    "data.redraw": "Every epoch is of pairs never seen before, distorted as often as in a fixed set; the paper sees one fixed "
+    "set again each epoch.",
     "distort.copies": "Each training pair gets {ours} distorted copies; the paper's best networks have {paper}.",
     "distort.probability": "Each component of a distortion is included with probability {ours}; in the paper {paper}.",
     "distort.rotation": "Distortions rotate by up to {ours}°; the paper's by up to {paper}°.",

@@ -7,7 +7,7 @@ from scipy import stats
 Interval = tuple[float, float]
 
 
-def credits(logits: np.ndarray, answer: np.ndarray) -> np.ndarray:
+def credit(logits: np.ndarray, answer: np.ndarray) -> np.ndarray:
     """Returns the expected correctness of each query: 1 or 0, or 1/m when m classes tie for the highest score.
 
     `logits` [..., n_way], `answer` [...] in [0, n_way); the result [...] is float64. A constant network earns 1/n_way.
@@ -67,4 +67,4 @@ def best_threshold(logits: np.ndarray, same: np.ndarray) -> float:
 def verified(logits: np.ndarray, same: np.ndarray, threshold: float) -> np.ndarray:
     """Returns whether each decision at `threshold` is right: [N] float64, 1 or 0."""
     chex.assert_equal_shape([logits, same])
-    return ((np.asarray(logits) > threshold) == np.asarray(same, bool)).astype(np.float64)
+    return ((np.asarray(logits, np.float64) > threshold) == np.asarray(same, bool)).astype(np.float64)

@@ -35,8 +35,9 @@ class DataSpec:
     """Whether the two images of a "different" pair come from two drawers, as those of a "same" pair
     must; then who drew says nothing about the answer. The paper leaves it open."""
     redraw: bool = False
-    """False: one fixed set of pairs and distortions, seen again each epoch, as in the paper. True: each
-    epoch draws new ones."""
+    """False: one fixed set of pairs, each as it is and in `distort.copies` distorted copies, seen again each
+    epoch, as in the paper. True: an epoch is `train_pairs` pairs never seen before, as many of them
+    distorted as in a fixed set."""
 
 
 @dataclass(frozen=True)
@@ -144,6 +145,9 @@ class Experiment:
     log_steps: int = 50
     """Steps that one line of metrics.jsonl averages over."""
 
+
+SIDE = 105
+"""Rows and columns of a drawing as published, in pixels; every data set here has the same."""
 
 DESCRIPTION = ("name", "summary", "cost_cpu", "cost_gpu", "expected")
 """The fields of an Experiment that describe it and decide nothing."""

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import chex
 import jax
-import numpy as np
 import pytest
 from tiny import SIDE, make_dataset, make_experiment
 
 from siamese_jax import loop
+from siamese_jax.checkpoint import Checkpoints, restore
 from siamese_jax.experiments import LAYERS
 from siamese_jax.metrics import read_metrics
 from siamese_jax.specs import DataSpec, LayerSpec, OptimizerSpec, UserError
@@ -34,7 +34,8 @@ def fit(workdir, experiment=EXPERIMENT, accuracies=(0.5, 0.4, 0.7, 0.6)):
         done = [row for row in read_metrics(workdir) if "validation_one_shot" in row]
         return accuracies[len(done)]
 
-    fitted = loop.fit(experiment, TRAIN, validate, workdir, "Take a quicker one.")
+    with Checkpoints(workdir) as checkpoints:
+        fitted = loop.fit(experiment, TRAIN, validate, checkpoints, "Take a quicker one.")
     assert fitted.step == per_epoch * fitted.history.epochs
     return fitted, seen
 
@@ -111,9 +112,9 @@ def test_metrics_hold_every_step_once(tmp_path):
 def test_a_loss_that_is_not_finite_names_the_step_and_the_last_good_checkpoint(tmp_path):
     fit(tmp_path, replace(EXPERIMENT, max_epochs=1))
     wild = OptimizerSpec(dict.fromkeys(LAYERS, LayerSpec(1e30, 0.9, 1e-4)))
-    with pytest.raises(UserError, match=r"not finite by step 1\d .* last good checkpoint is step 9"):
+    with pytest.raises(UserError, match=r"not finite at step 1\d .* last good checkpoint is step 9"):
         fit(tmp_path, replace(EXPERIMENT, optimizer=wild))
-    assert loop.fitted(EXPERIMENT, SIDE, tmp_path).step == 9
+    assert loop.read_fitted(EXPERIMENT, SIDE, tmp_path).step == 9
 
 
 def test_pairs_that_cannot_be_shared_out_are_refused_before_training():
@@ -124,7 +125,7 @@ def test_pairs_that_cannot_be_shared_out_are_refused_before_training():
 def test_a_cpu_run_estimated_at_more_than_an_hour_names_the_quicker_ones_once(tmp_path, capsys):
     endless = replace(EXPERIMENT, max_epochs=10**7, patience=1)
     fit(tmp_path, endless, (0.5, 0.5))
-    said = re.findall(r"about [\d,]+ hours. Take a quicker one.", capsys.readouterr().err)
+    said = re.findall(r"in about [\d,]+ hours. Take a quicker one.", capsys.readouterr().err)
     assert len(said) == 1
 
 
@@ -142,8 +143,10 @@ KILLED = """
     from tiny import make_experiment
     from loop_test import TRAIN
     from siamese_jax import loop
+    from siamese_jax.checkpoint import Checkpoints
     experiment = make_experiment(max_epochs=400, patience=400, checkpoint_minutes=0.005)
-    loop.fit(experiment, TRAIN, lambda params: 0.5, {workdir!r}, "")
+    with Checkpoints({workdir!r}) as checkpoints:
+        loop.fit(experiment, TRAIN, lambda params: 0.5, checkpoints)
 """
 
 
@@ -157,13 +160,12 @@ def test_sigkill_in_the_middle_of_an_epoch_loses_at_most_that_epoch(tmp_path):
     child.wait()
     written = read_metrics(tmp_path)
     experiment = make_experiment(max_epochs=8, patience=400)
-    kept = loop.fitted(experiment, SIDE, tmp_path)
-    assert kept.step >= written[-1]["step"] - 2 * loop.steps_per_epoch(experiment)
+    kept = loop.read_fitted(experiment, SIDE, tmp_path)
+    assert kept.step >= written[-1]["step"] - loop.steps_per_epoch(experiment)
     epochs = max(8, kept.history.epochs + 1)
     experiment = replace(experiment, max_epochs=epochs)
-    resumed = loop.fit(experiment, TRAIN, lambda params: 0.5, tmp_path, "")
-    whole = loop.fit(experiment, TRAIN, lambda params: 0.5, tmp_path / "whole", "")
-    state = [loop.restore(d, loop._template(experiment, SIDE)).state.state for d in (tmp_path, tmp_path / "whole")]
-    chex.assert_trees_all_equal(*state)
-    assert resumed.step == whole.step
-    np.testing.assert_array_equal(resumed.params["fc"]["kernel"], whole.params["fc"]["kernel"])
+    states = []
+    for workdir in (tmp_path, tmp_path / "whole"):
+        fit(workdir, experiment, [0.5] * epochs)
+        states.append(restore(workdir, loop._template(experiment, SIDE)).state)
+    chex.assert_trees_all_equal(*states)

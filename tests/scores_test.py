@@ -3,19 +3,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from siamese_jax.scores import best_threshold, clustered_interval, credits, ties, verified
+from siamese_jax.scores import best_threshold, clustered_interval, credit, ties, verified
 
 
 def test_a_constant_network_scores_one_nth():
     logits = np.zeros((400, 20))
     answer = np.tile(np.arange(20), 20)
-    np.testing.assert_allclose(credits(logits, answer).mean(), 1 / 20)
+    np.testing.assert_allclose(credit(logits, answer).mean(), 1 / 20)
     assert ties(logits) == 400
 
 
 def test_credit_goes_to_the_single_best_is_shared_by_ties_and_denied_to_others():
     logits = np.array([[1.0, 3, 2], [3, 3, 1], [3, 3, 1], [2, 2, 2]])
-    np.testing.assert_allclose(credits(logits, np.array([1, 0, 2, 1])), [1, 0.5, 0, 1 / 3])
+    np.testing.assert_allclose(credit(logits, np.array([1, 0, 2, 1])), [1, 0.5, 0, 1 / 3])
     assert ties(logits) == 3
 
 
