@@ -1,6 +1,5 @@
 """The command line: every field of an experiment is an absl flag, and mistakes are answered in one sentence."""
 
-import dataclasses
 import json
 import shlex
 import sys
@@ -9,17 +8,16 @@ from typing import Any
 
 from absl import flags
 
-from siamese_jax import specs
+from siamese_jax import files, specs
 from siamese_jax.experiments import EXPERIMENTS, find
 from siamese_jax.specs import Experiment, UserError
 
 FLAGS = flags.FLAGS
 
-SHORT = {"train_pairs": "data.train_pairs"}
-"""Flags that stand for a longer field name; top-level fields (seed, batch_size, max_epochs …) need none."""
-
-MAY_CHANGE = ("max_epochs", "patience", "checkpoint_minutes")
-"""Fields that a workdir's experiment may be continued with otherwise: they say how far training goes, not where."""
+MAY_CHANGE = (
+    "max_epochs", "patience", "checkpoint_minutes", "log_steps", "evaluation.random_trials", "evaluation.embed_batch"
+)  # fmt: skip
+"""Fields that a workdir's training may be continued with otherwise: they say how far it goes, not where."""
 
 USAGE = """One-shot learning with siamese networks in JAX, after Koch, Zemel and Salakhutdinov (2015).
 
@@ -57,16 +55,15 @@ def define_flags() -> None:
     flags.DEFINE_string("data_dir", None, "Where prepared data are kept.")
     define = {bool: flags.DEFINE_bool, int: flags.DEFINE_integer, float: flags.DEFINE_float, str: flags.DEFINE_string}
     fields = {name: value for experiment in EXPERIMENTS.values() for name, value in specs.leaves(experiment)}
-    for short, name in SHORT.items():
-        fields[short] = fields[name]
     for name, value in fields.items():
         if name not in specs.DESCRIPTION:
             define[type(value)](name, None, "A field of the experiment.")
+    flags.DEFINE_alias("train_pairs", "data.train_pairs")  # other short names are fields of the experiment itself
 
 
 def parse(argv: list[str]) -> list[str]:
     """Parses the flags as absl's app.run asks for; a mistake is one sentence and exit code 2."""
-    if {"--help", "-help", "-h", "--helpshort", "--helpfull"} & set(argv[1:]):
+    if {"--help", "-help", "-h", "--helpshort", "--helpfull", "--helpxml"} & set(argv[1:]):
         print(USAGE)
         sys.exit(0)
     try:
@@ -75,6 +72,8 @@ def parse(argv: list[str]) -> list[str]:
             raise UserError(f"{shlex.join(stray)} is not a flag: flags are written --name=value; --help shows them")
     except (flags.Error, UserError) as error:
         fail(error)
+    except UnicodeDecodeError:
+        fail(UserError("--flagfile names a file that is not text: flag files hold one flag a line"))
     return argv[:1]
 
 
@@ -107,12 +106,12 @@ def resolve() -> Experiment:
     if FLAGS.mode == "evaluate":
         if FLAGS.workdir is None:
             raise UserError("--mode=evaluate needs --workdir=DIR, the folder of the run to evaluate")
-        if not (Path(FLAGS.workdir) / "experiment.json").is_file():
-            raise UserError(
-                f"{FLAGS.workdir} holds no run (no experiment.json): give the --workdir that a training wrote"
-            )
-        experiment = _as_written(experiment, FLAGS.workdir)
+        experiment = _as_written(experiment, Path(FLAGS.workdir))
     for name, value in overrides().items():
+        if FLAGS.mode == "evaluate" and not name.startswith("evaluation."):
+            raise UserError(
+                f"--{name} cannot be changed by --mode=evaluate, only fields of evaluation.* can: leave it out"
+            )
         try:
             experiment = specs.with_value(experiment, name, value)
         except KeyError:
@@ -123,9 +122,8 @@ def resolve() -> Experiment:
 
 def overrides() -> dict[str, Any]:
     """Returns the fields that the flags set, by dotted name."""
-    names = {name: name for experiment in EXPERIMENTS.values() for name, _ in specs.leaves(experiment)} | SHORT
-    given = {flag: FLAGS[flag].value for flag in names if flag in FLAGS and FLAGS[flag].value is not None}
-    return {names[flag]: value for flag, value in given.items()}
+    names = dict.fromkeys(name for experiment in EXPERIMENTS.values() for name, _ in specs.leaves(experiment))
+    return {name: FLAGS[name].value for name in names if name in FLAGS and FLAGS[name].value is not None}
 
 
 def replay(experiment: Experiment) -> str:
@@ -136,17 +134,13 @@ def replay(experiment: Experiment) -> str:
 
 
 def check_workdir(experiment: Experiment, workdir: Path) -> None:
-    """Raises UserError if the workdir belongs to another experiment, naming the first field that differs."""
-    if not (workdir / "experiment.json").exists():
-        return
+    """Raises UserError if the workdir belongs to another run, naming the first field that differs."""
     written = _read(workdir)
-    if written.get("name") != experiment.name:
-        raise UserError(
-            f"{workdir} belongs to the experiment {written.get('name')!r}, not {experiment.name!r}: "
-            "choose another --workdir"
-        )
+    if written is None:
+        return
+    _check_name(experiment, workdir, written)
     for name, value in specs.leaves(experiment):
-        if name in MAY_CHANGE or name in specs.DESCRIPTION or name.startswith("evaluation."):
+        if name in MAY_CHANGE or name in specs.DESCRIPTION:
             continue
         if written.get(name, value) != value:
             raise UserError(
@@ -155,29 +149,38 @@ def check_workdir(experiment: Experiment, workdir: Path) -> None:
             )
 
 
-def to_json(experiment: Experiment) -> dict[str, Any]:
-    """Returns the experiment as nested plain values."""
-    return dataclasses.asdict(experiment)
-
-
-def _as_written(experiment: Experiment, workdir: str) -> Experiment:
+def _as_written(experiment: Experiment, workdir: Path) -> Experiment:
     """Returns the experiment with the fields that a workdir's run was trained with."""
-    written = _read(Path(workdir))
-    if written.get("name") != experiment.name:
-        raise UserError(
-            f"{workdir} belongs to the experiment {written.get('name')!r}, not {experiment.name!r}: "
-            f"give --experiment={written.get('name')}"
-        )
-    for name, value in specs.leaves(experiment):
-        if name not in specs.DESCRIPTION:
-            experiment = specs.with_value(experiment, name, written.get(name, value))
+    written = _read(workdir)
+    if written is None:
+        raise UserError(f"{workdir} holds no run (no experiment.json): give the --workdir that a training wrote")
+    _check_name(experiment, workdir, written)
+    for name, registered in specs.leaves(experiment):
+        value = written.get(name, registered)
+        if name in specs.DESCRIPTION:
+            continue
+        if type(value) is not type(registered):
+            raise UserError(f"{workdir / 'experiment.json'} has {name}={value!r}, which is no such value: restore it")
+        experiment = specs.with_value(experiment, name, value)
     return experiment
 
 
-def _read(workdir: Path) -> dict[str, Any]:
-    """Returns the fields in a workdir's experiment.json, by dotted name."""
+def _check_name(experiment: Experiment, workdir: Path, written: dict[str, Any]) -> None:
+    if written.get("name") != experiment.name:
+        raise UserError(
+            f"{workdir} belongs to the experiment {written.get('name')!r}, not {experiment.name!r}: "
+            f"choose another --workdir, or give --experiment={written.get('name')}"
+        )
+
+
+def _read(workdir: Path) -> dict[str, Any] | None:
+    """Returns the fields in a workdir's experiment.json, by dotted name; None where there is no such file."""
     path = workdir / "experiment.json"
+    with files.explained(path, "read"):
+        if not path.exists():
+            return None
+        text = path.read_bytes()
     try:
-        return dict(specs.leaves(json.loads(path.read_text())))
-    except (OSError, ValueError, AttributeError) as error:
+        return dict(specs.leaves(json.loads(text)))
+    except (ValueError, TypeError) as error:
         raise UserError(f"{path} cannot be read ({error}): restore it, or choose another --workdir") from error

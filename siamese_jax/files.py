@@ -32,14 +32,19 @@ def explained(path: str | os.PathLike, action: str = "written") -> Iterator[None
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
+    """Replaces the file at `path` by UTF-8 `text`; see `write_bytes`."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: str | os.PathLike, content: bytes) -> None:
     """Replaces the file at `path` in one step, making its folder if need be; UserError if that cannot be done."""
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with temporary.open("w", encoding="utf-8", newline="\n") as file:
-                file.write(text)
+            with temporary.open("wb") as file:
+                file.write(content)
                 file.flush()
                 os.fsync(file.fileno())  # else a power cut may leave the new name with no content
             temporary.replace(path)

@@ -5,17 +5,17 @@ colour-blind tell apart (Okabe and Ito 2008), and never the only sign: line styl
 Matplotlib is imported when a picture is made, since that takes a while; pyplot and its global state are not used.
 """
 
+import io
 import math
 import os
 import textwrap
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import chex
 import numpy as np
 
-from siamese_jax.files import explained
+from siamese_jax.files import write_bytes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -165,6 +165,6 @@ def _column(rows: Sequence[dict[str, Any]], name: str) -> np.ndarray:
 
 
 def _save(figure: "Figure", path: str | os.PathLike) -> None:
-    with explained(path):
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, format="png")
+    png = io.BytesIO()
+    figure.savefig(png, format="png")
+    write_bytes(path, png.getvalue())

@@ -50,8 +50,8 @@ DIFFERENCES = {
     "data.train_pairs": "The training set has {ours} pairs; the paper's largest has {paper}.",
     "data.validation_pairs": "Verification is validated on {ours} pairs; the paper's is on {paper}.",
     "data.test_pairs": "Verification is tested on {ours} pairs; the paper's is on {paper}.",
-    "data.redraw": "Every epoch is of pairs never seen before, distorted as often as in a fixed set; the paper sees one fixed "
-    "set again each epoch.",
+    "data.redraw": "Every epoch is of pairs never seen before, distorted as often as in a fixed set; the paper sees "
+    "one fixed set again each epoch.",
     "distort.copies": "Each training pair gets {ours} distorted copies; the paper's best networks have {paper}.",
     "distort.probability": "Each component of a distortion is included with probability {ours}; in the paper {paper}.",
     "distort.rotation": "Distortions rotate by up to {ours}°; the paper's by up to {paper}°.",
@@ -151,7 +151,7 @@ def _title(experiment: Experiment, results: Mapping[str, Any]) -> str:
 * Images: {results["data"]["image_side"]}×{results["data"]["image_side"]} pixels
 
 Everything was chosen on the validation set: the epoch whose parameters were kept, and the verification threshold.
-The test results were read once, at the end."""
+Nothing was chosen on test."""
 
 
 def _one_shot(experiment: Experiment, one_shot: Mapping[str, Any]) -> str:
@@ -241,10 +241,11 @@ def _training(training: Mapping[str, Any] | None, rows: Sequence[Mapping[str, An
         "max_epochs": "stopped since the last epoch allowed was done",
         "not finished": "**training is not finished**: these are the results so far",
     }[training["stopped_by"]]
+    rate = training["pairs_per_second"]  # NaN where a run was stopped before it could be timed
     lines = [
         f"{training['epochs']:,} epochs, {training['steps']:,} steps; {end}",
         f"best epoch on validation: {training['best_epoch']}, whose parameters were kept",
-        f"{_duration(training['seconds'])} of training, {training['pairs_per_second']:,.0f} pairs a second",
+        f"{_duration(training['seconds'])} of training" + (f", {rate:,.0f} pairs a second" if rate == rate else ""),
     ]
     losses = [row["cross_entropy"] for row in rows if row.get("cross_entropy") is not None]
     if losses:

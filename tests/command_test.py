@@ -1,13 +1,18 @@
+import dataclasses
+import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from siamese_jax import command, specs
 from siamese_jax.experiments import EXPERIMENTS
 
 ROOT = Path(__file__).parent.parent
 FLAG_FILES = sorted((ROOT / "experiments").glob("*.flags"))
+assert FLAG_FILES
 
 
 def run(*flags: str, cwd: Path = ROOT) -> subprocess.CompletedProcess:
@@ -96,7 +101,44 @@ def test_every_flag_file_builds_and_says_what_it_costs(path):
     assert done.returncode == 0, done.stderr
     notes = [line for line in path.read_text().splitlines() if line.startswith("#")]
     for word in ("command", "cost", "result"):
-        assert any(note.startswith(f"# {word}: ") for note in notes), word
+        assert any(note.startswith(f"# {word}: ") and "PLACEHOLDER" not in note for note in notes), word
+
+
+def test_the_later_of_a_short_and_a_long_name_counts():
+    done = resolve("--experiment=glyphs_20way", "--train_pairs=600", "--data.train_pairs=1600")
+    assert "'data.train_pairs': 1600" in done.stdout
+
+
+def test_a_run_can_be_evaluated_with_the_fields_it_was_trained_with(tmp_path):
+    trained = specs.with_value(EXPERIMENTS["glyphs_20way"], "network.conv2.filters", 16)
+    (tmp_path / "experiment.json").write_text(json.dumps(dataclasses.asdict(trained)))
+    evaluate = ["--experiment=glyphs_20way", "--mode=evaluate", f"--workdir={tmp_path}"]
+    assert "'network.conv2.filters': 16" in resolve(*evaluate).stdout
+    assert "'evaluation.random_trials': 40" in resolve(*evaluate, "--evaluation.random_trials=40").stdout
+    assert "--seed cannot be changed" in refused(run(*evaluate, "--seed=3"))
+    assert "give --experiment=glyphs_20way" in refused(run("--experiment=omniglot_20way", *evaluate[1:]))
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"name": "glyphs_20way", "optimizer": {"decay": "x"}}'])
+def test_a_damaged_experiment_json_is_a_sentence(tmp_path, text):
+    (tmp_path / "experiment.json").write_text(text)
+    said = refused(run("--experiment=glyphs_20way", "--mode=evaluate", f"--workdir={tmp_path}"))
+    assert "experiment.json" in said
+
+
+def test_the_command_that_runs_it_again_names_what_was_changed_and_resolves_to_the_same():
+    experiment = EXPERIMENTS["glyphs_20way"]
+    for name, value in {"seed": 3, "data.redraw": False, "distort.scale": 0.1, "network.initialiser": "paper"}.items():
+        experiment = specs.with_value(experiment, name, value)
+    words = shlex.split(command.replay(experiment))
+    assert words[:3] == ["python", "-m", "siamese_jax.main"]
+    assert len(words) == 3 + 1 + 4
+    assert resolve(*words[3:]).stdout == f"{dict(specs.leaves(experiment))}\n"
+
+
+def test_a_flag_file_that_is_no_text_is_a_sentence(tmp_path):
+    (tmp_path / "picture.png").write_bytes(bytes(range(256)))
+    assert "not text" in refused(run(f"--flagfile={tmp_path / 'picture.png'}"))
 
 
 def test_flags_after_a_flag_file_override_it():

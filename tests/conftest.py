@@ -8,6 +8,8 @@ import hypothesis
 import jax
 import pytest
 
+from siamese_jax import data
+
 jax.config.update("jax_numpy_rank_promotion", "raise")
 # Many tests train the same tiny network: its programs are compiled once a session.
 _compiled = tempfile.TemporaryDirectory(prefix="siamese_jax_tests_")
@@ -24,3 +26,11 @@ def archives() -> Path:
     if not folder:
         pytest.skip("set SIAMESE_JAX_ARCHIVES to a folder with omniglot/ and mnist/ to run the tests of real data")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def prepared_omniglot(archives, tmp_path_factory) -> str:
+    """A data_dir in which Omniglot has been prepared from the real archives."""
+    data_dir = str(tmp_path_factory.mktemp("omniglot"))
+    data.small_backgrounds(data_dir, str(archives))
+    return data_dir

@@ -15,14 +15,6 @@ from siamese_jax.specs import DataSpec, UserError
 
 
 @pytest.fixture(scope="session")
-def prepared_omniglot(archives, tmp_path_factory) -> str:
-    """A data_dir in which Omniglot has been prepared from the real archives."""
-    data_dir = str(tmp_path_factory.mktemp("omniglot"))
-    data.small_backgrounds(data_dir, str(archives))
-    return data_dir
-
-
-@pytest.fixture(scope="session")
 def loaded(prepared_omniglot):
     return data.load(DataSpec(), prepared_omniglot)  # neither archives nor a network: it is prepared
 

@@ -35,6 +35,15 @@ def test_the_identity_changes_no_pixel():
     np.testing.assert_array_equal(apply_affine(jnp.asarray(IMAGE), IDENTITY), IMAGE)
 
 
+def test_a_point_is_scaled_then_sheared_then_turned():
+    affine = Affine(rotation=30.0, shear_x=0.2, shear_y=-0.1, scale_x=1.1, scale_y=0.9)
+    x, y = 3.0, -2.0
+    x, y = 1.1 * x, 0.9 * y
+    x, y = x + 0.2 * y, y - 0.1 * x
+    turned = (x + 1j * y) * np.exp(1j * np.pi / 6)
+    np.testing.assert_allclose(forward_matrix(affine) @ np.array([3.0, -2.0]), [turned.real, turned.imag], rtol=1e-5)
+
+
 def test_a_shift_moves_right_and_down_and_brings_in_paper():
     moved = np.asarray(apply_affine(jnp.asarray(IMAGE), Affine(shift_x=2.0, shift_y=1.0)))
     np.testing.assert_allclose(moved[1:, 2:], IMAGE[:-1, :-2], atol=1e-6)

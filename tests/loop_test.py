@@ -64,7 +64,33 @@ def test_a_run_that_was_stopped_and_resumed_ends_with_the_same_bits(tmp_path):
         fit_interrupted(tmp_path / "parts", after=5)
     parts, _ = fit(tmp_path / "parts")
     chex.assert_trees_all_equal(whole.params, parts.params)
+    chex.assert_trees_all_equal(final_state(tmp_path / "whole"), final_state(tmp_path / "parts"))
+    curves = [
+        [row["validation_one_shot"] for row in read_metrics(tmp_path / name) if "validation_one_shot" in row]
+        for name in ("whole", "parts")
+    ]
+    assert curves[0] == curves[1] == [0.5, 0.4]
     assert [row["step"] for row in read_metrics(tmp_path / "parts")] == [1, 4, 5, 6, 8, 9, 9, 13, 17, 18, 18]
+
+
+def final_state(workdir):
+    return restore(workdir, loop._template(EXPERIMENT, SIDE)).state
+
+
+@pytest.mark.filterwarnings("ignore:Exception ignored in. None:pytest.PytestUnraisableExceptionWarning")  # Orbax's
+def test_a_run_with_a_damaged_newest_checkpoint_goes_on_from_the_one_before_to_the_same_bits(tmp_path):
+    whole, _ = fit(tmp_path / "whole")
+    fit(tmp_path / "damaged", replace(EXPERIMENT, max_epochs=1))
+    with pytest.raises(loop.Stopped):
+        fit_interrupted(tmp_path / "damaged", after=3)
+    newest = tmp_path / "damaged" / "checkpoints" / "12"
+    largest = max((path for path in newest.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
+    content = bytearray(largest.read_bytes())
+    content[len(content) // 2] ^= 1
+    largest.write_bytes(content)
+    again, _ = fit(tmp_path / "damaged")
+    chex.assert_trees_all_equal(whole.params, again.params)
+    chex.assert_trees_all_equal(final_state(tmp_path / "whole"), final_state(tmp_path / "damaged"))
 
 
 def fit_interrupted(workdir, after: int):
@@ -127,6 +153,15 @@ def test_a_cpu_run_estimated_at_more_than_an_hour_names_the_quicker_ones_once(tm
     fit(tmp_path, endless, (0.5, 0.5))
     said = re.findall(r"in about [\d,]+ hours. Take a quicker one.", capsys.readouterr().err)
     assert len(said) == 1
+
+
+def test_the_step_that_training_runs_is_compiled_once_also_after_a_restore(tmp_path, monkeypatch):
+    made = []
+    real = loop.compile_update
+    monkeypatch.setattr(loop, "compile_update", lambda *arguments: made.append(real(*arguments)) or made[-1])
+    fit(tmp_path, replace(EXPERIMENT, max_epochs=1))
+    fit(tmp_path)
+    assert [update.func._cache_size() for update in made] == [1, 1]
 
 
 def test_the_compiled_step_draws_on_the_device_and_talks_to_no_host():

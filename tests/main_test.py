@@ -1,6 +1,7 @@
 import json
 import os
 import signal
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,8 @@ from absl import flags
 from tiny import make_dataset, make_experiment
 
 from siamese_jax import command, data, loop, main
-from siamese_jax.specs import UserError
+from siamese_jax.experiments import LAYERS
+from siamese_jax.specs import ConvSpec, DataSpec, EvalSpec, LayerSpec, OptimizerSpec, UserError
 
 
 @pytest.fixture(autouse=True)
@@ -85,7 +87,7 @@ def test_evaluating_a_workdir_without_a_checkpoint_is_refused(tmp_path):
         run(tmp_path, "--mode=evaluate")
 
 
-@pytest.mark.parametrize("change", [{"seed": 3}, {"batch_size": 5}])
+@pytest.mark.parametrize("change", [{"seed": 3}, {"batch_size": 6}])
 def test_a_workdir_of_another_run_is_refused_and_left_as_it_is(tmp_path, change):
     run(tmp_path)
     before = {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
@@ -101,10 +103,33 @@ def test_a_workdir_of_another_experiment_is_refused(tmp_path):
         run(tmp_path, experiment=make_experiment(name="other"))
 
 
-def test_a_damaged_experiment_json_is_a_sentence(tmp_path):
-    (tmp_path / "experiment.json").write_text("{")
-    with pytest.raises(UserError, match="experiment.json cannot be read"):
-        run(tmp_path)
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"network": replace(make_experiment().network, conv1=ConvSpec(4, 200, pool=True))}, "conv1.size=200"),
+        ({"evaluation": EvalSpec(n_way=6, validation_trials=12, random_trials=12)}, "n_way=6"),
+        ({"data": DataSpec(train_pairs=13, validation_pairs=8, test_pairs=8)}, "train_pairs=13"),
+        ({"data": DataSpec(train_pairs=12, validation_pairs=9, test_pairs=8)}, "validation_pairs=9"),
+        ({"batch_size": 100}, "batch_size=100"),
+        ({"optimizer": OptimizerSpec({"conv1": LayerSpec(0.1, 0.9, 0.0)})}, "missing"),
+        ({"optimizer": OptimizerSpec(dict.fromkeys(LAYERS, LayerSpec(1e30, 0.9, 0.0)))}, "not finite at step"),
+    ],
+)
+def test_bad_values_are_one_sentence_and_exit_code_2(tmp_path, monkeypatch, capsys, change, words):
+    monkeypatch.setattr(command, "resolve", lambda: make_experiment(**change))
+    flags.FLAGS(["siamese_jax", f"--workdir={tmp_path}"])
+    with pytest.raises(SystemExit) as stopped:
+        main.main([])
+    assert stopped.value.code == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith("siamese_jax: ")
+    assert words in said
+
+
+def test_a_mistake_found_before_training_leaves_no_claim_on_the_workdir(tmp_path):
+    with pytest.raises(UserError, match="batch_size=100"):
+        run(tmp_path, experiment=make_experiment(batch_size=100))
+    run(tmp_path)
 
 
 def test_a_workdir_that_cannot_be_written_is_refused(tmp_path):

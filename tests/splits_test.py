@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
+from siamese_jax import data
 from siamese_jax.records import Alphabets, Dataset, Runs
-from siamese_jax.specs import UserError
+from siamese_jax.specs import DataSpec, UserError
 from siamese_jax.splits import DRAWERS, layout, select, split
 
 CHARACTERS = (3, 2, 4, 3)
@@ -71,3 +72,16 @@ def test_an_empty_set_and_a_missing_drawing_are_refused():
         layout(Alphabets(*(x[1:] if isinstance(x, np.ndarray) else x for x in everything.alphabets)))
     with pytest.raises(UserError, match="test set is empty"):
         split(dataset._replace(runs=dataset.runs._replace(query=np.array([[0]]))), "paper")
+
+
+def test_omniglot_is_split_as_the_paper_says_and_tested_on_the_alphabets_of_the_official_runs(prepared_omniglot):
+    dataset = data.load(DataSpec(downsample=35), prepared_omniglot)
+    sets = split(dataset, "paper")
+    assert [len(part.names) for part in sets.values()] == [30, 10, 10]
+    assert [len(part.images) for part in sets.values()] == [964 * 12, 277 * 4, 382 * 4]
+    assert sets["test"].names == (
+        "Atlantean", "Ge_ez", "Glagolitic", "Gurmukhi", "Kannada", "Malayalam", "Manipuri",
+        "Old_Church_Slavonic_(Cyrillic)", "Tengwar", "Tibetan",
+    )  # fmt: skip
+    for part in sets.values():
+        layout(part)

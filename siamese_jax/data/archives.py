@@ -5,6 +5,7 @@ import hashlib
 import http.client
 import os
 import shutil
+import sys
 import tempfile
 import urllib.error
 import urllib.request
@@ -93,6 +94,7 @@ def _download_one(file: Archive, folder: Path) -> None:
         urllib.request.urlopen(file.url, timeout=TIMEOUT) as response,
         tempfile.TemporaryDirectory(dir=folder) as scratch,
     ):
+        print(f"Downloading {file.url} ...", file=sys.stderr)
         part = Path(scratch) / file.name
         with part.open("wb") as target:
             shutil.copyfileobj(response, target)

@@ -1,6 +1,7 @@
 """Omniglot (Lake, Salakhutdinov and Tenenbaum, 2015) as TFDS builders, with drawers and the released one-shot runs."""
 
 import io
+import lzma
 import re
 import zipfile
 import zlib
@@ -192,7 +193,7 @@ def _members(path: Path) -> Iterator[tuple[str, bytes]]:
         with zipfile.ZipFile(path) as archive:
             for name in archive.namelist():
                 yield name, archive.read(name)
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError, ValueError) as error:
         raise bad_archive(path, error) from error
 
 
