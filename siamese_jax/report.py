@@ -225,7 +225,8 @@ def _table_1(experiment: Experiment, test: Mapping[str, Any]) -> str:
     cell = f"**{_percent(test['accuracy'])}** ({_interval(test)}, {test['pairs']:,} test pairs)"
     cells = [cell, "–"] if copies == 0 else ["–", cell if copies == 8 else f"{cell} with {copies} copies"]
     published = [[f"{n:,}", f"{none:.2f}", f"{eight:.2f}", "published"] for n, (none, eight) in TABLE_1.items()]
-    this = [f"**this run**: {experiment.data.train_pairs:,}", *cells, "**measured**"]
+    pairs = f"{experiment.data.train_pairs:,}{' new ones an epoch' if experiment.data.redraw else ''}"
+    this = [f"**this run**: {pairs}", *cells, "**measured**"]
     return _table(["training pairs", "no distortions", "8 distorted copies", ""], [this, *published])
 
 

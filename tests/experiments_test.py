@@ -6,6 +6,7 @@ from siamese_jax.batches import steps_per_epoch
 from siamese_jax.experiments import EXPERIMENTS, LAYERS, QUICK, find
 from siamese_jax.keys import root_key
 from siamese_jax.optimizer import make_optimizer
+from siamese_jax.report import TABLE_1
 from siamese_jax.steps import init_state
 
 
@@ -30,6 +31,12 @@ def test_the_six_cells_of_table_1_differ_in_pairs_and_distortions_alone():
     assert [(f["data.train_pairs"], f["distort.copies"]) for f in fixed] == [
         (30_000, 0), (30_000, 8), (90_000, 0), (90_000, 8), (150_000, 0), (150_000, 8),
     ]  # fmt: skip
+
+
+def test_the_six_cells_quote_the_published_accuracies():
+    for pairs, (plain, distorted) in TABLE_1.items():
+        for affine, published in (("", plain), ("_affine", distorted)):
+            assert f"{published:.2f} %" in find(f"verification_{pairs // 1000}k{affine}").expected
 
 
 def test_the_registered_paper_experiment_is_what_the_paper_states():
