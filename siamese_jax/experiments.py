@@ -26,9 +26,9 @@ PAIRS_PER_SECOND = 16
 BASE = Experiment(
     name="omniglot_20way",
     summary="the paper's network and recipe: 105×105, 150k pairs, ×9 with affine distortions",
-    cost_cpu="@FULL_CPU@",
+    cost_cpu=f"23 h an epoch on 2 cores ({PAIRS_PER_SECOND} pairs/s), 200 at most",
     cost_gpu="not measured; 15 PFLOP an epoch",
-    expected="no full run yet: @FULL_STEPS@",
+    expected="not run to its end here (loss 0.70 to 0.63 in 74 steps); the paper has 92.0 % on the official runs",
     optimizer=OptimizerSpec(layers=dict.fromkeys(LAYERS, LayerSpec(learning_rate=0.1, momentum=0.9, l2=1e-5))),
     log_steps=10,
 )
@@ -63,9 +63,9 @@ GLYPHS = replace(
     SMALL,
     name="glyphs_20way",
     summary="the quick start: rendered glyphs (not handwriting) that the package draws itself, 35×35",
-    cost_cpu="@GLYPHS_CPU@",
+    cost_cpu="3 min on 2 cores",
     cost_gpu="not measured; 5 TFLOP in all",
-    expected="@GLYPHS_EXPECTED@",
+    expected="its own 20 runs 97.2 % (95.2 to 99.0; 400 trials), random trials 96.2 % (95.3 to 97.1; 2,000)",
     data=replace(SMALL.data, name="glyphs", train_pairs=14_400, validation_pairs=2_000, test_pairs=2_000),
     evaluation=EvalSpec(random_trials=2_000),
     max_epochs=5,
