@@ -12,7 +12,7 @@ FLOORS = {
         "convolution", "distort", "energy", "initialisers", "loss", "optimizer", "pairs", "scores", "splits", "trials",
         "twins",
     },
-    "first": {"batches", "model", "steps"},
+    "first": {"baselines", "batches", "model", "steps"},
     "doors": {"checkpoint", "data", "files", "metrics", "plots", "report"},
     "conductors": {"evaluation", "experiments", "loop"},
     "roof": {"command", "main"},
