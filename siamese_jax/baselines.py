@@ -15,7 +15,7 @@ Compare = Callable[[np.ndarray, np.ndarray], float]
 def nearest_neighbour(left: np.ndarray, right: np.ndarray) -> float:
     """Returns minus the Euclidean distance between pixels in [0, 1] (Koch et al. 2015, tables 2 and 3)."""
     chex.assert_equal_shape([left, right])
-    return -float(np.linalg.norm(left.astype(np.float64) - right)) / 255
+    return -float(np.sqrt(np.square(left.astype(np.float64) - right).sum())) / 255
 
 
 def modified_hausdorff(left: np.ndarray, right: np.ndarray) -> float:

@@ -24,6 +24,7 @@ SHOTS = (1, 5)
 class Protocol(NamedTuple):
     """How trials are drawn, and from which `seed`; None for those that were released with the data.
 
+    `combine` is what a class of several supports scores, as in `EvalSpec`.
     `drawers` are those of the test set, or all that training does not have. `mixed` takes the ways of a run from all
     alphabets at once instead of from one.
     """
@@ -35,6 +36,7 @@ class Protocol(NamedTuple):
     drawers: Literal["test", "untrained"] = "test"
     mixed: bool = False
     seed: int | None = SEED
+    combine: str = EvalSpec.combine
 
 
 # Five supports and a query need six drawers, and the test set has four. The drawers of validation are as new to the
@@ -58,11 +60,12 @@ PROTOCOLS = {
 
 
 def protocols(spec: EvalSpec, released: Runs) -> dict[str, Protocol]:
-    """Returns PROTOCOLS, but `within_alphabet` as `spec` has it, and `official_runs` as large as they were released."""
+    """Returns PROTOCOLS as `spec` combines, `within_alphabet` as it says, `official_runs` as large as released."""
     (_, n_way, k_shot), trials = np.shape(released.support), np.size(released.query)
     official = PROTOCOLS["official_runs"]._replace(n_way=n_way, k_shot=k_shot, trials=trials)
     within = PROTOCOLS["within_alphabet"]._replace(n_way=spec.n_way, k_shot=spec.k_shot, trials=spec.random_trials)
-    return {**PROTOCOLS, "official_runs": official, "within_alphabet": within}
+    all_of_them = {**PROTOCOLS, "official_runs": official, "within_alphabet": within}
+    return {name: protocol._replace(combine=spec.combine) for name, protocol in all_of_them.items()}
 
 
 def draw(name: str, protocol: Protocol, dataset: Dataset, sets: dict[str, Alphabets]) -> Runs:
@@ -93,6 +96,7 @@ def card(protocol: Protocol, alphabets: Alphabets, runs: Runs, seen: Seen) -> di
         "protocol": protocol.label,
         "n_way": n_way,
         "k_shot": k_shot,
+        "combine": protocol.combine if k_shot > 1 else None,
         "trials": np.size(runs.query),
         "alphabets": [alphabets.names[i] for i in np.unique(alphabets.alphabet[rows])],
         "drawers": np.unique(alphabets.drawer[rows]).tolist(),

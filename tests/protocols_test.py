@@ -72,6 +72,9 @@ def test_trials_are_the_same_every_time_and_differ_between_protocols():
 
 def test_an_experiment_sets_the_random_trials_alone():
     changed = protocols(EvalSpec(n_way=5, k_shot=2, random_trials=50), DATASET.runs)
+    assert {protocol.combine for protocol in changed.values()} == {"mean_score"}
+    best = protocols(EvalSpec(combine="best_score"), DATASET.runs)
+    assert {protocol.combine for protocol in best.values()} == {"best_score"}
     assert changed["within_alphabet"][1:4] == (5, 2, 50)
     assert changed["official_runs"][1:4] == (3, 1, 6)
     assert {name: changed[name] for name in PROTOCOLS if name not in ("official_runs", "within_alphabet")} == {
@@ -94,6 +97,9 @@ def test_a_card_says_what_was_compared_and_what_had_been_seen():
     assert said["chosen_on"] == {"alphabets": ["c", "d"], "drawers": [13, 14, 15, 16]}
     official = card(PROTOCOLS["official_runs"], DATASET.alphabets, DATASET.runs, {})
     assert official["seed"] is None
+    assert official["combine"] is None
+    five = card(PROTOCOLS["5_way_5_shot"], DATASET.alphabets, drawn("5_way_5_shot"), SEEN)
+    assert five["combine"] == "mean_score"
     assert not {"trained_on", "chosen_on"} & official.keys()
 
 
@@ -106,5 +112,7 @@ def test_on_omniglot_no_protocol_takes_an_alphabet_or_image_that_was_trained_or_
             runs = drawn(name, dataset, sets)
             examine_runs(dataset.alphabets, runs, 20, seen)
             assert len(np.unique(dataset.alphabets.alphabet[runs.query])) == 10
-            if name != "official_runs":
+            if name == "official_runs":
+                assert np.union1d(runs.support, runs.query).size == 800
+            else:
                 assert drawers_of(runs, dataset.alphabets).isdisjoint(sets["train"].drawer.tolist())
