@@ -26,7 +26,7 @@ USAGE = """One-shot learning with siamese networks in JAX, after Koch, Zemel and
   --experiment=NAME   which experiment; --list shows them all
   --list              name, what it is, cost on a CPU and a GPU, expected result
   --mode=MODE         train (default): train, or go on where the workdir stands, then evaluate and report
-                      evaluate: measure the workdir's best parameters again, and report
+                      evaluate: measure the workdir's best parameters under every protocol, and report
   --workdir=DIR       where everything is written (default: a new folder under runs/)
   --archives=DIR      folder with the published archives of the data set, instead of a download
   --data_dir=DIR      where prepared data are kept (default: TFDS's own, ~/tensorflow_datasets)

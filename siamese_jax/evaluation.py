@@ -3,6 +3,8 @@
 Host loops over two jitted functions; results are plain dicts, ready for results.json.
 """
 
+import functools
+import hashlib
 from collections.abc import Callable
 from typing import Any
 
@@ -13,33 +15,58 @@ from jax import Array
 from scipy.special import expit
 
 from siamese_jax import keys, splits
+from siamese_jax.doctor import Seen, examine_runs, examine_scores
 from siamese_jax.model import Params, SiameseNet
 from siamese_jax.pairs import check_pair_count, draw_pair
-from siamese_jax.records import Alphabets, Runs
+from siamese_jax.protocols import Protocol, card, draw
+from siamese_jax.records import Alphabets, Dataset, Runs
 from siamese_jax.scores import best_threshold, clustered_interval, credit, ties, verified
 from siamese_jax.specs import Experiment, UserError
 from siamese_jax.trials import draw_runs
 
 Result = dict[str, Any]
+Score = Callable[[np.ndarray, Runs], np.ndarray]
+"""Images, uint8 [N, H, W], and runs whose rows index them -> scores [R, Q, n_way], of which the highest is chosen."""
+
+PAIRS = 4000
+"""Embeddings compared at a time; a matter of memory and speed, not of results."""
 
 
 class Evaluator:
-    """A network's jitted embedding and comparing; made once, so that each is compiled once."""
+    """A network's jitted embedding and comparing; made once, so that each is compiled once.
 
-    def __init__(self, net: SiameseNet, embed_batch: int):
+    Embeddings are kept for as long as the parameters are the same object: each image is embedded once, whatever is
+    measured on it.
+    """
+
+    def __init__(self, net: SiameseNet, embed_batch: int, combine: str = "mean_score"):
         self._embed_batch = embed_batch
         self._embed = jax.jit(net.embed_images)
         self._compare = jax.jit(net.compare_pairs)
-        self._score: Callable[..., Array] = jax.jit(
-            lambda params, embeddings, support, query: net.trial_logits(params, embeddings[support], embeddings[query])
-        )
+        score_run = functools.partial(net.trial_logits, combine=combine)
+        self._score: Callable[..., Array] = jax.jit(jax.vmap(score_run, in_axes=(None, 0, 0)))
+        self._params: Params | None = None
+        self._places: dict[bytes, int] = {}
+        self._embeddings: np.ndarray | None = None
 
-    def embed(self, params: Params, images: np.ndarray) -> Array:
-        """Images, uint8 [N, H, W] -> embeddings [N, D], some at a time; the last few are padded to a full batch."""
+    def embed(self, params: Params, images: np.ndarray) -> np.ndarray:
+        """Images, uint8 [N, H, W] -> embeddings [N, D]; only what these parameters have not seen is embedded."""
+        if params is not self._params:
+            self._params, self._places, self._embeddings = params, {}, None
+        names = [hashlib.blake2b(image, digest_size=16).digest() for image in np.ascontiguousarray(images)]
+        new = {name: row for row, name in enumerate(names) if name not in self._places}
+        if new:
+            self._places |= {name: len(self._places) + place for place, name in enumerate(new)}
+            made = self._embed_new(params, images[list(new.values())])
+            self._embeddings = made if self._embeddings is None else np.concatenate([self._embeddings, made])
+        return self._embeddings[[self._places[name] for name in names]]
+
+    def _embed_new(self, params: Params, images: np.ndarray) -> np.ndarray:
+        """Embeds some images at a time; the last few are padded to a full batch."""
         batch = self._embed_batch
         padded = np.concatenate([images, np.zeros((-len(images) % batch, *images.shape[1:]), np.uint8)])
         parts = [self._embed(params, jnp.asarray(padded[i : i + batch])) for i in range(0, len(padded), batch)]
-        return jnp.concatenate(parts)[: len(images)]
+        return np.concatenate(jax.device_get(parts))[: len(images)]
 
     def run_logits(self, params: Params, images: np.ndarray, runs: Runs) -> np.ndarray:
         """Scores [R, Q, n_way] of runs whose rows index `images`; only images that the runs use are embedded."""
@@ -47,16 +74,20 @@ class Evaluator:
         support = places[: np.size(runs.support)].reshape(np.shape(runs.support))
         query = places[np.size(runs.support) :].reshape(np.shape(runs.query))
         embeddings = self.embed(params, images[rows])
-        scores = [self._score(params, embeddings, s, q) for s, q in zip(support, query, strict=True)]
-        return _finite(np.stack(jax.device_get(scores)), "one-shot scores")
+        (count, n_way, k_shot), queries = support.shape, query.shape[1]
+        together = min(count, max(1, PAIRS // (queries * n_way * k_shot)))
+        scores = []
+        for first in range(0, count, together):
+            some = np.arange(first, first + together) % count  # the last is filled up: one shape, compiled once
+            scores.append(self._score(params, embeddings[support[some]], embeddings[query[some]]))
+        return _finite(np.concatenate(jax.device_get(scores))[:count], "one-shot scores")
 
     def pair_logits(self, params: Params, images: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
         """Logits [N] of pairs of rows of `images`; each image is embedded once."""
         embeddings = self.embed(params, images)
-        chunk = 1000
         parts = [
-            self._compare(params, embeddings[left[i : i + chunk]], embeddings[right[i : i + chunk]])
-            for i in range(0, len(left), chunk)
+            self._compare(params, embeddings[left[i : i + PAIRS]], embeddings[right[i : i + PAIRS]])
+            for i in range(0, len(left), PAIRS)
         ]
         return _finite(np.concatenate(jax.device_get(parts)), "verification scores")
 
@@ -65,7 +96,8 @@ def validation_runs(experiment: Experiment, validation: Alphabets) -> Runs:
     """The fixed trials that decide when to stop and which epoch is best (paper, section 3.2)."""
     spec = experiment.evaluation
     key = keys.stream(keys.root_key(experiment.seed), "validation trials")
-    return _on_host(draw_runs(key, splits.layout(validation), spec.validation_trials, spec.n_way, spec.k_shot))
+    place = splits.layout(validation)
+    return _drawn(lambda: draw_runs(key, place, spec.validation_trials, spec.n_way, spec.k_shot))
 
 
 def validation_accuracy(evaluator: Evaluator, params: Params, alphabets: Alphabets, runs: Runs) -> float:
@@ -73,37 +105,62 @@ def validation_accuracy(evaluator: Evaluator, params: Params, alphabets: Alphabe
     return float(credit(evaluator.run_logits(params, alphabets.images, runs), np.asarray(runs.answer)).mean())
 
 
-def one_shot(
-    evaluator: Evaluator, params: Params, alphabets: Alphabets, runs: Runs, trained_drawers: frozenset[int]
-) -> Result:
-    """Measures one-shot accuracy on runs whose rows index `alphabets`, with a 95 % interval by bootstrap over runs."""
-    logits = evaluator.run_logits(params, alphabets.images, runs)
-    earned = credit(logits, np.asarray(runs.answer))
+def validation_one_shot(score: Score, experiment: Experiment, sets: dict[str, Alphabets]) -> Result:
+    """Measures the trials that the epoch was chosen by; a figure that flatters, and is labelled so."""
+    spec = experiment.evaluation
+    label = "validation trials, by which the epoch was chosen"
+    protocol = Protocol(
+        label, spec.n_way, spec.k_shot, spec.validation_trials, seed=experiment.seed, combine=spec.combine
+    )
+    runs = validation_runs(experiment, sets["validation"])
+    return one_shot(score, sets["validation"], runs, protocol, {"trained": sets["train"]})
+
+
+def one_shot(score: Score, alphabets: Alphabets, runs: Runs, protocol: Protocol, seen: Seen) -> Result:
+    """Measures one-shot accuracy on runs whose rows index `alphabets`, with a 95 % interval by bootstrap over runs.
+
+    The result holds its card and the doctor's warnings. UserError for trials that the doctor refuses.
+    """
+    warnings = examine_runs(alphabets, runs, protocol.n_way, seen)
+    return _measured(score, alphabets, runs, warnings, card(protocol, alphabets, runs, seen))
+
+
+def one_shot_by_protocol(
+    score: Score, dataset: Dataset, sets: dict[str, Alphabets], seen: Seen, protocols: dict[str, Protocol]
+) -> tuple[dict[str, Result], dict[str, str]]:
+    """Measures under each protocol; returns the results, and why the others have none, by name."""
+    alphabets, results, refused = dataset.alphabets, {}, {}
+    for name, protocol in protocols.items():
+        try:  # only before a score is made: parameters that diverged are no reason to pass over a protocol
+            runs = _drawn(functools.partial(draw, name, protocol, dataset, sets))
+            warnings = examine_runs(alphabets, runs, protocol.n_way, seen)
+        except UserError as reason:
+            refused[name] = str(reason)
+        else:
+            results[name] = _measured(score, alphabets, runs, warnings, card(protocol, alphabets, runs, seen))
+    return results, refused
+
+
+def _measured(score: Score, alphabets: Alphabets, runs: Runs, warnings: list[str], about: dict[str, Any]) -> Result:
+    scores = score(alphabets.images, runs)
+    warnings = warnings + examine_scores(scores, runs)
+    earned = credit(scores, np.asarray(runs.answer))
     of_run = np.broadcast_to(np.arange(len(earned))[:, None], earned.shape)
-    drawers = {int(d) for rows in (runs.support, runs.query) for d in np.unique(alphabets.drawer[np.asarray(rows)])}
-    n_way, k_shot = np.shape(runs.support)[1:]
+    trained = about.get("trained_on", {"drawers": []})["drawers"]
     return {
-        "n_way": n_way,
-        "k_shot": k_shot,
+        "n_way": about["n_way"],
+        "k_shot": about["k_shot"],
         "trials": earned.size,
         "correct": _whole(earned.sum()),
         "accuracy": float(earned.mean()),
         "ci95": clustered_interval(earned.ravel(), of_run.ravel()),
-        "ties": ties(logits),
-        "alphabets": len(np.unique(alphabets.alphabet[np.asarray(runs.query)])),
-        "drawers": sorted(drawers),
-        "drawers_seen_in_training": sorted(drawers & trained_drawers),
+        "ties": ties(scores),
+        "alphabets": len(about["alphabets"]),
+        "drawers": about["drawers"],
+        "drawers_seen_in_training": sorted(set(about["drawers"]) & set(trained)),
+        "warnings": warnings,
+        "card": about,
     }
-
-
-def random_trials(
-    evaluator: Evaluator, params: Params, experiment: Experiment, test: Alphabets, trained_drawers: frozenset[int]
-) -> Result:
-    """Measures one-shot accuracy on random within-alphabet trials of the test alphabets and drawers."""
-    spec = experiment.evaluation
-    key = keys.stream(keys.root_key(experiment.seed), "random trials")
-    runs = _on_host(draw_runs(key, splits.layout(test), spec.random_trials, spec.n_way, spec.k_shot))
-    return one_shot(evaluator, params, test, runs, trained_drawers)
 
 
 def verification(
@@ -152,8 +209,9 @@ def _draw_pairs(experiment: Experiment, name: str, alphabets: Alphabets, pairs: 
     return jax.device_get(draw(jnp.arange(pairs)))
 
 
-def _on_host(runs: Runs) -> Runs:
-    return Runs(*jax.device_get(tuple(runs)))
+def _drawn(draw_them: Callable[[], Runs]) -> Runs:
+    """Returns runs on the host; compiled whole, since one operation at a time takes seconds."""
+    return Runs(*jax.device_get(tuple(jax.jit(draw_them)())))
 
 
 def _finite(values: np.ndarray, what: str) -> np.ndarray:

@@ -52,10 +52,13 @@ def main(_: list[str]) -> None:
 
 
 def run_experiment(experiment: Experiment, workdir: Path) -> None:
-    """Trains (unless --mode=evaluate), evaluates and reports into `workdir`."""
+    """Trains (unless --mode=evaluate, or there is nothing to train), evaluates and reports into `workdir`."""
     for name, value in specs.leaves(experiment):
         print(f"{name} = {value}")
     print(f"workdir = {workdir}", flush=True)
+    if experiment.method == "baselines":
+        compare(experiment, workdir)
+        return
     from siamese_jax import data, evaluation, loop, splits
     from siamese_jax.batches import steps_per_epoch
     from siamese_jax.checkpoint import Checkpoints
@@ -75,7 +78,8 @@ def run_experiment(experiment: Experiment, workdir: Path) -> None:
         sets = splits.split(dataset, experiment.data.drawer_split)
         loop.check_training(experiment, sets["train"])
         evaluation.check_evaluation(experiment, sets["validation"], sets["test"])
-        evaluator = evaluation.Evaluator(build(experiment.network), experiment.evaluation.embed_batch)
+        spec = experiment.evaluation
+        evaluator = evaluation.Evaluator(build(experiment.network), spec.embed_batch, spec.combine)
         trials = evaluation.validation_runs(experiment, sets["validation"])
         if FLAGS.mode == "train":
             write_json(workdir / "experiment.json", dataclasses.asdict(experiment))
@@ -108,23 +112,20 @@ def measure(
 
     from siamese_jax import evaluation, plots
     from siamese_jax.metrics import read_metrics
+    from siamese_jax.protocols import protocols
     from siamese_jax.report import write_report, write_results
 
     params, step, history = fitted
-    validation, test = sets["validation"], sets["test"]
-    trained = frozenset(sets["train"].drawer.tolist())
     images, runs = dataset.alphabets.images, dataset.runs
-    trials = evaluation.validation_runs(experiment, validation)
+    score = functools.partial(evaluator.run_logits, params)
+    seen = {"trained": sets["train"], "chosen": sets["validation"]}
+    wanted = protocols(experiment.evaluation, runs)
+    one_shot, refused = evaluation.one_shot_by_protocol(score, dataset, sets, seen, wanted)
+    one_shot["validation"] = evaluation.validation_one_shot(score, experiment, sets)
+    if "within_alphabet" in one_shot:
+        one_shot["random_trials"] = one_shot["within_alphabet"]  # its name in results.json before there were protocols
     results = {
-        "experiment": experiment.name,
-        "seed": experiment.seed,
-        "command": command.replay(experiment),
-        "data": {
-            "name": experiment.data.name,
-            "image_side": images.shape[1],
-            "drawer_split": experiment.data.drawer_split,
-            "sets": {name: _described(part) for name, part in sets.items()},
-        },
+        **_about(experiment, dataset, sets),
         "training": {
             "epochs": history.epochs,
             "steps": step,
@@ -134,13 +135,9 @@ def measure(
             "pairs_per_second": history.pairs_per_second,
             "stopped_by": history.stopped_by(experiment),
         },
-        "environment": _environment(),
-        "verification": evaluation.verification(evaluator, params, experiment, validation, test),
-        "one_shot": {
-            "official_runs": evaluation.one_shot(evaluator, params, dataset.alphabets, runs, trained),
-            "random_trials": evaluation.random_trials(evaluator, params, experiment, test, trained),
-            "validation": evaluation.one_shot(evaluator, params, validation, trials, trained),
-        },
+        "verification": evaluation.verification(evaluator, params, experiment, sets["validation"], sets["test"]),
+        "one_shot": one_shot,
+        "not_measured": refused,
     }
     write_results(workdir, results)  # before the pictures: what is measured is not to be lost to a full disk
     rows = read_metrics(workdir)
@@ -156,6 +153,47 @@ def measure(
     )
     write_report(workdir, experiment, results, rows)
     _say(results, workdir)
+
+
+def compare(experiment: Experiment, workdir: Path) -> None:
+    """Measures the comparisons that learn nothing, and writes results.json and report.md."""
+    from siamese_jax import data, evaluation, splits
+    from siamese_jax.baselines import BASELINES, run_scores
+    from siamese_jax.files import write_json
+    from siamese_jax.protocols import protocols
+    from siamese_jax.report import write_report, write_results
+
+    command.check_workdir(experiment, workdir)
+    dataset = data.load(experiment.data, FLAGS.data_dir, FLAGS.archives)
+    sets = splits.split(dataset, experiment.data.drawer_split)
+    write_json(workdir / "experiment.json", dataclasses.asdict(experiment))
+    # Of 400 trials each; 10,000 would take the Hausdorff distance minutes.
+    short = {name: protocols(experiment.evaluation, dataset.runs)[name] for name in ("official_runs", "koch_400")}
+    baselines, refused = {}, {}
+    for name, comparison in BASELINES.items():
+        score = functools.partial(run_scores, comparison)
+        baselines[name], refused = evaluation.one_shot_by_protocol(score, dataset, sets, {}, short)
+    results = {**_about(experiment, dataset, sets), "baselines": baselines, "not_measured": refused}
+    write_results(workdir, results)
+    write_report(workdir, experiment, results, [])
+    for name, measured in baselines.items():
+        _say_one_shot(measured, f"{name.replace('_', ' ')}, ")
+    print(f"report: {workdir / 'report.md'}")
+
+
+def _about(experiment: Experiment, dataset: "Dataset", sets: dict[str, "Alphabets"]) -> dict[str, Any]:
+    return {
+        "experiment": experiment.name,
+        "seed": experiment.seed,
+        "command": command.replay(experiment),
+        "data": {
+            "name": experiment.data.name,
+            "image_side": dataset.alphabets.images.shape[1],
+            "drawer_split": experiment.data.drawer_split,
+            "sets": {name: _described(part) for name, part in sets.items()},
+        },
+        "environment": _environment(),
+    }
 
 
 def _described(part: "Alphabets") -> dict[str, Any]:
@@ -183,16 +221,23 @@ def _environment() -> dict[str, Any]:
 
 def _say(results: dict[str, Any], workdir: Path) -> None:
     """Prints the results, each with its trials and 95 % interval."""
-    for name, result in results["one_shot"].items():
-        low, high = result["ci95"]
-        print(
-            f"{result['n_way']}-way one-shot, {name.replace('_', ' ')}: {result['accuracy']:.1%} "
-            f"({low:.1%} to {high:.1%}; {result['trials']} trials)"
-        )
+    _say_one_shot({name: result for name, result in results["one_shot"].items() if name != "random_trials"})
+    for name, reason in results["not_measured"].items():
+        print(f"not measured, {name.replace('_', ' ')}: {reason}")
     result = results["verification"]["test"]
     low, high = result["ci95"]
     print(f"verification, test: {result['accuracy']:.1%} ({low:.1%} to {high:.1%}; {result['pairs']} pairs)")
     print(f"report: {workdir / 'report.md'}")
+
+
+def _say_one_shot(one_shot: dict[str, Any], who: str = "") -> None:
+    for name, result in one_shot.items():
+        low, high = result["ci95"]
+        shots = "one-shot" if result["k_shot"] == 1 else f"{result['k_shot']}-shot"
+        print(
+            f"{who}{result['n_way']}-way {shots}, {name.replace('_', ' ')}: {result['accuracy']:.2%} "
+            f"({low:.1%} to {high:.1%}; {result['trials']} trials)"
+        )
 
 
 def run() -> None:

@@ -46,15 +46,18 @@ class SiameseNet(NamedTuple):
         """Embeddings [B, D] twice -> logits [B]."""
         return jax.vmap(self.compare, in_axes=(None, 0, 0))(params, left, right)
 
-    def trial_logits(self, params: Params, support: Array, query: Array) -> Array:
+    def trial_logits(self, params: Params, support: Array, query: Array, combine: str = "mean_score") -> Array:
         """Embeddings of a run's supports [n_way, k_shot, D] and queries [Q, D] -> scores [Q, n_way].
 
-        A class scores the mean logit of its k_shot supports.
+        How the k_shot supports of a class are combined is `EvalSpec.combine`.
         """
+        if combine == "mean_embedding":
+            support = support.mean(axis=1, keepdims=True)
         over_shots = jax.vmap(self.compare, in_axes=(None, 0, None))
         over_classes = jax.vmap(over_shots, in_axes=(None, 0, None))
         over_queries = jax.vmap(over_classes, in_axes=(None, None, 0))
-        return over_queries(params, support, query).mean(axis=-1)
+        logits = over_queries(params, support, query)
+        return logits.max(axis=-1) if combine == "best_score" else logits.mean(axis=-1)
 
 
 def build(spec: NetSpec) -> SiameseNet:

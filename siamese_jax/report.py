@@ -34,6 +34,18 @@ DATA = {
     "scripts, rendered from fonts in the manner of 20 made-up drawers.",
 }
 OFFICIAL_RUNS = {"omniglot": "Lake's 20 official runs", "glyphs": "the data set's own 20 runs"}
+BASELINES = {
+    "nearest_neighbour": "nearest neighbour on pixels",
+    "modified_hausdorff": "modified Hausdorff distance",
+}
+COMBINE = {
+    "mean_score": "A character shown several times scores the mean of its images' scores.",
+    "best_score": "A character shown several times scores the best of its images' scores.",
+    "mean_embedding": "A character shown several times scores by the mean of its images' embeddings.",
+}
+"""What `EvalSpec.combine` does, in words."""
+ONE_SHOT_HEAD = ["task", "trials", "correct", "accuracy (%)", "95 % interval (%)", "chance (%)", "drawers"]
+RUN_INTERVALS = "Intervals are by bootstrap over whole runs, since the trials of one run are alike."
 PICTURES = {
     "training.png": "Loss and accuracy by epoch",
     "trial.png": "One trial: the query, and each support with the network's p(same)",
@@ -99,12 +111,13 @@ def report(
     """
     sections = (
         _title(experiment, results),
-        _one_shot(experiment, results.get("one_shot", {})),
+        _one_shot(experiment, results.get("one_shot", {}), results.get("not_measured", {})),
+        _baselines(experiment, results.get("baselines", {}), results.get("not_measured", {})),
         _verification(experiment, results.get("verification", {})),
         _pictures(pictures) if pictures else "",
         _training(results.get("training"), rows),
         _sets(results["data"]),
-        _departures(experiment),
+        _departures(experiment) if experiment.method == "siamese" else "",
         f"## To run it again\n\n    {results['command']}\n" + _environment(results.get("environment")),
     )
     return "\n\n".join(section.strip("\n") for section in sections if section) + "\n"
@@ -142,6 +155,12 @@ def choices(experiment: Experiment) -> list[str]:
 
 
 def _title(experiment: Experiment, results: Mapping[str, Any]) -> str:
+    chosen = (
+        "Everything was chosen on the validation set: the epoch whose parameters were kept, and the verification "
+        "threshold.\nNothing was chosen on test."
+        if experiment.method == "siamese"
+        else "Nothing was trained, and nothing chosen."
+    )
     return f"""# {results["experiment"]}
 
 {_sentence(experiment.summary)}
@@ -150,57 +169,89 @@ def _title(experiment: Experiment, results: Mapping[str, Any]) -> str:
 * Data: {DATA[results["data"]["name"]]}
 * Images: {results["data"]["image_side"]}×{results["data"]["image_side"]} pixels
 
-Everything was chosen on the validation set: the epoch whose parameters were kept, and the verification threshold.
-Nothing was chosen on test."""
+{chosen}"""
 
 
-def _one_shot(experiment: Experiment, one_shot: Mapping[str, Any]) -> str:
+def _one_shot(experiment: Experiment, one_shot: Mapping[str, Any], refused: Mapping[str, str]) -> str:
     if not one_shot:
         return ""
     name = experiment.data.name
-    labels = {
-        "official_runs": OFFICIAL_RUNS[name],
-        "random_trials": "random trials (test alphabets and drawers)",
-        "validation": "validation trials (used for choosing)",
-    }
-    measured = {label: one_shot[key] for key, label in labels.items() if key in one_shot}
-    text = "## One-shot recognition\n\nWhich of the supports shows the query's character? All are of one alphabet.\n\n"
-    text += _table(
-        ["measured on", "task", "trials", "correct", "accuracy (%)", "95 % interval (%)", "chance (%)", "drawers"],
-        [
-            [
-                label,
-                f"{part['n_way']}-way {part['k_shot']}-shot",
-                f"{part['trials']:,}",
-                f"{part['correct']:,}",
-                _percent(part["accuracy"]),
-                _interval(part),
-                f"{100 / part['n_way']:.1f}",
-                _ranges(part["drawers"]),
-            ]
-            for label, part in measured.items()
-        ],
+    measured = {key: part for key, part in one_shot.items() if key != "random_trials"}  # stands as within_alphabet
+    labels = {key: _label(name, key, part) for key, part in measured.items()}
+    text = (
+        "## One-shot recognition\n\nWhich of the supports shows the query's character? All are of one alphabet, but "
+        "where alphabets are mixed.\n\n"
     )
-    text += "\n\nIntervals are by bootstrap over whole runs, since the trials of one run are alike."
-    for label, part in measured.items():
-        if part.get("ties"):
-            text += f" On {label}, {part['ties']:,} trials had equal highest scores; they count as chance."
-    for label, part in measured.items():
-        if part["drawers_seen_in_training"]:
-            text += (
-                f"\n\nOf {label}: drawers numbered {_ranges(part['drawers_seen_in_training'])} also drew training "
-                "characters, of other alphabets; `--data.drawer_split=official` holds them out."
-            )
+    text += _table(["measured on", *ONE_SHOT_HEAD], [[labels[key], *_row(part)] for key, part in measured.items()])
+    text += f"\n\n{RUN_INTERVALS} "
+    if any(part["k_shot"] > 1 for part in measured.values()):
+        text += COMBINE[experiment.evaluation.combine] + " "
+    text += "The card of each figure, with its alphabets and seed, stands in results.json."
+    text += _notes({labels[key]: part for key, part in measured.items()}, refused)
+    if measured.get("official_runs", {}).get("drawers_seen_in_training"):
+        text += "\n\n`--data.drawer_split=official` holds the drawers of the official runs out of training."
     if name == "omniglot" and "official_runs" in one_shot:
-        text += "\n\n### Beside the paper's table 2\n\n" + _table_2(one_shot["official_runs"])
+        row = ["**this run**", one_shot["official_runs"]]
+        text += "\n\n### Beside the paper's table 2\n\n" + _table_2([row])
     return text
 
 
-def _table_2(official: Mapping[str, Any]) -> str:
-    this = ["**this run**", f"**{_percent(official['accuracy'])}**", _interval(official), str(official["trials"])]
+def _baselines(experiment: Experiment, baselines: Mapping[str, Mapping[str, Any]], refused: Mapping[str, str]) -> str:
+    if not baselines:
+        return ""
+    name = experiment.data.name
+    rows = {
+        f"{BASELINES[who]}, {_label(name, key, part)}": part
+        for who, measured in baselines.items()
+        for key, part in measured.items()
+    }
+    text = "## Comparisons that learn nothing\n\n"
+    text += _table(["measured on", *ONE_SHOT_HEAD], [[label, *_row(part)] for label, part in rows.items()])
+    text += f"\n\n{RUN_INTERVALS}" + _notes(rows, refused)
+    official = [
+        [f"**{BASELINES[who]}**", part["official_runs"]] for who, part in baselines.items() if "official_runs" in part
+    ]
+    if name == "omniglot" and official:
+        text += "\n\n### Beside the paper's table 2\n\n" + _table_2(official)
+        text += (
+            "\n\nThe published error of the modified Hausdorff distance on the same runs is 38.8 % (Lake et al. 2015)."
+        )
+    return text
+
+
+def _label(data: str, protocol: str, part: Mapping[str, Any]) -> str:
+    return OFFICIAL_RUNS[data] if protocol == "official_runs" else part["card"]["protocol"]
+
+
+def _row(part: Mapping[str, Any]) -> list[str]:
+    return [
+        f"{part['n_way']}-way {part['k_shot']}-shot",
+        f"{part['trials']:,}",
+        f"{part['correct']:,}",
+        _percent(part["accuracy"]),
+        _interval(part),
+        f"{100 / part['n_way']:.1f}",
+        _ranges(part["drawers"]),
+    ]
+
+
+def _notes(measured: Mapping[str, Mapping[str, Any]], refused: Mapping[str, str]) -> str:
+    """Returns the doctor's warnings, each once with all it is said of, and why protocols were not measured."""
+    said: dict[str, list[str]] = {}
+    for label, part in measured.items():
+        for warning in part["warnings"]:
+            said.setdefault(warning, []).append(label)
+    notes = [f"Of {'; '.join(dict.fromkeys(labels))}: {warning}." for warning, labels in said.items()]
+    notes += [f"Not measured: `{name}`, since {reason}." for name, reason in refused.items()]
+    return "\n\n" + _bullets(notes) if notes else ""
+
+
+def _table_2(measured: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
+    ours = [
+        [who, f"**{_percent(p['accuracy'])}**", _interval(p), str(p["trials"]), "**measured**"] for who, p in measured
+    ]
     published = [[who, f"{percent:.1f}", "–", "–", "published"] for who, percent in TABLE_2.items()]
-    head = ["20-way, within alphabet", "accuracy (%)", "95 % interval (%)", "trials", ""]
-    return _table(head, [[*this, "**measured**"], *published])
+    return _table(["20-way, within alphabet", "accuracy (%)", "95 % interval (%)", "trials", ""], [*ours, *published])
 
 
 def _verification(experiment: Experiment, verification: Mapping[str, Any]) -> str:

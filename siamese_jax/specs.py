@@ -115,6 +115,9 @@ class EvalSpec:
 
     n_way: int = 20
     k_shot: int = 1
+    combine: Literal["mean_score", "best_score", "mean_embedding"] = "mean_score"
+    """What a class of several supports scores: the mean or the best of their logits, or the logit of their mean
+    embedding."""
     validation_trials: int = 320
     random_trials: int = 10_000
     embed_batch: int = 100
@@ -130,6 +133,8 @@ class Experiment:
     cost_cpu: str
     cost_gpu: str
     expected: str
+    method: Literal["siamese", "baselines"] = "siamese"
+    """`siamese`: a network is trained and measured. `baselines`: comparisons that learn nothing are."""
     data: DataSpec = DataSpec()
     distort: DistortSpec = DistortSpec()
     network: NetSpec = NetSpec()

@@ -5,6 +5,8 @@ other evaluation alphabets; the drawers of the three are disjoint, too. No image
 nor its drawer's number.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from siamese_jax.records import Alphabets, Dataset, Layout
@@ -30,18 +32,23 @@ def split(dataset: Dataset, drawer_split: str) -> dict[str, Alphabets]:
     }
 
 
-def select(alphabets: Alphabets, of_alphabet: np.ndarray, drawers: range, name: str = "selected") -> Alphabets:
+def rows(alphabets: Alphabets, of_alphabet: np.ndarray, drawers: Sequence[int]) -> np.ndarray:
+    """Returns which images [N] are of the alphabets marked in `of_alphabet` [A] bool and by `drawers`."""
+    return np.flatnonzero(of_alphabet[alphabets.alphabet] & np.isin(alphabets.drawer, drawers))
+
+
+def select(alphabets: Alphabets, of_alphabet: np.ndarray, drawers: Sequence[int], name: str = "selected") -> Alphabets:
     """Returns the images of the alphabets marked in `of_alphabet` [A] bool by `drawers`, numbered from 0 again."""
-    rows = np.flatnonzero(of_alphabet[alphabets.alphabet] & np.isin(alphabets.drawer, drawers))
-    if not rows.size:
+    chosen = rows(alphabets, of_alphabet, drawers)
+    if not chosen.size:
         raise UserError(f"the {name} set is empty: no alphabet has images by drawers {drawers[0]}-{drawers[-1]}")
-    kept, alphabet = np.unique(alphabets.alphabet[rows], return_inverse=True)
-    _, character = np.unique(alphabets.character[rows], return_inverse=True)
+    kept, alphabet = np.unique(alphabets.alphabet[chosen], return_inverse=True)
+    _, character = np.unique(alphabets.character[chosen], return_inverse=True)
     return Alphabets(
-        images=alphabets.images[rows],
+        images=alphabets.images[chosen],
         alphabet=alphabet.astype(np.int32),
         character=character.astype(np.int32),
-        drawer=alphabets.drawer[rows],
+        drawer=alphabets.drawer[chosen],
         names=tuple(alphabets.names[i] for i in kept),
         origins=tuple(alphabets.origins[i] for i in kept),
     )

@@ -9,10 +9,10 @@ PACKAGE = Path(__file__).parent.parent / "siamese_jax"
 FLOORS = {
     "anyone": {"__init__", "specs", "records", "keys"},
     "ground": {
-        "convolution", "distort", "energy", "initialisers", "loss", "optimizer", "pairs", "scores", "splits", "trials",
-        "twins",
+        "convolution", "distort", "doctor", "energy", "initialisers", "loss", "optimizer", "pairs", "scores", "splits",
+        "trials", "twins",
     },
-    "first": {"batches", "model", "steps"},
+    "first": {"baselines", "batches", "model", "protocols", "steps"},
     "doors": {"checkpoint", "data", "files", "metrics", "plots", "report"},
     "conductors": {"evaluation", "experiments", "loop"},
     "roof": {"command", "main"},

@@ -65,12 +65,23 @@ def test_results_have_the_keys_that_others_read(tmp_path):
     test = results["verification"]["test"]
     assert 0 <= test["threshold"] <= 1
     assert test["ci95"][0] <= test["accuracy"] <= test["ci95"][1]
-    for name, trials in (("official_runs", 6), ("random_trials", 12)):
+    for name, trials in (("official_runs", 6), ("random_trials", 12), ("within_alphabet", 12)):
         result = results["one_shot"][name]
         assert (result["n_way"], result["k_shot"], result["trials"]) == (3, 1, trials)
         np.testing.assert_allclose(result["correct"] / trials, result["accuracy"])
         assert result["ci95"][0] <= result["accuracy"] <= result["ci95"][1]
     assert read(tmp_path, "experiment.json")["batch_size"] == 4
+
+
+def test_baselines_are_measured_with_nothing_trained(tmp_path, capsys):
+    run(tmp_path, experiment=make_experiment(method="baselines"))
+    results = read(tmp_path)
+    assert set(results["baselines"]) == {"nearest_neighbour", "modified_hausdorff"}
+    for measured in results["baselines"].values():
+        assert (measured["official_runs"]["n_way"], measured["official_runs"]["trials"]) == (3, 6)
+        assert "trained_on" not in measured["official_runs"]["card"]
+    assert "modified hausdorff, 3-way one-shot, official runs" in capsys.readouterr().out
+    assert {path.name for path in tmp_path.iterdir()} == {"experiment.json", "results.json", "report.md"}
 
 
 def test_evaluate_measures_the_same_and_leaves_the_training_alone(tmp_path):

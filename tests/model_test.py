@@ -1,3 +1,5 @@
+import typing
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,7 +9,7 @@ from tiny import SIDE, make_dataset, make_experiment
 from siamese_jax.experiments import find
 from siamese_jax.keys import root_key
 from siamese_jax.model import as_input, build, init_params
-from siamese_jax.specs import UserError
+from siamese_jax.specs import EvalSpec, UserError
 
 SPEC = make_experiment().network
 NET = build(SPEC)
@@ -51,14 +53,31 @@ def test_comparing_embeddings_equals_comparing_images():
     )
 
 
-def test_a_trial_scores_every_query_against_the_mean_over_the_shots_of_every_class():
+def mean_score(shots, query):
+    return np.mean([float(NET.compare(PARAMS, shot, query)) for shot in shots])
+
+
+def best_score(shots, query):
+    return max(float(NET.compare(PARAMS, shot, query)) for shot in shots)
+
+
+def mean_embedding(shots, query):
+    return float(NET.compare(PARAMS, (shots[0] + shots[1]) / 2, query))
+
+
+@pytest.mark.parametrize("combine", [mean_score, best_score, mean_embedding])
+def test_a_trial_scores_every_query_against_the_combined_shots_of_every_class(combine):
     embeddings = NET.embed_images(PARAMS, jnp.asarray(IMAGES))
     support, query = embeddings[:6].reshape(3, 2, -1), embeddings[6:]
-    scores = np.asarray(NET.trial_logits(PARAMS, support, query))
+    scores = np.asarray(NET.trial_logits(PARAMS, support, query, combine.__name__))
     for q in range(2):
         for way in range(3):
-            expected = np.mean([float(NET.compare(PARAMS, shot, query[q])) for shot in support[way]])
-            np.testing.assert_allclose(scores[q, way], expected, rtol=1e-5, atol=1e-6)
+            np.testing.assert_allclose(scores[q, way], combine(support[way], query[q]), rtol=1e-5, atol=1e-6)
+
+
+def test_every_choice_of_combining_is_one_that_was_compared():
+    choices = typing.get_args(typing.get_type_hints(EvalSpec)["combine"])
+    assert set(choices) == {"mean_score", "best_score", "mean_embedding"}
 
 
 def test_ink_is_one_and_paper_zero():

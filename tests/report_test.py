@@ -16,7 +16,14 @@ SMALL = dataclasses.replace(
     summary="The paper's task at 35×35",
     optimizer=OptimizerSpec(layers={"conv1": LayerSpec(0.02, 0.9, 2e-4), "out": LayerSpec(0.03, 0.9, 0.0)}),
 )
-ONE_SHOT = {"n_way": 20, "k_shot": 1, "ties": 0, "drawers": [1, 2, 3, 4, 5, 6, 7, 8]}
+ONE_SHOT = {
+    "n_way": 20,
+    "k_shot": 1,
+    "ties": 0,
+    "drawers": [1, 2, 3, 4, 5, 6, 7, 8],
+    "warnings": [],
+    "card": {"protocol": "the runs released with the data"},
+}
 RESULTS = {
     "experiment": "omniglot_20way_small",
     "seed": 7,
@@ -61,8 +68,9 @@ RESULTS = {
             "accuracy": 0.8825,
             "ci95": (0.841, 0.913),
             "drawers_seen_in_training": [1, 2, 3, 4, 5, 6, 7, 8],
+            "warnings": ["drawers numbered 1, 2 also drew characters, of other alphabets"],
         },
-        "random_trials": {
+        "within_alphabet": {
             **ONE_SHOT,
             "trials": 10000,
             "correct": 8654.5,
@@ -71,6 +79,8 @@ RESULTS = {
             "drawers": [17, 18, 20],
             "drawers_seen_in_training": [],
             "ties": 3,
+            "warnings": ["3 trials have equal highest scores"],
+            "card": {"protocol": "random trials within alphabet"},
         },
     },
 }
@@ -89,7 +99,7 @@ def test_every_measured_accuracy_stands_with_its_trials_and_interval():
     text = report(SMALL, RESULTS)
     official = line_with(text, "Lake's 20 official runs", "| ")
     assert all(part in official for part in ("20-way 1-shot", "400", "353", "88.25", "84.1–91.3", "5.0", "1–8"))
-    random = line_with(text, "random trials (test alphabets", "| ")
+    random = line_with(text, "random trials within alphabet", "| ")
     assert all(part in random for part in ("10,000", "8,654.5", "86.5", "85.0–88.0", "17–18, 20"))
     test = line_with(text, "| test", "92.22")
     assert all(part in test for part in ("9,990", "91.1–93.3", "0.470"))
@@ -133,16 +143,48 @@ def test_glyphs_are_called_what_they_are_and_not_set_beside_the_papers_figures()
 
 def test_drawers_that_were_trained_on_are_admitted_and_only_then():
     text = report(SMALL, RESULTS)
-    sentence = line_with(text, "drawers numbered")
-    assert "official runs: drawers numbered 1–8 also drew training characters, of other alphabets" in sentence
-    assert "`--data.drawer_split=official` holds them out" in sentence
-    clean = changed(one_shot={"random_trials": RESULTS["one_shot"]["random_trials"]})
-    assert "drawers numbered" not in report(SMALL, clean)
+    assert "* Of Lake's 20 official runs: drawers numbered 1, 2 also drew characters, of other alphabets." in text
+    assert "`--data.drawer_split=official` holds the drawers of the official runs out of training." in text
+    clean = report(SMALL, changed(one_shot={"within_alphabet": RESULTS["one_shot"]["within_alphabet"]}))
+    assert "drawers numbered" not in clean
+    assert "drawer_split=official`" not in clean
 
 
-def test_ties_are_told_where_there_are_any():
-    assert "random trials (test alphabets and drawers), 3 trials had equal highest scores" in report(SMALL, RESULTS)
-    assert "official runs, 0 trials" not in report(SMALL, RESULTS)
+def test_a_warning_is_told_once_with_all_that_it_is_said_of():
+    assert "* Of random trials within alphabet: 3 trials have equal highest scores." in report(SMALL, RESULTS)
+    both = copy.deepcopy(RESULTS)
+    both["one_shot"]["official_runs"]["warnings"] = ["3 trials have equal highest scores"]
+    said = line_with(report(SMALL, both), "equal highest")
+    assert said == ("* Of Lake's 20 official runs; random trials within alphabet: 3 trials have equal highest scores.")
+
+
+def test_a_protocol_that_was_refused_is_named_with_the_reason():
+    text = report(SMALL, changed(not_measured={"koch_400": "the smallest alphabet has 5 characters"}))
+    assert "* Not measured: `koch_400`, since the smallest alphabet has 5 characters." in text
+
+
+@pytest.mark.parametrize(
+    ("combine", "words"), [("mean_score", "mean of its images' scores"), ("best_score", "best of")]
+)
+def test_how_several_supports_are_combined_is_told_where_there_are_several(combine, words):
+    experiment = with_value(SMALL, "evaluation.combine", combine)
+    assert words not in report(experiment, RESULTS)
+    five = {**RESULTS["one_shot"]["within_alphabet"], "k_shot": 5}
+    text = report(experiment, changed(one_shot={"20_way_5_shot": five}))
+    assert words in text
+    assert "20-way 5-shot" in text
+
+
+def test_baselines_stand_in_tables_of_their_own_without_the_words_of_training():
+    official = RESULTS["one_shot"]["official_runs"]
+    about = {name: RESULTS[name] for name in ("experiment", "seed", "command", "data")}
+    measured = {"modified_hausdorff": {"official_runs": {**official, "accuracy": 0.6125, "correct": 245}}}
+    text = report(dataclasses.replace(SMALL, method="baselines"), {**about, "baselines": measured}, pictures=())
+    row = line_with(text, "modified Hausdorff distance, Lake's 20 official runs", "| ")
+    assert all(part in row for part in ("400", "245", "61.25", "84.1–91.3"))
+    assert "61.25" in line_with(text, "**modified Hausdorff distance**", "measured")
+    assert "Nothing was trained, and nothing chosen." in text
+    assert "learning rate" not in text
 
 
 def test_the_papers_own_experiment_differs_in_nothing():
@@ -178,7 +220,8 @@ def test_the_other_drawer_split_names_its_drawers():
 
 
 def test_every_field_of_an_experiment_is_a_difference_a_choice_or_none_of_the_papers_business():
-    our_own = {"seed", "log_steps", "checkpoint_minutes", "evaluation.random_trials", "evaluation.embed_batch"}
+    our_own = {"method", "seed", "log_steps", "checkpoint_minutes"}
+    our_own |= {"evaluation.combine", "evaluation.random_trials", "evaluation.embed_batch"}
     for name, value in leaves(PAPER):
         other = {bool: lambda v: not v, str: lambda v: v + "!", int: lambda v: v + 1, float: lambda v: v + 1}
         if name == "data.drawer_split":
@@ -227,7 +270,7 @@ def test_missing_parts_are_left_out_and_the_rest_remains():
         "## To run it again",
     ]
     assert "table 1" not in report(SMALL, changed(verification={}))
-    assert "table 2" not in report(SMALL, changed(one_shot={"random_trials": RESULTS["one_shot"]["random_trials"]}))
+    assert "table 2" not in report(SMALL, changed(one_shot={"within_alphabet": RESULTS["one_shot"]["within_alphabet"]}))
 
 
 def test_tables_are_aligned_in_raw_text_and_whole_in_markdown():
