@@ -45,7 +45,7 @@ COMBINE = {
 }
 """What `EvalSpec.combine` does, in words."""
 ONE_SHOT_HEAD = ["task", "trials", "correct", "accuracy (%)", "95 % interval (%)", "chance (%)", "drawers"]
-RUN_INTERVALS = "Intervals are by bootstrap over whole runs, since the trials of one run are alike."
+RUN_INTERVALS = "Intervals are by bootstrap over whole runs: trials that share their supports, and so are alike."
 PICTURES = {
     "training.png": "Loss and accuracy by epoch",
     "trial.png": "One trial: the query, and each support with the network's p(same)",
@@ -295,7 +295,7 @@ def _training(training: Mapping[str, Any] | None, rows: Sequence[Mapping[str, An
     }[training["stopped_by"]]
     rate = training["pairs_per_second"]  # NaN where a run was stopped before it could be timed
     lines = [
-        f"{training['epochs']:,} epochs, {training['steps']:,} steps; {end}",
+        f"{training['epochs']:,} epoch{'s'[: training['epochs'] != 1]}, {training['steps']:,} steps; {end}",
         f"best epoch on validation: {training['best_epoch']}, whose parameters were kept",
         f"{_duration(training['seconds'])} of training" + (f", {rate:,.0f} pairs a second" if rate == rate else ""),
     ]
@@ -328,7 +328,7 @@ def _sets(data: Mapping[str, Any]) -> str:
     names = _bullets(f"{name}: {', '.join(s['alphabets'])}" for name, s in data["sets"].items())
     return (
         f"## Alphabets and drawers\n\nNo alphabet and no drawer is in two sets (`{data['drawer_split']}` split); "
-        "the 20 runs that come with the data have drawers of their own, named with their result.\n\n"
+        "the drawers of the 20 runs that come with the data stand with their result.\n\n"
         f"{table}\n\n{names}"
     )
 
