@@ -63,7 +63,7 @@ GLYPHS = replace(
     SMALL,
     name="glyphs_20way",
     summary="the quick start: rendered glyphs (not handwriting) that the package draws itself, 35×35",
-    cost_cpu="3 min on 2 cores",
+    cost_cpu="3.5 min on 2 cores",
     cost_gpu="not measured; 5 TFLOP in all",
     expected="its own 20 runs 97.25 % (95.2 to 99.0; 400 trials), random trials 96.45 % (95.6 to 97.2; 2,000)",
     data=replace(SMALL.data, name="glyphs", train_pairs=14_400, validation_pairs=2_000, test_pairs=2_000),
