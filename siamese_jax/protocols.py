@@ -13,7 +13,7 @@ from siamese_jax import keys, splits
 from siamese_jax.doctor import Seen
 from siamese_jax.records import Alphabets, Dataset, Runs
 from siamese_jax.specs import EvalSpec
-from siamese_jax.trials import draw_runs
+from siamese_jax.trials import draw_drawerless_runs, draw_runs
 
 SEED = 0
 
@@ -59,6 +59,19 @@ PROTOCOLS = {
 """By name. The first three are the paper's task (Koch et al. 2015, section 4.3); `unstructured` is an easier one."""
 
 
+DIGITS = {
+    "mnist_10way": Protocol("MNIST digits, as in the paper: nothing is trained on them", 10, 1, trials=400),
+    "mnist_10way_10000": Protocol("MNIST digits, more trials", 10, 1, trials=10_000),
+}
+"""Table 3's task (Koch et al. 2015, section 4.4), and the same with an interval a fifth as wide."""
+
+
+def draw_digits(name: str, protocol: Protocol, digits: Alphabets) -> Runs:
+    """Returns the runs of one of DIGITS; their rows index `digits`."""
+    key = keys.stream(keys.root_key(protocol.seed), name)
+    return draw_drawerless_runs(key, np.bincount(digits.character), protocol.trials)
+
+
 def protocols(spec: EvalSpec, released: Runs) -> dict[str, Protocol]:
     """Returns PROTOCOLS as `spec` combines, `within_alphabet` as it says, `official_runs` as large as released."""
     (_, n_way, k_shot), trials = np.shape(released.support), np.size(released.query)
@@ -99,7 +112,7 @@ def card(protocol: Protocol, alphabets: Alphabets, runs: Runs, seen: Seen) -> di
         "combine": protocol.combine if k_shot > 1 else None,
         "trials": np.size(runs.query),
         "alphabets": [alphabets.names[i] for i in np.unique(alphabets.alphabet[rows])],
-        "drawers": np.unique(alphabets.drawer[rows]).tolist(),
+        "drawers": np.unique(alphabets.drawer[rows][alphabets.drawer[rows] > 0]).tolist(),
         "seed": protocol.seed,
         **{
             f"{used}_on": {"alphabets": list(part.names), "drawers": np.unique(part.drawer).tolist()}
