@@ -21,7 +21,7 @@ from siamese_jax.experiments import QUICK
 from siamese_jax.specs import Experiment, UserError
 
 if TYPE_CHECKING:
-    from siamese_jax.evaluation import Evaluator
+    from siamese_jax.evaluation import Evaluator, Measured
     from siamese_jax.loop import Fitted
     from siamese_jax.records import Alphabets, Dataset
 
@@ -107,7 +107,7 @@ def measure(
     evaluator: "Evaluator",
     fitted: "Fitted",
 ) -> None:
-    """Measures the best parameters, and writes results.json, the pictures and report.md."""
+    """Measures the best parameters, and writes results.json, trials.npz, the pictures and report.md."""
     from scipy.special import expit
 
     from siamese_jax import evaluation, plots
@@ -120,8 +120,9 @@ def measure(
     score = functools.partial(evaluator.run_logits, params)
     seen = {"trained": sets["train"], "chosen": sets["validation"]}
     wanted = protocols(experiment.evaluation, runs)
-    one_shot, refused = evaluation.one_shot_by_protocol(score, dataset, sets, seen, wanted)
-    one_shot["validation"] = evaluation.validation_one_shot(score, experiment, sets)
+    measured, refused = evaluation.one_shot_by_protocol(score, dataset, sets, seen, wanted)
+    measured["validation"] = evaluation.validation_one_shot(score, experiment, sets)
+    one_shot = _results(measured)
     if "within_alphabet" in one_shot:
         one_shot["random_trials"] = one_shot["within_alphabet"]  # its name in results.json before there were protocols
     results = {
@@ -140,6 +141,7 @@ def measure(
         "not_measured": refused,
     }
     write_results(workdir, results)  # before the pictures: what is measured is not to be lost to a full disk
+    _write_trials(workdir, measured)
     rows = read_metrics(workdir)
     plots.training_curves(rows, workdir / "training.png", experiment.evaluation.n_way)
     logits = evaluator.run_logits(params, images, type(runs)(*(part[:1] for part in runs)))[0, 0]
@@ -156,7 +158,7 @@ def measure(
 
 
 def compare(experiment: Experiment, workdir: Path) -> None:
-    """Measures the comparisons that learn nothing, and writes results.json and report.md."""
+    """Measures the comparisons that learn nothing, and writes results.json, trials.npz and report.md."""
     from siamese_jax import data, evaluation, splits
     from siamese_jax.baselines import BASELINES, run_scores
     from siamese_jax.files import write_json
@@ -169,16 +171,30 @@ def compare(experiment: Experiment, workdir: Path) -> None:
     write_json(workdir / "experiment.json", dataclasses.asdict(experiment))
     # Of 400 trials each; 10,000 would take the Hausdorff distance minutes.
     short = {name: protocols(experiment.evaluation, dataset.runs)[name] for name in ("official_runs", "koch_400")}
-    baselines, refused = {}, {}
+    baselines, trials, refused = {}, {}, {}
     for name, comparison in BASELINES.items():
         score = functools.partial(run_scores, comparison)
-        baselines[name], refused = evaluation.one_shot_by_protocol(score, dataset, sets, {}, short)
+        measured, refused = evaluation.one_shot_by_protocol(score, dataset, sets, {}, short)
+        baselines[name] = _results(measured)
+        trials |= {f"{name}.{protocol}": part for protocol, part in measured.items()}
     results = {**_about(experiment, dataset, sets), "baselines": baselines, "not_measured": refused}
     write_results(workdir, results)
+    _write_trials(workdir, trials)
     write_report(workdir, experiment, results, [])
     for name, measured in baselines.items():
         _say_one_shot(measured, f"{name.replace('_', ' ')}, ")
     print(f"report: {workdir / 'report.md'}")
+
+
+def _results(measured: dict[str, "Measured"]) -> dict[str, Any]:
+    return {name: part.result for name, part in measured.items()}
+
+
+def _write_trials(workdir: Path, measured: dict[str, "Measured"]) -> None:
+    """Writes WORKDIR/trials.npz: the credit [R, Q] of each trial, by which two runs can be compared in pairs."""
+    from siamese_jax.files import write_arrays
+
+    write_arrays(workdir / "trials.npz", {name: part.credit.astype("float32") for name, part in measured.items()})
 
 
 def _about(experiment: Experiment, dataset: "Dataset", sets: dict[str, "Alphabets"]) -> dict[str, Any]:

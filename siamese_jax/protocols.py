@@ -4,6 +4,8 @@ All but the released runs take test alphabets alone. The trials follow from a se
 same for every network, and two networks can be compared trial by trial.
 """
 
+import hashlib
+import json
 from typing import Any, Literal, NamedTuple
 
 import jax.numpy as jnp
@@ -102,7 +104,10 @@ def draw(name: str, protocol: Protocol, dataset: Dataset, sets: dict[str, Alphab
 
 
 def card(protocol: Protocol, alphabets: Alphabets, runs: Runs, seen: Seen) -> dict[str, Any]:
-    """Says what a result stands for: whose drawings were compared, how, and what the network had seen before."""
+    """Says what a result stands for: whose drawings were compared, how, and what the network had seen before.
+
+    `trials_id` names the trials themselves: two results with the same one can be compared trial by trial.
+    """
     rows = np.union1d(runs.support, runs.query)
     n_way, k_shot = np.shape(runs.support)[1:]
     return {
@@ -114,8 +119,17 @@ def card(protocol: Protocol, alphabets: Alphabets, runs: Runs, seen: Seen) -> di
         "alphabets": [alphabets.names[i] for i in np.unique(alphabets.alphabet[rows])],
         "drawers": np.unique(alphabets.drawer[rows][alphabets.drawer[rows] > 0]).tolist(),
         "seed": protocol.seed,
+        "trials_id": _trials_id(alphabets, runs),
         **{
             f"{used}_on": {"alphabets": list(part.names), "drawers": np.unique(part.drawer).tolist()}
             for used, part in seen.items()
         },
     }
+
+
+def _trials_id(alphabets: Alphabets, runs: Runs) -> str:
+    """Returns a digest, 32 hexadecimal digits, of who drew which characters of the trials, at whatever image size."""
+    support, query, answer = (np.asarray(part) for part in runs)
+    shown = [who[rows].tolist() for rows in (support, query) for who in (alphabets.character, alphabets.drawer)]
+    content = json.dumps([alphabets.names, *shown, answer.tolist()])
+    return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()

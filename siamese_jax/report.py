@@ -44,8 +44,13 @@ COMBINE = {
     "mean_embedding": "A character shown several times scores by the mean of its images' embeddings.",
 }
 """What `EvalSpec.combine` does, in words."""
-ONE_SHOT_HEAD = ["task", "trials", "correct", "accuracy (%)", "95 % interval (%)", "chance (%)", "drawers"]
-RUN_INTERVALS = "Intervals are by bootstrap over whole runs: trials that share their supports, and so are alike."
+ONE_SHOT_HEAD = [
+    "task", "trials", "correct", "accuracy (%)", "95 % interval (%)", "by alphabet (%)", "chance (%)", "drawers"
+]  # fmt: skip
+RUN_INTERVALS = (
+    "Intervals are by bootstrap over whole runs: trials that share their supports, and so are alike. Those by alphabet "
+    "draw whole alphabets instead: they say what to expect of alphabets that were not measured."
+)
 PICTURES = {
     "training.png": "Loss and accuracy by epoch",
     "trial.png": "One trial: the query, and each support with the network's p(same)",
@@ -230,6 +235,7 @@ def _row(part: Mapping[str, Any]) -> list[str]:
         f"{part['correct']:,}",
         _percent(part["accuracy"]),
         _interval(part),
+        _interval(part, "ci95_by_alphabet"),
         f"{100 / part['n_way']:.1f}",
         _ranges(part["drawers"]),
     ]
@@ -265,10 +271,25 @@ def _verification(experiment: Experiment, verification: Mapping[str, Any]) -> st
         ],
     )
     text += "\n\nIntervals are by bootstrap over whole alphabets. The threshold is the best one on validation."
+    if "test" in verification:
+        text += "\n\n" + _errors(verification["test"])
+        text += "\n\nThe thresholds of the false-accept rates asked for were chosen on validation, and applied to test."
     if experiment.data.name == "omniglot" and "test" in verification:
         text += "\n\n### Beside the paper's table 1\n\n" + _table_1(experiment, verification["test"])
         text += "\n\nTest accuracy in per cent; the published figures were read in secondary copies of the paper."
     return text
+
+
+def _errors(test: Mapping[str, Any]) -> str:
+    rows = [
+        ["area under the ROC curve", _percent(test["auc"]), _interval(test, "auc_ci95")],
+        ["equal error rate", _percent(test["equal_error_rate"]), _interval(test, "equal_error_rate_ci95")],
+    ]
+    for point in test["operating_points"]:
+        asked = f"{100 * point['false_accept_rate']:g} % false accepts asked for"
+        for what, key in (("false", "measured_false_accept_rate"), ("true", "true_accept_rate")):
+            rows.append([f"{asked}: {what} accepts", _percent(point[key]), _interval(point, f"{key}_ci95")])
+    return _table(["on test", "measured (%)", "95 % interval (%)"], rows)
 
 
 def _table_1(experiment: Experiment, test: Mapping[str, Any]) -> str:
@@ -379,8 +400,8 @@ def _percent(fraction: float) -> str:
     return f"{100 * fraction:.2f}"
 
 
-def _interval(part: Mapping[str, Any]) -> str:
-    return "–".join(f"{100 * bound:.1f}" for bound in part["ci95"])
+def _interval(part: Mapping[str, Any], key: str = "ci95") -> str:
+    return "–".join(f"{100 * bound:.1f}" for bound in part[key])
 
 
 def _value(value: Any) -> str:

@@ -10,6 +10,7 @@ from tiny import make_dataset, make_experiment
 
 from siamese_jax import command, data, loop, main
 from siamese_jax.experiments import LAYERS
+from siamese_jax.files import read_arrays
 from siamese_jax.specs import ConvSpec, DataSpec, EvalSpec, LayerSpec, OptimizerSpec, UserError
 
 
@@ -39,6 +40,7 @@ def test_a_run_leaves_everything_that_was_promised(tmp_path, capsys):
         "metrics.jsonl",
         "checkpoints",
         "results.json",
+        "trials.npz",
         "report.md",
         "training.png",
         "trial.png",
@@ -73,6 +75,17 @@ def test_results_have_the_keys_that_others_read(tmp_path):
     assert read(tmp_path, "experiment.json")["batch_size"] == 4
 
 
+def test_the_credit_of_each_trial_is_kept_for_comparisons_in_pairs(tmp_path):
+    run(tmp_path)
+    trials, one_shot = read_arrays(tmp_path / "trials.npz"), read(tmp_path)["one_shot"]
+    assert trials.keys() == one_shot.keys() - {"random_trials"}  # the old name of within_alphabet
+    assert trials["official_runs"].shape == (2, 3)
+    for name, credit in trials.items():
+        assert credit.dtype == np.float32
+        assert credit.size == one_shot[name]["trials"]
+        np.testing.assert_allclose(credit.mean(), one_shot[name]["accuracy"], rtol=1e-6)
+
+
 def test_baselines_are_measured_with_nothing_trained(tmp_path, capsys):
     run(tmp_path, experiment=make_experiment(method="baselines"))
     results = read(tmp_path)
@@ -81,7 +94,17 @@ def test_baselines_are_measured_with_nothing_trained(tmp_path, capsys):
         assert (measured["official_runs"]["n_way"], measured["official_runs"]["trials"]) == (3, 6)
         assert "trained_on" not in measured["official_runs"]["card"]
     assert "modified hausdorff, 3-way one-shot, official runs" in capsys.readouterr().out
-    assert {path.name for path in tmp_path.iterdir()} == {"experiment.json", "results.json", "report.md"}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "experiment.json",
+        "results.json",
+        "trials.npz",
+        "report.md",
+    }
+    trials = read_arrays(tmp_path / "trials.npz")
+    assert set(trials) == {"nearest_neighbour.official_runs", "modified_hausdorff.official_runs"}
+    for name, credit in trials.items():
+        method, protocol = name.split(".")
+        np.testing.assert_allclose(credit.mean(), results["baselines"][method][protocol]["accuracy"], rtol=1e-6)
 
 
 def test_evaluate_measures_the_same_and_leaves_the_training_alone(tmp_path):

@@ -58,7 +58,27 @@ RESULTS = {
     },
     "verification": {
         "validation": {"pairs": 10000, "threshold": 0.47, "accuracy": 0.9311, "ci95": (0.92, 0.94)},
-        "test": {"pairs": 9990, "threshold": 0.47, "accuracy": 0.9222, "ci95": (0.911, 0.933)},
+        "test": {
+            "pairs": 9990,
+            "threshold": 0.47,
+            "accuracy": 0.9222,
+            "ci95": (0.911, 0.933),
+            "auc": 0.9734,
+            "auc_ci95": (0.961, 0.982),
+            "equal_error_rate": 0.0789,
+            "equal_error_rate_ci95": (0.061, 0.095),
+            "operating_points": [
+                {
+                    "false_accept_rate": 0.001,
+                    "measured_false_accept_rate": 0.0023,
+                    "measured_false_accept_rate_ci95": (0.001, 0.004),
+                    "true_accept_rate": 0.4321,
+                    "true_accept_rate_ci95": (0.401, 0.456),
+                    "false_reject_rate": 0.5679,
+                    "threshold": 0.93,
+                }
+            ],
+        },
     },
     "one_shot": {
         "official_runs": {
@@ -67,6 +87,7 @@ RESULTS = {
             "correct": 353,
             "accuracy": 0.8825,
             "ci95": (0.841, 0.913),
+            "ci95_by_alphabet": (0.822, 0.931),
             "drawers_seen_in_training": [1, 2, 3, 4, 5, 6, 7, 8],
             "warnings": ["drawers numbered 1, 2 also drew characters, of other alphabets"],
         },
@@ -76,6 +97,7 @@ RESULTS = {
             "correct": 8654.5,
             "accuracy": 0.86545,
             "ci95": (0.85, 0.88),
+            "ci95_by_alphabet": (0.81, 0.92),
             "drawers": [17, 18, 20],
             "drawers_seen_in_training": [],
             "ties": 3,
@@ -98,11 +120,22 @@ def line_with(text, *words):
 def test_every_measured_accuracy_stands_with_its_trials_and_interval():
     text = report(SMALL, RESULTS)
     official = line_with(text, "Lake's 20 official runs", "| ")
-    assert all(part in official for part in ("20-way 1-shot", "400", "353", "88.25", "84.1–91.3", "5.0", "1–8"))
+    assert all(
+        part in official for part in ("20-way 1-shot", "400", "353", "88.25", "84.1–91.3", "82.2–93.1", "5.0", "1–8")
+    )
     random = line_with(text, "random trials within alphabet", "| ")
-    assert all(part in random for part in ("10,000", "8,654.5", "86.5", "85.0–88.0", "17–18, 20"))
+    assert all(part in random for part in ("10,000", "8,654.5", "86.5", "85.0–88.0", "81.0–92.0", "17–18, 20"))
     test = line_with(text, "| test", "92.22")
     assert all(part in test for part in ("9,990", "91.1–93.3", "0.470"))
+
+
+def test_verification_tells_both_kinds_of_error_on_test_with_intervals():
+    text = report(SMALL, RESULTS)
+    assert all(part in line_with(text, "| area under the ROC curve") for part in ("97.34", "96.1–98.2"))
+    assert all(part in line_with(text, "| equal error rate") for part in ("7.89", "6.1–9.5"))
+    assert all(part in line_with(text, "| 0.1 %", "false accepts |") for part in ("0.23", "0.1–0.4"))
+    assert all(part in line_with(text, "| 0.1 %", "true accepts") for part in ("43.21", "40.1–45.6"))
+    assert "chosen on validation, and applied to test" in text
 
 
 def test_published_and_measured_rows_of_table_2_are_marked_so():
