@@ -5,6 +5,7 @@ Matplotlib is imported when a picture is made, since that takes a while; pyplot 
 """
 
 from siamese_jax.plots.accuracy import alphabets_figure, comparison_figure, n_way_figure
+from siamese_jax.plots.network import distortions_figure, filters_figure, units_figure
 from siamese_jax.plots.style import save
 from siamese_jax.plots.training import training_figure
 from siamese_jax.plots.trials import Confused, HardTrial, confused_figure, hardest_figure, trial_figure
@@ -16,10 +17,13 @@ __all__ = [
     "alphabets_figure",
     "comparison_figure",
     "confused_figure",
+    "distortions_figure",
+    "filters_figure",
     "hardest_figure",
     "n_way_figure",
     "roc_figure",
     "save",
     "training_figure",
     "trial_figure",
+    "units_figure",
 ]
