@@ -143,16 +143,16 @@ def measure(
     write_results(workdir, results)  # before the pictures: what is measured is not to be lost to a full disk
     _write_trials(workdir, measured)
     rows = read_metrics(workdir)
-    plots.training_curves(rows, workdir / "training.png", experiment.evaluation.n_way)
+    plots.save(plots.training_figure(rows, experiment.evaluation.n_way), workdir / "training.png")
     logits = evaluator.run_logits(params, images, type(runs)(*(part[:1] for part in runs)))[0, 0]
-    plots.one_trial(
-        workdir / "trial.png",
+    trial = plots.trial_figure(
         images[runs.query[0, 0]],
         images[runs.support[0, :, 0]],
         expit(logits.astype(float)),
         int(runs.answer[0, 0]),
         title=f"{experiment.name}: the first trial of the first run",
     )
+    plots.save(trial, workdir / "trial.png")
     write_report(workdir, experiment, results, rows)
     _say(results, workdir)
 
