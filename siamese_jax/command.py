@@ -15,7 +15,8 @@ from siamese_jax.specs import Experiment, UserError
 FLAGS = flags.FLAGS
 
 MAY_CHANGE = (
-    "max_epochs", "patience", "checkpoint_minutes", "log_steps", "evaluation.random_trials", "evaluation.embed_batch"
+    "max_epochs", "patience", "checkpoint_minutes", "log_steps", "evaluation.random_trials", "evaluation.mnist",
+    "evaluation.embed_batch",
 )  # fmt: skip
 """Fields that a workdir's training may be continued with otherwise: they say how far it goes, not where."""
 

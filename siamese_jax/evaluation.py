@@ -5,7 +5,7 @@ Host loops over two jitted functions; results are plain dicts, ready for results
 
 import functools
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import jax
@@ -18,7 +18,7 @@ from siamese_jax import keys, splits
 from siamese_jax.doctor import Seen, examine_runs, examine_scores
 from siamese_jax.model import Params, SiameseNet
 from siamese_jax.pairs import check_pair_count, draw_pair
-from siamese_jax.protocols import Protocol, card, draw
+from siamese_jax.protocols import DIGITS, Protocol, card, draw, draw_digits
 from siamese_jax.records import Alphabets, Dataset, Runs
 from siamese_jax.scores import (
     Curves,
@@ -172,6 +172,17 @@ def one_shot_by_protocol(
     return measured, refused
 
 
+def one_shot_on_digits(
+    score: Score, digits: Alphabets, seen: Seen, combine: str, names: Iterable[str]
+) -> dict[str, Measured]:
+    """Measures MNIST's digits under the protocols of DIGITS that `names` lists (paper, section 4.4)."""
+    measured = {}
+    for name in names:
+        runs = _drawn(functools.partial(draw_digits, name, DIGITS[name], digits))
+        measured[name] = one_shot(score, digits, runs, DIGITS[name]._replace(combine=combine), seen)
+    return measured
+
+
 def _measured(score: Score, alphabets: Alphabets, runs: Runs, warnings: list[str], about: dict[str, Any]) -> Measured:
     scores = score(alphabets.images, runs)
     warnings = warnings + examine_scores(scores, runs)
@@ -184,7 +195,10 @@ def _measured(score: Score, alphabets: Alphabets, runs: Runs, warnings: list[str
         "k_shot": about["k_shot"],
         **_summed_up(earned),
         "ci95": clustered_interval(earned.ravel(), of_run.ravel()),
-        "ci95_by_alphabet": clustered_interval(earned.ravel(), of_alphabet.ravel()),
+        # One alphabet says nothing of others.
+        "ci95_by_alphabet": clustered_interval(earned.ravel(), of_alphabet.ravel())
+        if len(np.unique(of_alphabet)) > 1
+        else None,
         "ties": ties(scores),
         "alphabets": len(about["alphabets"]),
         "by_alphabet": {alphabets.names[i]: _summed_up(earned[of_alphabet == i]) for i in np.unique(of_alphabet)},

@@ -130,6 +130,8 @@ def card(protocol: Protocol, alphabets: Alphabets, runs: Runs, seen: Seen) -> di
 def _trials_id(alphabets: Alphabets, runs: Runs) -> str:
     """Returns a digest, 32 hexadecimal digits, of who drew which characters of the trials, at whatever image size."""
     support, query, answer = (np.asarray(part) for part in runs)
-    shown = [who[rows].tolist() for rows in (support, query) for who in (alphabets.character, alphabets.drawer)]
+    # Where the drawer is not known, only its row tells an image from another.
+    drawer = np.where(alphabets.drawer > 0, alphabets.drawer, -np.arange(len(alphabets.drawer)))
+    shown = [who[rows].tolist() for rows in (support, query) for who in (alphabets.character, drawer)]
     content = json.dumps([alphabets.names, *shown, answer.tolist()])
     return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()

@@ -38,8 +38,8 @@ def small_backgrounds(data_dir: str | None = None, archives: str | None = None) 
     return {name: tuple(names) for name, names in _omniglot(data_dir, archives)[0].info.metadata.items()}
 
 
-def load_digits(side: int, data_dir: str | None = None, archives: str | None = None) -> Alphabets:
-    """Returns MNIST's 10,000 test images as ten characters of one alphabet, resized to side×side (bilinear).
+def load_digits(side: int | None = None, data_dir: str | None = None, archives: str | None = None) -> Alphabets:
+    """Returns MNIST's 10,000 test images as ten characters of one alphabet, resized to side×side (bilinear) if given.
 
     Who drew them is not known: `drawer` is 0. Prepares, and raises UserError, as `load` does.
     """

@@ -73,13 +73,13 @@ def load(data_dir: str | None = None, archives: str | None = None) -> dict[str, 
     return {split: _joined(store.read(builder, split)) for split in ("train", "test")}
 
 
-def as_characters(images: np.ndarray, labels: np.ndarray, side: int) -> Alphabets:
-    """Returns images, uint8 [N, 28, 28], of all ten digits as characters 0-9 of one alphabet, resized, by digit."""
+def as_characters(images: np.ndarray, labels: np.ndarray, side: int | None) -> Alphabets:
+    """Returns images, uint8 [N, 28, 28], of all ten digits as characters 0-9 of one alphabet, by digit; resized if asked."""
     from PIL import Image
 
     order = np.argsort(labels, kind="stable")
     images, none = images[order], np.zeros(len(order), np.int32)
-    if side != SIDE:
+    if side is not None:
         sizes = side, side
         images = np.stack([np.asarray(Image.fromarray(im).resize(sizes, Image.Resampling.BILINEAR)) for im in images])
     return Alphabets(images, none, labels[order].astype(np.int32), none, ("MNIST test digits",), ("evaluation",))

@@ -12,14 +12,22 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def training_figure(rows: Sequence[dict[str, Any]], n_way: int = 20) -> "Figure":
-    """Draws cross-entropy (left) and accuracies (right) by epoch, each with its chance line; the best epoch is ringed.
+LOSSES = {
+    "cross_entropy": "cross-entropy of a pair (nats)",
+    "contrastive": "contrastive loss of a pair",
+    "triplet": "triplet loss",
+}
+
+
+def training_figure(rows: Sequence[dict[str, Any]], n_way: int = 20, loss_name: str = "cross_entropy") -> "Figure":
+    """Draws the loss (left) and accuracies (right) by epoch, with their chance lines; the best epoch is ringed.
 
     `rows` are the lines of metrics.jsonl. A value that is missing or None leaves a gap. The horizontal axis counts
-    epochs done, or steps as long as no epoch is finished. `n_way` is that of the validation trials.
+    epochs done, or steps as long as no epoch is finished. `n_way` is that of the validation trials. `loss_name` is that of `LossSpec`;
+    only cross-entropy has a level of chance.
     """
     finished = [row for row in rows if "validation_one_shot" in row]
-    training = [row for row in rows if "cross_entropy" in row]
+    training = [row for row in rows if loss_name in row]
     unit = finished[-1]["step"] / finished[-1]["epoch"] if finished else 1.0
     steps = [row["step"] / unit for row in training]
 
@@ -27,9 +35,10 @@ def training_figure(rows: Sequence[dict[str, Any]], n_way: int = 20) -> "Figure"
     loss, accuracy = figure.subplots(1, 2)
     # A single point makes no line, so that few points need markers.
     marker = {"marker": "."} if len(training) < 20 else {}
-    loss.plot(steps, _column(training, "cross_entropy"), color=BLUE, label="training pairs", **marker)
-    chance(loss, math.log(2), "chance: ln 2")
-    loss.set(title="loss", ylabel="cross-entropy of a pair (nats)")
+    loss.plot(steps, _column(training, loss_name), color=BLUE, label="training pairs", **marker)
+    if loss_name == "cross_entropy":
+        chance(loss, math.log(2), "chance: ln 2")
+    loss.set(title="loss", ylabel=LOSSES[loss_name])
     loss.set_ylim(bottom=0)
 
     percent = 100 * _column(training, "accuracy")
