@@ -36,9 +36,12 @@ def main(_: list[str]) -> None:
         return
     workdir = None
     try:
+        if FLAGS.mode == "report":
+            report_runs(*command.reported())
+            return
+        workdir = command.workdir()
         experiment = command.resolve()
-        default = Path("runs") / f"{experiment.name}-{datetime.datetime.now():%Y%m%d-%H%M%S}"
-        workdir = Path(FLAGS.workdir or default)
+        workdir = workdir or _new_folder(experiment.name)
         run_experiment(experiment, workdir)
     except UserError as error:
         command.fail(error)
@@ -49,6 +52,19 @@ def main(_: list[str]) -> None:
         if "RESOURCE_EXHAUSTED" not in str(error):  # XLA's word for it; the class is not in its interface
             raise
         command.fail(UserError("out of memory: lower --batch_size, --network.units or --evaluation.embed_batch"))
+
+
+def report_runs(workdirs: list[Path], output: Path | None) -> None:
+    """Writes the report of one run again, or that of several side by side, from what they have left."""
+    from siamese_jax import comparison
+
+    if len(workdirs) == 1:
+        folder = workdirs[0]
+        comparison.report_again(folder)
+    else:
+        folder = output or _new_folder("report")
+        comparison.compare(workdirs, folder)
+    _say_where(folder)
 
 
 def run_experiment(experiment: Experiment, workdir: Path) -> None:
@@ -107,7 +123,7 @@ def measure(
     evaluator: "Evaluator",
     fitted: "Fitted",
 ) -> None:
-    """Measures the best parameters, and writes results.json, the pictures and report.md."""
+    """Measures the best parameters, and writes results.json, the pictures and the report."""
     from scipy.special import expit
 
     from siamese_jax import evaluation, plots
@@ -156,7 +172,7 @@ def measure(
 
 
 def compare(experiment: Experiment, workdir: Path) -> None:
-    """Measures the comparisons that learn nothing, and writes results.json and report.md."""
+    """Measures the comparisons that learn nothing, and writes results.json and the report."""
     from siamese_jax import data, evaluation, splits
     from siamese_jax.baselines import BASELINES, run_scores
     from siamese_jax.files import write_json
@@ -178,7 +194,7 @@ def compare(experiment: Experiment, workdir: Path) -> None:
     write_report(workdir, experiment, results, [])
     for name, measured in baselines.items():
         _say_one_shot(measured, f"{name.replace('_', ' ')}, ")
-    print(f"report: {workdir / 'report.md'}")
+    _say_where(workdir)
 
 
 def _about(experiment: Experiment, dataset: "Dataset", sets: dict[str, "Alphabets"]) -> dict[str, Any]:
@@ -227,7 +243,7 @@ def _say(results: dict[str, Any], workdir: Path) -> None:
     result = results["verification"]["test"]
     low, high = result["ci95"]
     print(f"verification, test: {result['accuracy']:.1%} ({low:.1%} to {high:.1%}; {result['pairs']} pairs)")
-    print(f"report: {workdir / 'report.md'}")
+    _say_where(workdir)
 
 
 def _say_one_shot(one_shot: dict[str, Any], who: str = "") -> None:
@@ -238,6 +254,14 @@ def _say_one_shot(one_shot: dict[str, Any], who: str = "") -> None:
             f"{who}{result['n_way']}-way {shots}, {name.replace('_', ' ')}: {result['accuracy']:.2%} "
             f"({low:.1%} to {high:.1%}; {result['trials']} trials)"
         )
+
+
+def _say_where(folder: Path) -> None:
+    print(f"report: {folder / 'report.md'} and {folder / 'report.html'}")
+
+
+def _new_folder(name: str) -> Path:
+    return Path("runs") / f"{name}-{datetime.datetime.now():%Y%m%d-%H%M%S}"
 
 
 def run() -> None:

@@ -14,7 +14,7 @@ FLOORS = {
     },
     "first": {"baselines", "batches", "model", "protocols", "steps"},
     "doors": {"checkpoint", "data", "files", "metrics", "plots", "report"},
-    "conductors": {"evaluation", "experiments", "loop"},
+    "conductors": {"comparison", "evaluation", "experiments", "loop", "written"},
     "roof": {"command", "main"},
 }  # fmt: skip
 ORDER = list(FLOORS)
