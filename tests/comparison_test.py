@@ -116,12 +116,14 @@ def test_comparisons_that_learn_nothing_take_part_under_their_own_names(tmp_path
 
 
 def test_only_fields_that_differ_are_told(tmp_path):
-    runs = [leave(tmp_path / "a"), leave(tmp_path / "b", experiment=with_value(SMALL, "network.conv2.filters", 64))]
+    other = with_value(with_value(SMALL, "network.conv2.filters", 64), "data.redraw", True)
+    runs = [leave(tmp_path / "a"), leave(tmp_path / "b", experiment=other)]
     comparison.compare(runs, tmp_path / "out")
     section = text_of(tmp_path / "out").split("What differs between them")[1]
     rows = [line for line in section.splitlines() if line.startswith("| `")]
     assert [[cell.strip() for cell in row.split("|")[1:-1]] for row in rows] == [
-        ["`network.conv2.filters`", "128", "64"]
+        ["`data.redraw`", "False", "True"],
+        ["`network.conv2.filters`", "128", "64"],
     ]
     comparison.compare([runs[0], leave(tmp_path / "c")], tmp_path / "out")
     assert "Nothing: every field of their experiments is the same." in text_of(tmp_path / "out")

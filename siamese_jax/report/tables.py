@@ -42,7 +42,9 @@ def interval(part: Mapping[str, Any], key: str = "ci95") -> str:
 
 def value(number: Any) -> str:
     """Returns a field's value as it is written in a sentence."""
-    return f"{number:,}" if isinstance(number, int) else f"{number:g}" if isinstance(number, float) else str(number)
+    if isinstance(number, int) and not isinstance(number, bool):
+        return f"{number:,}"
+    return f"{number:g}" if isinstance(number, float) else str(number)
 
 
 def ranges(numbers: Iterable[int]) -> str:
