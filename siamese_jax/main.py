@@ -32,9 +32,12 @@ def main(_: list[str]) -> None:
         return
     workdir = None
     try:
+        if FLAGS.mode == "report":
+            report_runs(*command.reported())
+            return
+        workdir = command.workdir()
         experiment = command.resolve()
-        default = Path("runs") / f"{experiment.name}-{datetime.datetime.now():%Y%m%d-%H%M%S}"
-        workdir = Path(FLAGS.workdir or default)
+        workdir = workdir or _new_folder(experiment.name)
         run_experiment(experiment, workdir)
     except UserError as error:
         command.fail(error)
@@ -45,6 +48,19 @@ def main(_: list[str]) -> None:
         if "RESOURCE_EXHAUSTED" not in str(error):  # XLA's word for it; the class is not in its interface
             raise
         command.fail(UserError("out of memory: lower --batch_size, --network.units or --evaluation.embed_batch"))
+
+
+def report_runs(workdirs: list[Path], output: Path | None) -> None:
+    """Writes the report of one run again, or that of several side by side, from what they have left."""
+    from siamese_jax import comparison
+
+    if len(workdirs) == 1:
+        folder = workdirs[0]
+        comparison.report_again(folder)
+    else:
+        folder = output or _new_folder("report")
+        comparison.compare(workdirs, folder)
+    _say_where(folder)
 
 
 def run_experiment(experiment: Experiment, workdir: Path) -> None:
@@ -128,7 +144,7 @@ def _say(results: dict[str, Any], workdir: Path) -> None:
         result = results["verification"]["test"]
         low, high = result["ci95"]
         print(f"verification, test: {result['accuracy']:.1%} ({low:.1%} to {high:.1%}; {result['pairs']} pairs)")
-    print(f"report: {workdir / 'report.html'}, {workdir / 'report.md'}")
+    _say_where(workdir)
 
 
 def _say_one_shot(one_shot: dict[str, Any], who: str = "") -> None:
@@ -137,6 +153,14 @@ def _say_one_shot(one_shot: dict[str, Any], who: str = "") -> None:
         task = f"{result['n_way']}-way {result['k_shot']}-shot"
         label = "within alphabet" if name == task.replace("-", "_").replace(" ", "_") else name.replace("_", " ")
         print(f"{who}{label}, {task}: {result['accuracy']:.2%} ({low:.1%} to {high:.1%}; {result['trials']} trials)")
+
+
+def _say_where(folder: Path) -> None:
+    print(f"report: {folder / 'report.md'} and {folder / 'report.html'}")
+
+
+def _new_folder(name: str) -> Path:
+    return Path("runs") / f"{name}-{datetime.datetime.now():%Y%m%d-%H%M%S}"
 
 
 def run() -> None:

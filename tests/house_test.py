@@ -14,7 +14,7 @@ FLOORS = {
     },
     "first": {"baselines", "batches", "inspection", "model", "protocols", "steps"},
     "doors": {"checkpoint", "data", "files", "metrics", "plots", "report"},
-    "conductors": {"evaluation", "experiments", "loop"},
+    "conductors": {"comparison", "evaluation", "experiments", "gallery", "loop", "measuring", "written"},
     "roof": {"command", "main"},
 }  # fmt: skip
 ORDER = list(FLOORS)

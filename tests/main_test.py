@@ -8,7 +8,7 @@ import pytest
 from absl import flags
 from tiny import make_dataset, make_experiment
 
-from siamese_jax import command, data, loop, main
+from siamese_jax import command, comparison, data, loop, main
 from siamese_jax.experiments import LAYERS
 from siamese_jax.files import read_arrays
 from siamese_jax.specs import ConvSpec, DataSpec, EvalSpec, LayerSpec, OptimizerSpec, UserError
@@ -20,11 +20,15 @@ def tiny_data(monkeypatch):
     monkeypatch.setattr(main.command, "replay", lambda experiment: "the command")
 
 
-def run(workdir, *given: str, experiment=None) -> None:
+def parse(*given: str) -> None:
     flags.FLAGS.unparse_flags()
     for name in flags.FLAGS:
         flags.FLAGS[name].unparse()
     flags.FLAGS(["siamese_jax", *given])
+
+
+def run(workdir, *given: str, experiment=None) -> None:
+    parse(*given)
     main.run_experiment(make_experiment() if experiment is None else experiment, workdir)
 
 
@@ -42,6 +46,7 @@ def test_a_run_leaves_everything_that_was_promised(tmp_path, capsys):
         "results.json",
         "trials.npz",
         "report.md",
+        "report.html",
         "training.png",
         "trial.png",
     }
@@ -99,6 +104,7 @@ def test_baselines_are_measured_with_nothing_trained(tmp_path, capsys):
         "results.json",
         "trials.npz",
         "report.md",
+        "report.html",
     }
     trials = read_arrays(tmp_path / "trials.npz")
     assert set(trials) == {"nearest_neighbour.official_runs", "modified_hausdorff.official_runs"}
@@ -151,7 +157,7 @@ def test_a_workdir_of_another_experiment_is_refused(tmp_path):
 )
 def test_bad_values_are_one_sentence_and_exit_code_2(tmp_path, monkeypatch, capsys, change, words):
     monkeypatch.setattr(command, "resolve", lambda: make_experiment(**change))
-    flags.FLAGS(["siamese_jax", f"--workdir={tmp_path}"])
+    parse(f"--workdir={tmp_path}")
     with pytest.raises(SystemExit) as stopped:
         main.main([])
     assert stopped.value.code == 2
@@ -199,8 +205,39 @@ def test_a_users_mistake_anywhere_is_one_sentence_and_exit_code_2(monkeypatch, c
         raise UserError("what,\nwhere, what to do")
 
     monkeypatch.setattr(command, "resolve", broken)
-    flags.FLAGS(["siamese_jax"])
+    parse()
     with pytest.raises(SystemExit) as stopped:
         main.main([])
     assert stopped.value.code == 2
     assert capsys.readouterr().err == "siamese_jax: what, where, what to do\n"
+
+
+def report(*given: str) -> None:
+    parse("--mode=report", *given)
+    main.main([])
+
+
+def test_a_report_is_written_again_from_what_the_run_left_and_nothing_else(tmp_path, monkeypatch, capsys):
+    run(tmp_path, "--experiment=omniglot_20way")
+    before = {name: (tmp_path / name).read_bytes() for name in ("report.md", "report.html")}
+    for name in before:
+        (tmp_path / name).unlink()
+    monkeypatch.setattr(data, "load", None)
+    monkeypatch.setattr(loop, "read_fitted", None)
+    capsys.readouterr()
+    report(f"--workdir={tmp_path}")
+    assert {name: (tmp_path / name).read_bytes() for name in before} == before
+    assert capsys.readouterr().out == f"report: {tmp_path / 'report.md'} and {tmp_path / 'report.html'}\n"
+
+
+def test_several_runs_are_compared_in_a_folder_of_their_own(tmp_path, monkeypatch, capsys):
+    compared = []
+    monkeypatch.setattr(comparison, "compare", lambda workdirs, folder: compared.append((workdirs, folder)))
+    monkeypatch.chdir(tmp_path)
+    report("--workdir=a", "--workdir=b", "--output=c")
+    report("--workdir=a", "--workdir=b")
+    (workdirs, folder), (_, default) = compared
+    assert ([str(path) for path in workdirs], str(folder)) == (["a", "b"], "c")
+    assert default.parent.name == "runs"
+    assert default.name.startswith("report-")
+    assert f"{default / 'report.html'}" in capsys.readouterr().out

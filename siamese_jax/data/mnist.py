@@ -74,7 +74,7 @@ def load(data_dir: str | None = None, archives: str | None = None) -> dict[str, 
 
 
 def as_characters(images: np.ndarray, labels: np.ndarray, side: int | None) -> Alphabets:
-    """Returns images, uint8 [N, 28, 28], of all ten digits as characters 0-9 of one alphabet, by digit; resized if asked."""
+    """Returns images, uint8 [N, 28, 28], as characters 0-9 of one alphabet, sorted by digit; resized if asked."""
     from PIL import Image
 
     order = np.argsort(labels, kind="stable")

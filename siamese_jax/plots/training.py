@@ -23,8 +23,8 @@ def training_figure(rows: Sequence[dict[str, Any]], n_way: int = 20, loss_name: 
     """Draws the loss (left) and accuracies (right) by epoch, with their chance lines; the best epoch is ringed.
 
     `rows` are the lines of metrics.jsonl. A value that is missing or None leaves a gap. The horizontal axis counts
-    epochs done, or steps as long as no epoch is finished. `n_way` is that of the validation trials. `loss_name` is that of `LossSpec`;
-    only cross-entropy has a level of chance.
+    epochs done, or steps as long as no epoch is finished. `n_way` is that of the validation trials, `loss_name`
+    that of `LossSpec`; only cross-entropy has a level of chance.
     """
     finished = [row for row in rows if "validation_one_shot" in row]
     training = [row for row in rows if loss_name in row]
