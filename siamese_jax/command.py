@@ -125,13 +125,10 @@ def resolve() -> Experiment:
 
 
 def workdir() -> Path | None:
-    """Returns the one --workdir, None where none is given; UserError for several, or for an --output."""
+    """Returns the --workdir, of several the last; None where none is given. UserError if there is an --output."""
     if FLAGS.output is not None:
         raise UserError(f"--output is for --mode=report, not for --mode={FLAGS.mode}: leave it out")
-    given = FLAGS.workdir or []
-    if len(given) > 1:
-        raise UserError(f"--workdir is given {len(given)} times: only --mode=report takes several")
-    return Path(given[0]) if given else None
+    return Path(FLAGS.workdir[-1]) if FLAGS.workdir else None
 
 
 def reported() -> tuple[list[Path], Path | None]:

@@ -88,7 +88,7 @@ def test_list_shows_every_experiment_with_its_cost_and_result():
         (["--experiment=glyphs_20way", "--mode=evaluate"], "--workdir=DIR"),
         (["--experiment=glyphs_20way", "--mode=evaluate", "--workdir=/nowhere"], "/nowhere holds no run"),
         (["--flagfile=/nowhere.flags"], "/nowhere.flags"),
-        (["--experiment=glyphs_20way", "--workdir=a", "--workdir=b"], "only --mode=report takes several"),
+        (["--experiment=glyphs_20way", "--mode=evaluate", "--workdir=/a", "--workdir=/b"], "/b holds no run"),
         (["--experiment=glyphs_20way", "--output=a"], "--output is for --mode=report"),
         (["--mode=report"], "--mode=report needs --workdir=DIR"),
         (["--mode=report", "--workdir=a", "--output=b"], "the report of one run is written into its --workdir"),

@@ -6,17 +6,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from absl import flags
-from tiny import make_dataset, make_experiment
+from tiny import make_dataset, make_digits, make_experiment
 
 from siamese_jax import command, comparison, data, loop, main
 from siamese_jax.experiments import LAYERS
 from siamese_jax.files import read_arrays
+from siamese_jax.report import PICTURES
 from siamese_jax.specs import ConvSpec, DataSpec, EvalSpec, LayerSpec, OptimizerSpec, UserError
 
 
 @pytest.fixture(autouse=True)
 def tiny_data(monkeypatch):
     monkeypatch.setattr(data, "load", lambda spec, data_dir=None, archives=None: make_dataset())
+    monkeypatch.setattr(data, "load_digits", lambda side, data_dir=None, archives=None: make_digits(side))
     monkeypatch.setattr(main.command, "replay", lambda experiment: "the command")
 
 
@@ -47,13 +49,12 @@ def test_a_run_leaves_everything_that_was_promised(tmp_path, capsys):
         "trials.npz",
         "report.md",
         "report.html",
-        "training.png",
-        "trial.png",
+        *PICTURES,
     }
     assert promised < names
     assert any(name.startswith("events.out.tfevents.") for name in names)
     said = capsys.readouterr().out
-    assert said.index("optimizer.layers.conv1.learning_rate = 0.05") < said.index("3-way one-shot, official runs")
+    assert said.index("optimizer.layers.conv1.learning_rate = 0.05") < said.index("official runs, 3-way 1-shot: ")
     assert str(tmp_path / "report.md") in said
 
 
@@ -98,7 +99,7 @@ def test_baselines_are_measured_with_nothing_trained(tmp_path, capsys):
     for measured in results["baselines"].values():
         assert (measured["official_runs"]["n_way"], measured["official_runs"]["trials"]) == (3, 6)
         assert "trained_on" not in measured["official_runs"]["card"]
-    assert "modified hausdorff, 3-way one-shot, official runs" in capsys.readouterr().out
+    assert "modified hausdorff, official runs, 3-way 1-shot: " in capsys.readouterr().out
     assert {path.name for path in tmp_path.iterdir()} == {
         "experiment.json",
         "results.json",
@@ -107,10 +108,44 @@ def test_baselines_are_measured_with_nothing_trained(tmp_path, capsys):
         "report.html",
     }
     trials = read_arrays(tmp_path / "trials.npz")
-    assert set(trials) == {"nearest_neighbour.official_runs", "modified_hausdorff.official_runs"}
+    assert set(trials) == {
+        "nearest_neighbour.official_runs",
+        "nearest_neighbour.mnist_10way",
+        "nearest_neighbour.mnist_10way_10000",
+        "modified_hausdorff.official_runs",
+        "modified_hausdorff.mnist_10way",
+    }
     for name, credit in trials.items():
         method, protocol = name.split(".")
         np.testing.assert_allclose(credit.mean(), results["baselines"][method][protocol]["accuracy"], rtol=1e-6)
+
+
+def test_digits_are_measured_by_networks_and_baselines_and_say_that_nobody_knows_the_drawers(tmp_path):
+    run(tmp_path)
+    one_shot = read(tmp_path)["one_shot"]
+    for name, trials in (("mnist_10way", 400), ("mnist_10way_10000", 10_000)):
+        assert (one_shot[name]["n_way"], one_shot[name]["k_shot"], one_shot[name]["trials"]) == (10, 1, trials)
+        assert one_shot[name]["drawers"] == []
+        assert one_shot[name]["ci95_by_alphabet"] is None
+        assert "a" in one_shot[name]["card"]["trained_on"]["alphabets"]
+    assert one_shot["mnist_10way"]["card"]["trials_id"] != one_shot["mnist_10way_10000"]["card"]["trials_id"]
+
+
+@pytest.mark.parametrize("method", ["siamese", "baselines"])
+def test_without_digits_the_rest_is_measured_and_the_reason_is_told(tmp_path, monkeypatch, method):
+    def missing(*_):
+        raise UserError("there is no network")
+
+    monkeypatch.setattr(data, "load_digits", missing)
+    run(tmp_path, experiment=make_experiment(method=method))
+    results = read(tmp_path)
+    assert (
+        results["not_measured"]["mnist_10way"] == results["not_measured"]["mnist_10way_10000"] == "there is no network"
+    )
+    assert "since there is no network" in (tmp_path / "report.md").read_text()
+    off = replace(make_experiment(method=method), evaluation=replace(make_experiment().evaluation, mnist=False))
+    run(tmp_path, experiment=off)
+    assert read(tmp_path)["not_measured"]["mnist_10way"] == "evaluation.mnist is false"
 
 
 def test_evaluate_measures_the_same_and_leaves_the_training_alone(tmp_path):

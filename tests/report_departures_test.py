@@ -40,7 +40,8 @@ def test_the_other_drawer_split_names_its_drawers():
 
 
 def test_every_field_of_an_experiment_is_a_difference_a_choice_or_none_of_the_papers_business():
-    our_own = {"method", "seed", "log_steps", "checkpoint_minutes"}
+    our_own = {"method", "seed", "log_steps", "checkpoint_minutes", "evaluation.mnist"}
+    our_own |= {"loss.margin", "network.hidden"}  # of a loss and a tower that are not the paper's
     our_own |= {"evaluation.combine", "evaluation.random_trials", "evaluation.embed_batch"}
     for name, value in leaves(PAPER):
         other = {bool: lambda v: not v, str: lambda v: v + "!", int: lambda v: v + 1, float: lambda v: v + 1}
@@ -61,3 +62,13 @@ def test_hand_set_rates_are_listed_and_called_hand_set():
     text = report(SMALL, RESULTS)
     assert "were set by hand" in text
     assert [cell.strip() for cell in line_with(text, "| conv1").split("|")[1:5]] == ["conv1", "0.02", "0.9", "0.0002"]
+
+
+def test_another_tower_energy_or_loss_is_told_with_what_only_it_has():
+    dense = with_value(with_value(PAPER, "network.tower", "dense"), "network.hidden", 77)
+    assert "The twins have no convolutions: their tower is `dense`." in differences(dense)
+    assert any("two hidden layers of 77 ReLUs" in sentence for sentence in choices(dense))
+    triplet = with_value(with_value(PAPER, "loss.name", "triplet"), "loss.margin", 0.25)
+    assert any("`triplet` loss" in sentence for sentence in differences(triplet))
+    assert "The loss asks for a margin of 0.25 between distances." in choices(triplet)
+    assert any("`cosine`" in sentence for sentence in differences(with_value(PAPER, "network.energy", "cosine")))
