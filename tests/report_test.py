@@ -58,6 +58,24 @@ def test_a_protocol_that_was_refused_is_named_with_the_reason():
     assert "* Not measured: `koch_400`, since the smallest alphabet has 5 characters." in text
 
 
+def test_protocols_that_differ_in_ways_and_shots_alone_stand_in_a_table_of_both():
+    part = {**RESULTS["one_shot"]["within_alphabet"], "card": {"protocol": "within alphabet, all drawers"}}
+    grid = {
+        f"{n}_way_{k}_shot": {**part, "n_way": n, "k_shot": k, "accuracy": (n + k) / 100, "trials": 3000}
+        for n in (2, 20)
+        for k in (1, 5)
+    }
+    text = report(SMALL, changed(one_shot=RESULTS["one_shot"] | grid)).split("### By the number of ways")[1]
+    assert "Within alphabet, all drawers (17–18, 20); 3,000 trials a cell" in text
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.split("\n\n")[2].splitlines()]
+    assert rows[0] == ["", "2-way", "20-way"]
+    assert rows[2:] == [
+        ["1-shot (%)", "3.00 (85.0–88.0)", "21.00 (85.0–88.0)"],
+        ["5-shot (%)", "7.00 (85.0–88.0)", "25.00 (85.0–88.0)"],
+        ["chance (%)", "50.0", "5.0"],
+    ]
+
+
 @pytest.mark.parametrize(
     ("combine", "words"), [("mean_score", "mean of its images' scores"), ("best_score", "best of")]
 )
@@ -67,7 +85,7 @@ def test_how_several_supports_are_combined_is_told_where_there_are_several(combi
     five = {**RESULTS["one_shot"]["within_alphabet"], "k_shot": 5}
     text = report(experiment, changed(one_shot={"20_way_5_shot": five}))
     assert words in text
-    assert "20-way 5-shot" in text
+    assert "| 5-shot (%)" in text
 
 
 def test_baselines_stand_in_tables_of_their_own_without_the_words_of_training():

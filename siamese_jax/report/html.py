@@ -19,6 +19,7 @@ h1 { font-size: 2rem; margin: 0 0 .5rem; }
 h2 { font-size: 1.4rem; margin: 3rem 0 1rem; padding-top: .6rem; border-top: 1px solid #ccc; }
 h3 { font-size: 1.1rem; margin: 2rem 0 .75rem; }
 p, li { max-width: 46rem; overflow-wrap: break-word; }
+p:has(> img) { max-width: none; }
 li + li { margin-top: .25rem; }
 nav { margin: 1.25rem 0 1.75rem; padding: .7rem 0; border: solid #ccc; border-width: 1px 0; font-size: .925rem; }
 nav ul { display: flex; flex-wrap: wrap; gap: .2rem 1.4rem; margin: 0; padding: 0; list-style: none; }

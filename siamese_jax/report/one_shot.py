@@ -1,5 +1,6 @@
 """The sections on one-shot recognition: by the network, and by comparisons that learn nothing."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -24,6 +25,8 @@ COMBINE = {
     "mean_embedding": "A character shown several times scores by the mean of its images' embeddings.",
 }
 """What `EvalSpec.combine` does, in words."""
+GRID = re.compile(r"\d+_way_\d+_shot")
+"""The protocols that differ in nothing but ways and shots."""
 RUN_INTERVALS = "Intervals are by bootstrap over whole runs: trials that share their supports, and so are alike."
 ALPHABET_INTERVALS = (
     "Those by alphabet draw whole alphabets instead: they say what to expect of alphabets that were not measured."
@@ -39,11 +42,14 @@ def network(experiment: Experiment, results: Mapping[str, Any]) -> str:
     rows = [(label(data["name"], key, part), part) for key, part in measured.items()]
     text = "Which of the supports shows the query's character? "
     text += "All are of one alphabet, but where alphabets are mixed.\n\n"
-    text += _accuracies(rows) + " "
+    in_grid = {key: part for key, part in measured.items() if GRID.fullmatch(key)}
+    text += _accuracies([row for row, key in zip(rows, measured, strict=True) if key not in in_grid]) + " "
     if any(part["k_shot"] > 1 for part in measured.values()):
         text += COMBINE[experiment.evaluation.combine] + " "
     text += "The card of each figure, with its alphabets and seed, stands in results.json."
     text += _notes(rows, results.get("not_measured", {}))
+    if in_grid:
+        text += "\n\n### By the number of ways\n\n" + _grid(list(in_grid.values()))
     if measured.get("official_runs", {}).get("drawers_seen_in_training"):
         text += "\n\n`--data.drawer_split=official` holds the drawers of the official runs out of training."
     return text + _beside_the_paper({"this run": measured}, data)
@@ -108,6 +114,19 @@ def _accuracies(rows: Rows) -> str:
     cells = [[name, *(cell(part) for cell in columns.values())] for name, part in rows]
     notes = [RUN_INTERVALS, *([ALPHABET_INTERVALS] if by_alphabet else [])]
     return f"{table(['measured on', *columns], cells)}\n\n{' '.join(notes)}"
+
+
+def _grid(parts: Sequence[Mapping[str, Any]]) -> str:
+    """Returns a table of shots × ways, each cell an accuracy with its interval."""
+    ways, shots = (sorted({part[key] for part in parts}) for key in ("n_way", "k_shot"))
+    cells = {(p["k_shot"], p["n_way"]): f"{percent(p['accuracy'])} ({interval(p)})" for p in parts}
+    rows = [[f"{k}-shot (%)", *(cells.get((k, n), "–") for n in ways)] for k in shots]
+    rows.append(["chance (%)", *(f"{100 / n:.1f}" for n in ways)])
+    trials = " to ".join(f"{count:,}" for count in sorted({part["trials"] for part in parts}))
+    drawers = ranges({drawer for part in parts for drawer in part["drawers"]})
+    what = parts[0]["card"]["protocol"]
+    text = f"{what[0].upper()}{what[1:]} ({drawers}); {trials} trials a cell, intervals by run.\n\n"
+    return text + table(["", *(f"{n}-way" for n in ways)], rows)
 
 
 def _notes(rows: Rows, refused: Mapping[str, str]) -> str:
