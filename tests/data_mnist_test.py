@@ -124,6 +124,19 @@ def test_a_full_disk_is_told_and_leaves_nothing_that_counts_as_prepared(small, t
     assert len(data.load_mnist(str(tmp_path / "data"), str(small))["train"][0]) == 1500
 
 
+def test_digits_are_characters_by_nobody_knows_whom_resized_as_asked(small, tmp_path):
+    images, labels = data.load_mnist(str(tmp_path / "data"), str(small))["test"]
+    digits = data.load_digits(56, str(tmp_path / "data"), str(small))
+    assert digits.images.shape == (20, 56, 56)
+    np.testing.assert_array_equal(digits.character, np.sort(labels))
+    assert set(digits.drawer) == set(digits.alphabet) == {0}
+    assert digits.names == ("MNIST test digits",)
+    first = images[np.flatnonzero(labels == np.sort(labels)[0])[0]].astype(float)
+    # Bilinear, twice as large: each new pixel is 9/16, 3/16, 3/16 and 1/16 of the four that are nearest.
+    expected = (9 * first[10, 10] + 3 * first[10, 11] + 3 * first[11, 10] + first[11, 11]) / 16
+    assert abs(digits.images[0, 21, 21] - expected) <= 1
+
+
 def test_preparing_that_was_killed_succeeds_the_next_time(small, tmp_path):
     code = f"""if True:
         import os, signal
@@ -151,4 +164,9 @@ def test_preparing_says_so_in_one_line_and_reading_says_nothing(small, tmp_path,
 def test_the_real_mnist_has_the_published_counts(archives, tmp_path):
     read = data.load_mnist(str(tmp_path), str(archives))
     assert read["train"][0].shape == (60_000, 28, 28)
-    assert np.bincount(read["test"][1]).tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
+    counts = [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
+    assert np.bincount(read["test"][1]).tolist() == counts
+    digits = data.load_digits(None, str(tmp_path), str(archives))
+    assert np.bincount(digits.character).tolist() == counts
+    images, labels = read["test"]
+    np.testing.assert_array_equal(digits.images, np.concatenate([images[labels == digit] for digit in range(10)]))

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
-from tiny import make_dataset
+from tiny import make_dataset, make_digits
 
 from siamese_jax import data
 from siamese_jax.doctor import examine_runs
-from siamese_jax.protocols import GRID, PROTOCOLS, SHOTS, WAYS, card, draw, protocols
+from siamese_jax.protocols import DIGITS, GRID, PROTOCOLS, SHOTS, WAYS, card, draw, draw_digits, protocols
 from siamese_jax.records import Runs
 from siamese_jax.specs import DataSpec, EvalSpec, UserError
 from siamese_jax.splits import select, split
@@ -30,6 +30,21 @@ def test_every_protocol_has_the_trials_its_name_says_and_passes_the_doctor(name)
     examine_runs(DATASET.alphabets, runs, protocol.n_way, SEEN)
     if name in GRID:
         assert name == f"{protocol.n_way}_way_{protocol.k_shot}_shot"
+
+
+@pytest.mark.parametrize("name", DIGITS)
+def test_trials_of_digits_have_the_number_that_is_stated_pass_the_doctor_and_know_no_drawers(name):
+    digits = make_digits(8)
+    runs = Runs(*map(np.asarray, draw_digits(name, DIGITS[name], digits)))
+    assert runs.query.size == DIGITS[name].trials
+    examine_runs(digits, runs, 10, SEEN)
+    about = card(DIGITS[name], digits, runs, SEEN)
+    assert (about["drawers"], about["alphabets"]) == ([], ["digits"])
+    other = Runs(runs.support, runs.query[::-1], runs.answer[::-1])
+    assert card(DIGITS[name], digits, other, SEEN)["trials_id"] != about["trials_id"]
+    swapped = runs.query.copy()  # another image of the same digit: only its row tells
+    swapped[0, 0] = 5 * (swapped[0, 0] // 5) + (swapped[0, 0] + 1) % 5
+    assert card(DIGITS[name], digits, runs._replace(query=swapped), SEEN)["trials_id"] != about["trials_id"]
 
 
 def test_the_official_runs_are_those_of_the_data():
