@@ -16,7 +16,7 @@ def test_every_experiment_builds(name):
     side = 105 // experiment.data.downsample
     optimizer = make_optimizer(experiment.optimizer, steps_per_epoch(experiment))
     state = jax.eval_shape(lambda: init_state(root_key(0), experiment, optimizer, side))
-    assert set(state.params) == set(LAYERS)
+    assert set(state.params) == set(experiment.optimizer.layers)
     assert all(getattr(experiment, field) for field in specs.DESCRIPTION)
     assert not any("PLACEHOLDER" in getattr(experiment, field) for field in specs.DESCRIPTION)
 
