@@ -65,9 +65,6 @@ def report_runs(workdirs: list[Path], output: Path | None) -> None:
 
 def run_experiment(experiment: Experiment, workdir: Path) -> None:
     """Trains (unless --mode=evaluate, or there is nothing to train), evaluates and reports into `workdir`."""
-    for name, value in specs.leaves(experiment):
-        print(f"{name} = {value}")
-    print(f"workdir = {workdir}", flush=True)
     results = _baselines(experiment, workdir) if experiment.method == "baselines" else _network(experiment, workdir)
     _say(results, workdir)
 
@@ -94,6 +91,7 @@ def _network(experiment: Experiment, workdir: Path) -> dict[str, Any]:
         evaluation.check_evaluation(experiment, sets["validation"], sets["test"])
         net, spec = build(experiment.network), experiment.evaluation
         evaluator = evaluation.Evaluator(net, spec.embed_batch, spec.combine)
+        _announce(experiment, workdir)
         if FLAGS.mode == "train":
             trials = evaluation.validation_runs(experiment, sets["validation"])
             files.write_json(workdir / "experiment.json", dataclasses.asdict(experiment))
@@ -123,8 +121,16 @@ def _baselines(experiment: Experiment, workdir: Path) -> dict[str, Any]:
     command.check_workdir(experiment, workdir)
     dataset = data.load(experiment.data, FLAGS.data_dir, FLAGS.archives)
     sets = splits.split(dataset, experiment.data.drawer_split)
+    _announce(experiment, workdir)
     files.write_json(workdir / "experiment.json", dataclasses.asdict(experiment))
     return measuring.measure_baselines(experiment, workdir, dataset, sets, _load_digits, command.replay(experiment))
+
+
+def _announce(experiment: Experiment, workdir: Path) -> None:
+    """Prints every field, once nothing is known to be wrong with them: a mistake is not to be lost above the list."""
+    for name, value in specs.leaves(experiment):
+        print(f"{name} = {value}")
+    print(f"workdir = {workdir}", flush=True)
 
 
 def _load_digits(side: int | None) -> "Alphabets":

@@ -92,8 +92,12 @@ def read_metrics(workdir: str | os.PathLike) -> list[dict[str, Any]]:
     return rows
 
 
+SILENCE = 300.0
+"""Seconds after which a training that is not on a terminal says where it is."""
+
+
 class Progress:
-    """Shows how training goes: a bar on a terminal; elsewhere one line an epoch. `with Progress(...) as progress:`.
+    """Shows how training goes: a bar on a terminal; elsewhere a line an epoch, or after SILENCE. A context manager.
 
     `total_steps` and `epochs` are the most that training can take; `stream` is standard error unless given.
     """
@@ -101,7 +105,7 @@ class Progress:
     def __init__(self, total_steps: int, epochs: int, stream: TextIO | None = None):
         self._stream = sys.stderr if stream is None else stream
         self._total_steps, self._epochs = total_steps, epochs
-        self._accuracy = math.nan
+        self._accuracy, self._said = math.nan, time.monotonic()
         self._bar = None
         self._stack = contextlib.ExitStack()
 
@@ -121,9 +125,12 @@ class Progress:
 
     def step(self, step: int, epoch: int, pairs_per_second: float, loss: float, seconds_left: float) -> None:
         """Moves the bar to `step` of `epoch` (both count from 1); NaN stands for a number not known yet."""
+        text = self._text(epoch, loss, self._accuracy, pairs_per_second, seconds_left)
+        text = f"step {step}/{self._total_steps}  {text}"
         if self._bar:
-            text = self._text(epoch, loss, self._accuracy, pairs_per_second, seconds_left)
-            self._bar.update(self._task, completed=step, description=f"step {step}/{self._total_steps}  {text}")
+            self._bar.update(self._task, completed=step, description=text)
+        elif time.monotonic() - self._said > SILENCE:  # an epoch may take a day
+            self.note(text)
 
     def epoch(self, epoch: int, loss: float, accuracy: float, pairs_per_second: float, seconds_left: float) -> None:
         """Prints the line of an epoch. `accuracy` is that of validation one-shot trials, in [0, 1]."""
@@ -132,6 +139,7 @@ class Progress:
 
     def note(self, text: str) -> None:
         """Prints one line, above the bar where there is one."""
+        self._said = time.monotonic()
         if self._bar:
             self._bar.console.print(text, markup=False, highlight=False)
         else:

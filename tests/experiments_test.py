@@ -3,7 +3,7 @@ import pytest
 
 from siamese_jax import specs
 from siamese_jax.batches import steps_per_epoch
-from siamese_jax.experiments import EXPERIMENTS, LAYERS, QUICK, find
+from siamese_jax.experiments import EXPERIMENTS, QUICK, find
 from siamese_jax.keys import root_key
 from siamese_jax.optimizer import make_optimizer
 from siamese_jax.report import TABLE_1

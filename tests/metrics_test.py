@@ -14,6 +14,7 @@ import pytest
 from tensorboardX.crc32c import crc32c
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 
+from siamese_jax import metrics
 from siamese_jax.metrics import MetricsLog, Progress, read_metrics
 from siamese_jax.specs import UserError
 
@@ -167,6 +168,17 @@ def show(stream: io.StringIO) -> str:
 
 def test_without_a_terminal_there_is_one_line_an_epoch_and_one_a_note():
     assert show(io.StringIO()) == "epoch 1/20  loss 0.6500  one-shot 50.0%  100 pairs/s  1:02:03 left\na [note]\n"
+
+
+def test_without_a_terminal_a_long_epoch_says_where_it_is(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(metrics.time, "monotonic", lambda: now[0])
+    stream = io.StringIO()
+    with Progress(total_steps=200, epochs=20, stream=stream) as progress:
+        for step, seconds in ((1, 10.0), (2, 301.0), (3, 302.0), (4, 700.0)):
+            now[0] = seconds
+            progress.step(step, 1, 100.0, 0.6, 3700)
+    assert [line.split("  ")[0] for line in stream.getvalue().splitlines()] == ["step 2/200", "step 4/200"]
 
 
 def test_a_terminal_shows_a_bar_and_keeps_the_lines_of_the_epochs(monkeypatch):
