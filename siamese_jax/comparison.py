@@ -4,8 +4,9 @@ Only their files are read: no data set, no checkpoint, and nothing is measured a
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from siamese_jax import files, scores
 from siamese_jax.metrics import read_metrics
@@ -22,6 +23,10 @@ from siamese_jax.report import (
 from siamese_jax.specs import UserError
 from siamese_jax.written import read_experiment, read_json
 
+EVERY_RUN = ("experiment", "seed", "command", "data")
+OF_DATA = ("name", "image_side", "drawer_split", "sets")
+"""What no results.json is without."""
+
 
 def report_again(workdir: Path) -> None:
     """Writes a run's report.md and report.html again; UserError where the folder holds no results."""
@@ -36,8 +41,10 @@ def compare(workdirs: Sequence[Path], folder: Path) -> None:
     for one, other in itertools.combinations(workdirs, 2):
         if one.resolve() == other.resolve():
             raise UserError(f"--workdir names {other} twice: give each run once")
-    named = {workdir.name for workdir in workdirs}
-    runs = [read_run(workdir, workdir.name if len(named) == len(workdirs) else str(workdir)) for workdir in workdirs]
+    names = [workdir.resolve().name for workdir in workdirs]  # "." has no name of its own
+    if len(set(names)) < len(names):
+        names = [str(workdir) for workdir in workdirs]
+    runs = [read_run(workdir, name) for workdir, name in zip(workdirs, names, strict=True)]
     write_comparison(folder, runs, paired_differences(contestants(runs)), draw(runs, folder))
 
 
@@ -47,9 +54,7 @@ def read_run(workdir: Path, name: str = "") -> Run:
     results = read_json(path)
     if results is None:
         raise UserError(f"{workdir} holds no results (no results.json): give the --workdir of a run that was measured")
-    missing = [part for part in ("experiment", "seed", "command", "data") if part not in results]
-    parts = [results.get("one_shot", {}), *results.get("baselines", {}).values()]
-    if missing or any("card" not in part for one_shot in parts for part in one_shot.values()):
+    if not _as_written_today(results):
         raise UserError(f"{path} is not as this version writes it: measure the run again with --mode=evaluate")
     trials = workdir / "trials.npz"
     return Run(
@@ -58,6 +63,18 @@ def read_run(workdir: Path, name: str = "") -> Run:
         results,
         read_metrics(workdir),
         files.read_arrays(trials) if trials.exists() else {},
+    )
+
+
+def _as_written_today(results: Mapping[str, Any]) -> bool:
+    """Whether results have the parts that every report tells of, and a card with each figure."""
+    data, baselines = results.get("data"), results.get("baselines", {})
+    if not (isinstance(data, Mapping) and isinstance(baselines, Mapping) and {*EVERY_RUN} <= results.keys()):
+        return False
+    tables = [results.get("one_shot", {}), *baselines.values()]
+    return {*OF_DATA} <= data.keys() and all(
+        isinstance(table, Mapping) and all(isinstance(part, Mapping) and "card" in part for part in table.values())
+        for table in tables
     )
 
 

@@ -20,7 +20,8 @@ def examine_runs(alphabets: Alphabets, runs: Runs, n_way: int, seen: Seen) -> li
     """Examines runs, whose rows index `alphabets`, before they are scored; returns warnings.
 
     UserError for another number of ways than `n_way`, a character that stands for two ways or a way of two characters,
-    an answer that is not the query's character, a query that is one of its supports, or an alphabet in `seen`.
+    an answer that is not the query's character, a query that is one of its supports, a support shown twice, or an
+    alphabet in `seen`.
     """
     support, query, answer = (np.asarray(part) for part in runs)
     chex.assert_rank([support, query, answer], [3, 2, 2])
@@ -29,18 +30,24 @@ def examine_runs(alphabets: Alphabets, runs: Runs, n_way: int, seen: Seen) -> li
         raise UserError(f"these are {support.shape[1]}-way trials with answers to {answer.max() + 1}, not {n_way}-way")
     _examine_characters(alphabets.character[support], alphabets.character[query], answer)
     _refuse("the query itself is among the supports", (support[:, None] == query[..., None, None]).any(axis=(2, 3)))
+    shown = np.sort(support.reshape(len(support), -1), axis=1)
+    _refuse("a drawing is repeated among the supports", (shown[:, 1:] == shown[:, :-1]).any(axis=1))
     warnings = _sharing(alphabets, np.union1d(support, query), seen)
-    twins = _identical(alphabets.images, support, query)
-    if twins:
-        warnings.append(f"{twins:,} {_trials(twins)} a support that is, byte for byte, the query's image")
+    copied, repeated = _identical(alphabets.images, support, query)
+    if copied:
+        warnings.append(f"{copied:,} {_trials(copied)} a support that is, byte for byte, the query's image")
+    if repeated:
+        warnings.append(f"{repeated:,} {_trials(repeated)} two supports that are, byte for byte, one image")
     return warnings
 
 
 def examine_scores(scores: np.ndarray, runs: Runs) -> list[str]:
-    """Examines scores [R, Q, n_way]; returns warnings. UserError unless there is one for each way of each query."""
+    """Examines scores [R, Q, n_way]; returns warnings. UserError unless each way of each query has a finite one."""
     expected = (*np.shape(runs.query), np.shape(runs.support)[1])
     if scores.shape != expected:
         raise UserError(f"there are scores of shape {scores.shape} for trials of shape {expected}")
+    if not np.isfinite(scores).all():
+        raise UserError("some scores are not finite, so that no trial can be judged by them")
     if (scores == scores.flat[0]).all():
         return ["the output is constant: all scores are equal, so that every trial counts as chance"]
     tied = ties(scores)
@@ -73,12 +80,14 @@ def _sharing(alphabets: Alphabets, rows: np.ndarray, seen: Seen) -> list[str]:
     return warnings
 
 
-def _identical(images: np.ndarray, support: np.ndarray, query: np.ndarray) -> int:
-    """Counts the queries with a support of the same bytes."""
+def _identical(images: np.ndarray, support: np.ndarray, query: np.ndarray) -> tuple[int, int]:
+    """Counts the queries with a support of the same bytes, and those with two supports of the same bytes."""
     rows, places = np.unique(np.concatenate([support.ravel(), query.ravel()]), return_inverse=True)
     content = np.unique(images[rows].reshape(len(rows), -1), axis=0, return_inverse=True)[1].ravel()[places]
-    support_content = content[: support.size].reshape(len(support), 1, -1)
-    return int((content[support.size :].reshape(query.shape)[..., None] == support_content).any(axis=-1).sum())
+    shown, asked = content[: support.size].reshape(len(support), -1), content[support.size :].reshape(query.shape)
+    copied = (asked[..., None] == shown[:, None]).any(axis=-1)
+    shown = np.sort(shown, axis=1)
+    return int(copied.sum()), int((shown[:, 1:] == shown[:, :-1]).any(axis=1).sum() * query.shape[1])
 
 
 def _refuse(what: str, faults: np.ndarray) -> None:

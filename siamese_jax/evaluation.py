@@ -134,12 +134,17 @@ def validation_accuracy(evaluator: Evaluator, params: Params, alphabets: Alphabe
     return float(credit(evaluator.run_logits(params, alphabets.images, runs), np.asarray(runs.answer)).mean())
 
 
-def validation_one_shot(score: Score, experiment: Experiment, sets: dict[str, Alphabets]) -> Measured:
-    """Measures the trials that the epoch was chosen by; a figure that flatters, and is labelled so."""
+def validation_one_shot(
+    score: Score, experiment: Experiment, sets: dict[str, Alphabets], combine: str | None = None
+) -> Measured:
+    """Measures the trials that the epoch was chosen by; a figure that flatters, and is labelled so.
+
+    `combine` is what `score` does with several supports, if not what the experiment says.
+    """
     spec = experiment.evaluation
     label = "validation trials, by which the epoch was chosen"
     protocol = Protocol(
-        label, spec.n_way, spec.k_shot, spec.validation_trials, seed=experiment.seed, combine=spec.combine
+        label, spec.n_way, spec.k_shot, spec.validation_trials, seed=experiment.seed, combine=combine or spec.combine
     )
     runs = validation_runs(experiment, sets["validation"])
     return one_shot(score, sets["validation"], runs, protocol, {"trained": sets["train"]})

@@ -17,6 +17,7 @@ from siamese_jax import command, files, specs
 from siamese_jax.command import FLAGS
 from siamese_jax.experiments import QUICK
 from siamese_jax.specs import Experiment, UserError
+from siamese_jax.written import read_experiment
 
 if TYPE_CHECKING:
     from siamese_jax.records import Alphabets
@@ -42,7 +43,8 @@ def main(_: list[str]) -> None:
     except UserError as error:
         command.fail(error)
     except KeyboardInterrupt:
-        print(f"siamese_jax: interrupted; the same command with --workdir={workdir} goes on", file=sys.stderr)
+        goes_on = f"; the same command with --workdir={workdir} goes on" if workdir else ""
+        print(f"siamese_jax: interrupted{goes_on}", file=sys.stderr)
         sys.exit(130)
     except Exception as error:
         if "RESOURCE_EXHAUSTED" not in str(error):  # XLA's word for it; the class is not in its interface
@@ -108,9 +110,10 @@ def _network(experiment: Experiment, workdir: Path) -> dict[str, Any]:
             fitted = loop.read_fitted(experiment, dataset.alphabets.images.shape[1], workdir)
             if fitted is None:
                 raise UserError(f"{workdir} holds no checkpoint yet: train it first, without --mode=evaluate")
-        again = command.replay(experiment)
+        trained = experiment if FLAGS.mode == "train" else read_experiment(workdir, experiment.name)
+        again = command.replay(trained)
         return measuring.measure_network(
-            experiment, workdir, dataset, sets, net, evaluator, fitted, _load_digits, again
+            trained, workdir, dataset, sets, net, evaluator, fitted, _load_digits, again, spec
         )
 
 

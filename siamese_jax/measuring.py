@@ -22,7 +22,7 @@ from siamese_jax.model import SiameseNet
 from siamese_jax.protocols import DIGITS, protocols
 from siamese_jax.records import Alphabets, Dataset
 from siamese_jax.report import write_report, write_results
-from siamese_jax.specs import Experiment, UserError
+from siamese_jax.specs import EvalSpec, Experiment, UserError
 
 Results = dict[str, Any]
 LoadDigits = Callable[[int | None], Alphabets]
@@ -46,19 +46,22 @@ def measure_network(
     fitted: Fitted,
     load_digits: LoadDigits,
     command: str,
+    spec: EvalSpec | None = None,
 ) -> Results:
     """Measures the best parameters; writes results.json, trials.npz, the pictures and the report. Returns the results.
 
-    `command` is what runs the experiment again.
+    `experiment` is as it was trained. `spec` is how it is measured, if otherwise, and `evaluator` combines as it says;
+    the trials that the epoch was chosen by stay what they were. `command` is what runs the experiment again.
     """
+    spec = experiment.evaluation if spec is None else spec
     params, step, history = fitted
     score = functools.partial(evaluator.run_logits, params)
     seen = {"trained": sets["train"], "chosen": sets["validation"]}
-    wanted = protocols(experiment.evaluation, dataset.runs)
+    wanted = protocols(spec, dataset.runs)
     measured, refused = evaluation.one_shot_by_protocol(score, dataset, sets, seen, wanted)
     side = dataset.alphabets.images.shape[1]
-    on_digits, no_digits = _on_digits(experiment, score, lambda: load_digits(side), seen)
-    measured |= {**on_digits, "validation": evaluation.validation_one_shot(score, experiment, sets)}
+    on_digits, no_digits = _on_digits(spec, score, lambda: load_digits(side), seen)
+    measured |= {**on_digits, "validation": evaluation.validation_one_shot(score, experiment, sets, spec.combine)}
     one_shot = _results(measured)
     if "within_alphabet" in one_shot:
         one_shot["random_trials"] = one_shot["within_alphabet"]  # its name in results.json before there were protocols
@@ -80,9 +83,11 @@ def measure_network(
     _write(workdir, results, measured)
     rows = read_metrics(workdir)
     gallery.draw_training(workdir, experiment, sets["train"], rows)
-    gallery.draw_trials(workdir, dataset.alphabets, measured, f"{experiment.name}: the first trial of the first run")
     gallery.draw_accuracy(workdir, experiment.name, results)
-    gallery.draw_network(workdir, experiment, dataset.alphabets, measured["official_runs"], net, evaluator, params)
+    if "official_runs" in measured:
+        title = f"{experiment.name}: the first trial of the first run"
+        gallery.draw_trials(workdir, dataset.alphabets, measured, title)
+        gallery.draw_network(workdir, experiment, dataset.alphabets, measured["official_runs"], net, evaluator, params)
     write_report(workdir, experiment, results, rows)
     return results
 
@@ -103,7 +108,7 @@ def measure_baselines(
         score = functools.partial(run_scores, BASELINES[name])
         some = {protocol: wanted[protocol] for protocol in under if protocol in wanted}
         measured[name], refused = evaluation.one_shot_by_protocol(score, dataset, sets, {}, some)
-        on_digits, no_digits = _on_digits(experiment, score, digits, {}, [p for p in under if p in DIGITS])
+        on_digits, no_digits = _on_digits(experiment.evaluation, score, digits, {}, [p for p in under if p in DIGITS])
         measured[name] |= on_digits
         not_measured |= refused | no_digits
     results = {
@@ -118,20 +123,20 @@ def measure_baselines(
 
 
 def _on_digits(
-    experiment: Experiment,
+    spec: EvalSpec,
     score: Score,
     load: Callable[[], Alphabets],
     seen: evaluation.Seen,
     names: Any = tuple(DIGITS),
 ) -> tuple[dict[str, Measured], dict[str, str]]:
     """Measures MNIST's digits; returns what was measured, and why it was not, by name."""
-    if not experiment.evaluation.mnist:
+    if not spec.mnist:
         return {}, dict.fromkeys(names, "evaluation.mnist is false")
     try:
         digits = load()
     except UserError as reason:
         return {}, dict.fromkeys(names, str(reason))
-    return evaluation.one_shot_on_digits(score, digits, seen, experiment.evaluation.combine, names), {}
+    return evaluation.one_shot_on_digits(score, digits, seen, spec.combine, names), {}
 
 
 def _results(measured: Mapping[str, Measured]) -> Results:

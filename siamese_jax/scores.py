@@ -3,6 +3,7 @@
 Everywhere, a pair is called "same" when its logit is at or above the threshold.
 """
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -197,16 +198,29 @@ def operating_point(curve: Curves, false_accept_rate: float) -> OperatingPoint:
     return OperatingPoint(*(float(part[place]) for part in (curve.thresholds, curve.false_accept, curve.true_accept)))
 
 
-def thinned(curve: Curves, tolerance: float = 0.002) -> Curves:
-    """Returns the fewer points whose chords stay within `tolerance` of the whole curve (Douglas and Peucker 1973)."""
-    points = np.stack([curve.false_accept, curve.true_accept], axis=1)
-    kept, spans = {0, len(points) - 1}, [(0, len(points) - 1)]
+def thinned(curve: Curves, tolerance: float = 0.002, deviates: float = 0.02) -> Curves:
+    """Returns the fewer points whose chords stay within `tolerance` of the whole curve (Douglas and Peucker 1973).
+
+    And within `deviates` of it on the normal-deviate axes of a DET curve, on which the smallest rates take most room.
+    """
+    rates = np.stack([curve.false_accept, curve.true_accept], axis=1)
+    normal = stats.norm.ppf(rates)
+    drawn = np.flatnonzero(np.isfinite(normal).all(axis=1))  # the others are infinitely far on a DET curve
+    ends = sorted({0, *drawn[:1].tolist(), *drawn[-1:].tolist(), len(rates) - 1})
+    kept, spans = set(ends), list(itertools.pairwise(ends))
     while spans:
         first, last = spans.pop()
-        x, y = (points[first : last + 1] - points[first]).T
-        away = np.abs(x * y[-1] - y * x[-1]) / np.hypot(x[-1], y[-1])
+        away = _away(rates[first : last + 1]) / tolerance
+        if np.isfinite(normal[[first, last]]).all():
+            away = np.maximum(away, _away(normal[first : last + 1]) / deviates)
         furthest = first + int(np.argmax(away))
-        if away.max() > tolerance:
+        if away.max() > 1:
             kept.add(furthest)
             spans += [(first, furthest), (furthest, last)]
     return Curves(*(part[sorted(kept)] for part in curve))
+
+
+def _away(points: np.ndarray) -> np.ndarray:
+    """Returns how far each of the points [K, 2] is from the chord of the first and the last."""
+    x, y = (points - points[0]).T
+    return np.abs(x * y[-1] - y * x[-1]) / np.hypot(x[-1], y[-1])

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -80,6 +81,28 @@ def test_other_drawers_or_other_data_never_share_a_row(tmp_path):
     cells = [[cell.strip() != "–" for cell in row.split("|")[5:8]] for row in rows]
     assert cells == [[True, False, False], [False, True, False], [False, False, True]]
     assert "**b**" not in text_of(tmp_path / "out").split("table 2")[1].split("\n\n")[1]
+
+
+def test_digits_are_told_as_mnist_whatever_was_trained_on(tmp_path):
+    part = {**RESULTS["one_shot"]["official_runs"], "drawers": [], "card": {"protocol": "MNIST digits"}}
+    one = of_trials("t", one_shot={**RESULTS["one_shot"], "mnist_10way": part})
+    other = json.loads(json.dumps({**one, "data": {**RESULTS["data"], "name": "glyphs"}}))
+    comparison.compare([leave(tmp_path / "one", one), leave(tmp_path / "other", other)], tmp_path / "out")
+    cells = [cell.strip() for cell in line_with(text_of(tmp_path / "out"), "| MNIST digits").split("|")[2:-1]]
+    assert cells[0] == "MNIST"
+    assert cells[-1] == cells[-2] == "88.25 (84.1–91.3; 400)"
+
+
+def test_ways_to_combine_several_supports_never_share_a_row(tmp_path):
+    runs = []
+    for name in ("mean_score", "best_score"):
+        results = of_trials("t")
+        card = {"protocol": "several", "combine": name}
+        results["one_shot"]["20_way_5_shot"] = {**results["one_shot"]["official_runs"], "k_shot": 5, "card": card}
+        runs.append(leave(tmp_path / name, results))
+    comparison.compare(runs, tmp_path / "out")
+    rows = [line.split("|") for line in text_of(tmp_path / "out").splitlines() if line.startswith("| several")]
+    assert [row[3].strip() for row in rows] == ["20-way 5-shot", "20-way 5-shot, best score"]
 
 
 def test_runs_of_the_same_trials_are_compared_in_pairs_and_only_those(tmp_path):
@@ -165,12 +188,23 @@ def test_folders_of_one_name_are_told_apart_by_their_paths(tmp_path):
     assert line_with(text_of(tmp_path / "out"), f"| {runs[0]} ", SMALL.name)
 
 
+def test_a_folder_given_as_a_dot_has_the_name_of_where_it_stands(tmp_path, monkeypatch):
+    leave(tmp_path / "here"), leave(tmp_path / "there")
+    monkeypatch.chdir(tmp_path / "here")
+    comparison.compare([Path("."), Path("../there")], tmp_path / "out")
+    assert line_with(text_of(tmp_path / "out"), "| here ", SMALL.name)
+
+
 @pytest.mark.parametrize(
     ("name", "text", "words"),
     [
         ("results.json", None, "holds no results"),
         ("results.json", '{"one_shot": ', r"results\.json cannot be read"),
         ("results.json", "{}", "measure the run again"),
+        ("results.json", json.dumps({**RESULTS, "data": {"name": "omniglot"}}), "measure the run again"),
+        ("results.json", json.dumps({**RESULTS, "one_shot": None}), "measure the run again"),
+        ("results.json", json.dumps({**RESULTS, "one_shot": {"official_runs": 3}}), "measure the run again"),
+        ("results.json", json.dumps({**RESULTS, "baselines": []}), "measure the run again"),
         ("experiment.json", None, "holds no run"),
         ("metrics.jsonl", '{"step": \n{}\n', "line 1 of .* is not JSON"),
     ],

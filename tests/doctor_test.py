@@ -42,6 +42,22 @@ def test_two_drawings_of_the_same_bytes_in_a_trial_are_a_warning():
     assert warning == "1 trial has a support that is, byte for byte, the query's image"
 
 
+def test_two_supports_of_the_same_bytes_are_a_warning():
+    images, runs = ALPHABETS.images.copy(), sound_runs()
+    images[runs.support[1, 2, 0]] = images[runs.support[1, 0, 0]]
+    (warning,) = examine_runs(ALPHABETS._replace(images=images), runs, 3, NOTHING)
+    assert warning == "3 trials have two supports that are, byte for byte, one image"
+
+
+def test_a_drawing_shown_as_two_supports_of_its_character_is_refused():
+    support, query, answer = sound_runs()
+    twice = np.concatenate([support, support + 2], axis=2)
+    assert examine_runs(ALPHABETS, Runs(twice, query, answer), 3, NOTHING) == []
+    twice[1, 2, 1] = twice[1, 2, 0]
+    with pytest.raises(UserError, match="drawing is repeated among the supports, in run 2 of 2"):
+        examine_runs(ALPHABETS, Runs(twice, query, answer), 3, NOTHING)
+
+
 def test_a_repeated_character_is_refused():
     runs = sound_runs()
     runs.support[0, 2] = runs.support[0, 1] + 3  # by another drawer
@@ -83,6 +99,14 @@ def test_an_alphabet_that_was_seen_is_refused_and_a_drawer_that_was_seen_is_a_wa
     assert (
         warning == f"drawers numbered 1, 2 also drew characters, of other alphabets, that the checkpoint was {used} on"
     )
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_scores_that_are_not_finite_are_refused(value):
+    scores = sound_scores()
+    scores[1, 2, 0] = value
+    with pytest.raises(UserError, match="not finite"):
+        examine_scores(scores, sound_runs())
 
 
 def test_ties_are_counted():

@@ -34,6 +34,11 @@ def run(workdir, *given: str, experiment=None) -> None:
     main.run_experiment(make_experiment() if experiment is None else experiment, workdir)
 
 
+def report(*given: str) -> None:
+    parse("--mode=report", *given)
+    main.main([])
+
+
 def read(workdir, name: str = "results.json") -> dict:
     return json.loads((workdir / name).read_text())
 
@@ -157,6 +162,19 @@ def test_evaluate_measures_the_same_and_leaves_the_training_alone(tmp_path):
     assert (tmp_path / "metrics.jsonl").read_bytes() == metrics
 
 
+def test_measured_with_other_ways_the_epoch_is_still_judged_by_the_trials_it_was_chosen_by(tmp_path):
+    run(tmp_path)
+    before = read(tmp_path)
+    two = replace(make_experiment().evaluation, n_way=2, combine="best_score")
+    run(tmp_path, "--mode=evaluate", experiment=replace(make_experiment(), evaluation=two))
+    after = read(tmp_path)
+    assert (after["one_shot"]["within_alphabet"]["n_way"], before["one_shot"]["within_alphabet"]["n_way"]) == (2, 3)
+    assert after["one_shot"]["validation"] == before["one_shot"]["validation"]
+    said = (tmp_path / "report.md").read_text()
+    report(f"--workdir={tmp_path}")
+    assert (tmp_path / "report.md").read_text() == said
+
+
 def test_evaluating_a_workdir_without_a_checkpoint_is_refused(tmp_path):
     with pytest.raises(UserError, match="no checkpoint yet"):
         run(tmp_path, "--mode=evaluate")
@@ -247,11 +265,6 @@ def test_a_users_mistake_anywhere_is_one_sentence_and_exit_code_2(monkeypatch, c
     assert capsys.readouterr().err == "siamese_jax: what, where, what to do\n"
 
 
-def report(*given: str) -> None:
-    parse("--mode=report", *given)
-    main.main([])
-
-
 def test_a_report_is_written_again_from_what_the_run_left_and_nothing_else(tmp_path, monkeypatch, capsys):
     run(tmp_path, "--experiment=omniglot_20way")
     before = {name: (tmp_path / name).read_bytes() for name in ("report.md", "report.html")}
@@ -263,6 +276,17 @@ def test_a_report_is_written_again_from_what_the_run_left_and_nothing_else(tmp_p
     report(f"--workdir={tmp_path}")
     assert {name: (tmp_path / name).read_bytes() for name in before} == before
     assert capsys.readouterr().out == f"report: {tmp_path / 'report.md'} and {tmp_path / 'report.html'}\n"
+
+
+def test_an_interrupt_says_how_to_go_on_only_where_there_is_something_to_go_on_with(monkeypatch, capsys):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(comparison, "report_again", interrupted)
+    with pytest.raises(SystemExit) as stopped:
+        report("--workdir=a")
+    assert stopped.value.code == 130
+    assert capsys.readouterr().err == "siamese_jax: interrupted\n"
 
 
 def test_several_runs_are_compared_in_a_folder_of_their_own(tmp_path, monkeypatch, capsys):

@@ -55,6 +55,19 @@ def test_figures_are_on_disk_before_a_picture_fails(tmp_path, monkeypatch):
     assert {path.name for path in tmp_path.iterdir()} == {"results.json", "trials.npz"}
 
 
+def test_where_the_released_runs_are_refused_the_rest_is_measured_and_reported(tmp_path):
+    dataset, experiment = make_dataset(), make_experiment()
+    dataset.runs.answer[0] = np.roll(dataset.runs.answer[0], 1)  # wrong labels
+    net = build(experiment.network)
+    results = measuring.measure_network(
+        experiment, tmp_path, dataset, split(dataset, "paper"), net, evaluation.Evaluator(net, 16),
+        Fitted(init_params(root_key(0), experiment.network, SIDE), 0, History()), make_digits, "the command",
+    )  # fmt: skip
+    assert "not the query's character" in results["not_measured"]["official_runs"]
+    assert "within_alphabet" in results["one_shot"]
+    assert "Not measured: `official_runs`" in (tmp_path / "report.md").read_text()
+
+
 def test_the_papers_network_embeds_800_images_for_the_400_official_trials_and_no_more(prepared_omniglot, monkeypatch):
     experiment = find("omniglot_20way")
     dataset = data.load(experiment.data, prepared_omniglot)

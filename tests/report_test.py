@@ -80,12 +80,19 @@ def test_protocols_that_differ_in_ways_and_shots_alone_stand_in_a_table_of_both(
     ("combine", "words"), [("mean_score", "mean of its images' scores"), ("best_score", "best of")]
 )
 def test_how_several_supports_are_combined_is_told_where_there_are_several(combine, words):
-    experiment = with_value(SMALL, "evaluation.combine", combine)
-    assert words not in report(experiment, RESULTS)
-    five = {**RESULTS["one_shot"]["within_alphabet"], "k_shot": 5}
-    text = report(experiment, changed(one_shot={"20_way_5_shot": five}))
+    assert words not in report(with_value(SMALL, "evaluation.combine", combine), RESULTS)
+    card = {"protocol": "within alphabet", "combine": combine}  # a run may be measured otherwise than it was trained
+    five = {**RESULTS["one_shot"]["within_alphabet"], "k_shot": 5, "card": card}
+    text = report(SMALL, changed(one_shot={"20_way_5_shot": five}))
     assert words in text
     assert "| 5-shot (%)" in text
+
+
+def test_credit_of_ties_is_told_to_two_places():
+    third = {**RESULTS["one_shot"]["official_runs"], "correct": 352 + 1 / 3}
+    assert "352.33 " in line_with(
+        report(SMALL, changed(one_shot={"official_runs": third})), "Lake's 20 official runs |"
+    )
 
 
 def test_baselines_stand_in_tables_of_their_own_without_the_words_of_training():

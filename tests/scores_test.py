@@ -211,6 +211,20 @@ def test_a_thinned_curve_has_few_points_all_corners_and_moves_by_at_most_the_tol
     assert list(zip(*thinned(square), strict=True)) == list(zip(*square, strict=True))
 
 
+@pytest.mark.parametrize("apart", [0.5, 1.5, 3.0])
+def test_a_thinned_curve_is_the_same_det_curve_down_to_the_smallest_rates(apart):
+    curve = curves(*normal_pairs(10_000, apart))
+    few = thinned(curve)
+    assert len(few.thresholds) <= 200
+    drawn = []
+    for c in (curve, few):
+        inner = (c.false_accept > 0) & (c.true_accept < 1) & (c.true_accept > 0) & (c.false_accept < 1)
+        accepted, refused = stats.norm.ppf(c.false_accept[inner]), stats.norm.ppf(c.false_reject[inner])
+        drawn.append((accepted - refused, (accepted + refused) / np.sqrt(2)))
+    (along, away), chords = drawn
+    assert np.abs(np.interp(along, *chords) - away).max() <= 0.02 * np.sqrt(2)
+
+
 def test_the_weighted_bootstrap_of_a_mean_is_the_bootstrap_of_a_mean():
     rng = np.random.default_rng(1)
     clusters = np.repeat(np.arange(10), 30)

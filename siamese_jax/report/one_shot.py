@@ -6,7 +6,6 @@ from typing import Any
 
 from siamese_jax.report.beside import on_mnist, small_background, table_2, table_3
 from siamese_jax.report.tables import bullets, interval, percent, ranges, table
-from siamese_jax.specs import Experiment
 
 OneShot = Mapping[str, Mapping[str, Any]]
 """Results by protocol."""
@@ -33,7 +32,7 @@ ALPHABET_INTERVALS = (
 )
 
 
-def network(experiment: Experiment, results: Mapping[str, Any]) -> str:
+def network(results: Mapping[str, Any]) -> str:
     """Returns what the network reached under each protocol, beside the paper's tables 2 and 3."""
     one_shot = results.get("one_shot", {})
     if not one_shot:
@@ -44,8 +43,8 @@ def network(experiment: Experiment, results: Mapping[str, Any]) -> str:
     text += "All are of one alphabet, but where alphabets are mixed.\n\n"
     in_grid = {key: part for key, part in measured.items() if GRID.fullmatch(key)}
     text += _accuracies([row for row, key in zip(rows, measured, strict=True) if key not in in_grid]) + " "
-    if any(part["k_shot"] > 1 for part in measured.values()):
-        text += COMBINE[experiment.evaluation.combine] + " "
+    combined = {part["card"].get("combine") for part in measured.values()}
+    text += "".join(f"{words} " for combine, words in COMBINE.items() if combine in combined)
     text += "The card of each figure, with its alphabets and seed, stands in results.json."
     text += _notes(rows, results.get("not_measured", {}))
     if in_grid:
@@ -101,7 +100,7 @@ def _accuracies(rows: Rows) -> str:
     columns = {
         "task": task,
         "trials": lambda part: f"{part['trials']:,}",
-        "correct": lambda part: f"{part['correct']:,}",
+        "correct": lambda part: f"{round(part['correct'], 2):,}",  # ties earn fractions
         "accuracy (%)": lambda part: percent(part["accuracy"]),
         "95 % interval (%)": interval,
         "by alphabet (%)": lambda part: interval(part, "ci95_by_alphabet"),

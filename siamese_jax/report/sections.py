@@ -30,7 +30,7 @@ def report(
     """
     sections = (
         _title(experiment, results),
-        section(ONE_SHOT, one_shot.network(experiment, results), pictures),
+        section(ONE_SHOT, one_shot.network(results), pictures),
         section("Comparisons that learn nothing", one_shot.baselines(results), pictures),
         section(VERIFICATION, _verification(experiment, results.get("verification", {})), pictures),
         section(TRAINING, _training(experiment, results.get("training"), rows), pictures),
