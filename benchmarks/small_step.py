@@ -16,8 +16,8 @@ from jax import Array
 from siamese_jax.convolution import convolve, max_pool
 
 LAYERS, FILTERS, IMAGES = 4, 64, 160
-LOSS, GRADIENTS = 1e-4, 1e-3
-"""Allowed differences, as fractions of the largest value of an array."""
+LOSS, GRADIENTS = 1e-4, 1e-2
+"""Allowed differences, as fractions of the largest value of an array; near-ties of a pool may fall either way."""
 
 Params = list[tuple[Array, Array]]
 """Kernel [3, 3, C, F] and bias [F] of each layer."""
