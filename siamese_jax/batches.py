@@ -7,7 +7,7 @@ from jax import Array
 from siamese_jax import keys
 from siamese_jax.distort import IDENTITY, apply_affine, draw_affine
 from siamese_jax.model import as_input
-from siamese_jax.pairs import draw_pair, shuffled
+from siamese_jax.pairs import draw_pair, draw_triplet, shuffled
 from siamese_jax.records import Layout, PairBatch
 from siamese_jax.specs import Experiment, UserError
 
@@ -25,6 +25,8 @@ def steps_per_epoch(experiment: Experiment) -> int:
         raise UserError(f"an epoch of {examples:,} pairs is too long to number: take fewer than 2**31")
     if not 1 <= experiment.batch_size <= examples:
         raise UserError(f"batch_size={experiment.batch_size} is out of range: an epoch has {examples} pairs")
+    if experiment.batch_size % _together(experiment):
+        raise UserError(f"batch_size={experiment.batch_size} is odd: loss.name=triplet takes pairs two by two")
     return examples // experiment.batch_size
 
 
@@ -32,10 +34,13 @@ def draw_batch(key: Array, step: Array, images: Array, layout: Layout, experimen
     """Draws the batch of `step` from the training images, uint8 [N, H, W].
 
     A fixed set has each pair once as it is and `distort.copies` times distorted, each image of a pair on its own; an
-    epoch is a pass over the set in an order of its own (paper, sections 3.2 and 4.3).
+    epoch is a pass over the set in an order of its own (paper, sections 3.2 and 4.3). For the triplet loss, pairs 2i
+    and 2i + 1 are a triplet's: its anchor with the positive, and with the negative.
     """
     data, distort = experiment.data, experiment.distort
-    epoch, first = step // steps_per_epoch(experiment), step % steps_per_epoch(experiment) * experiment.batch_size
+    together = _together(experiment)
+    examples, batch = examples_per_epoch(experiment) // together, experiment.batch_size // together
+    epoch, first = step // steps_per_epoch(experiment), step % steps_per_epoch(experiment) * batch
     set_epoch = epoch if data.redraw else 0
     key_order = keys.stream(key, "order", epoch)
     key_pairs = keys.stream(key, "pairs", set_epoch)
@@ -43,16 +48,27 @@ def draw_batch(key: Array, step: Array, images: Array, layout: Layout, experimen
     versions = 1 + distort.copies
 
     def draw_example(position: Array) -> PairBatch:
-        example = shuffled(key_order, position, examples_per_epoch(experiment))
-        key_plain, *key_images = jax.random.split(jax.random.fold_in(key_distort, example), 3)
+        example = shuffled(key_order, position, examples)
+        key_plain, *key_images = jax.random.split(jax.random.fold_in(key_distort, example), 1 + 2 * together)
         pair = example if data.redraw else example // versions
         plain = jax.random.randint(key_plain, (), 0, versions) == 0 if data.redraw else example % versions == 0
-        left, right, same = draw_pair(key_pairs, pair, layout, data.different_drawers)
-        both = as_input(images[jnp.stack([left, right])])
+        if together == 1:
+            left, right, same = draw_pair(key_pairs, pair, layout, data.different_drawers)
+            rows, same = jnp.stack([left, right]), same[None]
+        else:
+            anchor, positive, negative = draw_triplet(key_pairs, pair, layout, data.different_drawers)
+            rows, same = jnp.stack([anchor, positive, anchor, negative]), jnp.array([True, False])
+        drawn = as_input(images[rows])
         if distort.copies:
             affines = jax.vmap(lambda key: draw_affine(key, distort))(jnp.stack(key_images))
             affines = jax.tree.map(lambda drawn, none: jnp.where(plain, none, drawn), affines, IDENTITY)
-            both = jax.vmap(apply_affine)(both[..., 0], affines)[..., None]
-        return PairBatch(both[0], both[1], same.astype(jnp.float32))
+            drawn = jax.vmap(apply_affine)(drawn[..., 0], affines)[..., None]
+        return PairBatch(drawn[0::2], drawn[1::2], same.astype(jnp.float32))
 
-    return jax.vmap(draw_example)(first + jnp.arange(experiment.batch_size))
+    drawn = jax.vmap(draw_example)(first + jnp.arange(batch))
+    return PairBatch(*(part.reshape(-1, *part.shape[2:]) for part in drawn))
+
+
+def _together(experiment: Experiment) -> int:
+    """Pairs that are drawn as one: two for a triplet."""
+    return 2 if experiment.loss.name == "triplet" else 1

@@ -1,6 +1,5 @@
 """The command line: every field of an experiment is an absl flag, and mistakes are answered in one sentence."""
 
-import json
 import shlex
 import sys
 from pathlib import Path
@@ -8,14 +7,16 @@ from typing import Any
 
 from absl import flags
 
-from siamese_jax import files, specs
+from siamese_jax import specs
 from siamese_jax.experiments import EXPERIMENTS, find
 from siamese_jax.specs import Experiment, UserError
+from siamese_jax.written import check_name, read_experiment, read_fields
 
 FLAGS = flags.FLAGS
 
 MAY_CHANGE = (
-    "max_epochs", "patience", "checkpoint_minutes", "log_steps", "evaluation.random_trials", "evaluation.embed_batch"
+    "max_epochs", "patience", "checkpoint_minutes", "log_steps", "evaluation.random_trials", "evaluation.mnist",
+    "evaluation.embed_batch",
 )  # fmt: skip
 """Fields that a workdir's training may be continued with otherwise: they say how far it goes, not where."""
 
@@ -27,7 +28,9 @@ USAGE = """One-shot learning with siamese networks in JAX, after Koch, Zemel and
   --list              name, what it is, cost on a CPU and a GPU, expected result
   --mode=MODE         train (default): train, or go on where the workdir stands, then evaluate and report
                       evaluate: measure the workdir's best parameters under every protocol, and report
+                      report: write the workdir's report again; with several --workdir, compare them
   --workdir=DIR       where everything is written (default: a new folder under runs/)
+  --output=DIR        where --mode=report writes a comparison (default: a new folder under runs/)
   --archives=DIR      folder with the published archives of the data set, instead of a download
   --data_dir=DIR      where prepared data are kept (default: TFDS's own, ~/tensorflow_datasets)
   --flagfile=FILE     flags from a file, one a line, '#' for notes; flags after it override it
@@ -49,8 +52,9 @@ def define_flags() -> None:
     """Defines the flags of the command, and one for every field of every experiment; None is "as registered"."""
     flags.DEFINE_string("experiment", None, "Which experiment.")
     flags.DEFINE_bool("list", False, "Show all experiments.")
-    flags.DEFINE_enum("mode", "train", ["train", "evaluate"], "What to do.")
-    flags.DEFINE_string("workdir", None, "Where everything is written.")
+    flags.DEFINE_enum("mode", "train", ["train", "evaluate", "report"], "What to do.")
+    flags.DEFINE_multi_string("workdir", None, "Where everything is written.")
+    flags.DEFINE_string("output", None, "Where a comparison is written.")
     flags.DEFINE_string("archives", None, "Folder with the published archives.")
     flags.DEFINE_string("data_dir", None, "Where prepared data are kept.")
     define = {bool: flags.DEFINE_bool, int: flags.DEFINE_integer, float: flags.DEFINE_float, str: flags.DEFINE_string}
@@ -104,9 +108,9 @@ def resolve() -> Experiment:
         )
     experiment = find(FLAGS.experiment)
     if FLAGS.mode == "evaluate":
-        if FLAGS.workdir is None:
+        if workdir() is None:
             raise UserError("--mode=evaluate needs --workdir=DIR, the folder of the run to evaluate")
-        experiment = _as_written(experiment, Path(FLAGS.workdir))
+        experiment = read_experiment(workdir(), experiment.name)
     for name, value in overrides().items():
         if FLAGS.mode == "evaluate" and not name.startswith("evaluation."):
             raise UserError(
@@ -118,6 +122,25 @@ def resolve() -> Experiment:
             raise UserError(f"--{name} is not a field of {experiment.name}") from None
     specs.check(experiment)
     return experiment
+
+
+def workdir() -> Path | None:
+    """Returns the --workdir, of several the last; None where none is given. UserError if there is an --output."""
+    if FLAGS.output is not None:
+        raise UserError(f"--output is for --mode=report, not for --mode={FLAGS.mode}: leave it out")
+    return Path(FLAGS.workdir[-1]) if FLAGS.workdir else None
+
+
+def reported() -> tuple[list[Path], Path | None]:
+    """Returns what --mode=report is to read and the --output, if given; UserError where the flags do not fit it."""
+    changed = [*(["experiment"] if FLAGS.experiment else []), *overrides()]
+    if changed:
+        raise UserError(f"--{changed[0]} has no place in --mode=report, which reads what runs have left: leave it out")
+    if not FLAGS.workdir:
+        raise UserError("--mode=report needs --workdir=DIR, the folder of a run; give it several times to compare runs")
+    if len(FLAGS.workdir) == 1 and FLAGS.output is not None:
+        raise UserError("--output is for a comparison: the report of one run is written into its --workdir")
+    return [Path(folder) for folder in FLAGS.workdir], Path(FLAGS.output) if FLAGS.output else None
 
 
 def overrides() -> dict[str, Any]:
@@ -135,10 +158,10 @@ def replay(experiment: Experiment) -> str:
 
 def check_workdir(experiment: Experiment, workdir: Path) -> None:
     """Raises UserError if the workdir belongs to another run, naming the first field that differs."""
-    written = _read(workdir)
+    written = read_fields(workdir)
     if written is None:
         return
-    _check_name(experiment, workdir, written)
+    check_name(experiment.name, workdir, written)
     for name, value in specs.leaves(experiment):
         if name in MAY_CHANGE or name in specs.DESCRIPTION:
             continue
@@ -147,40 +170,3 @@ def check_workdir(experiment: Experiment, workdir: Path) -> None:
                 f"{workdir} belongs to a run with {name}={written[name]}, not {value}: "
                 "choose another --workdir, or give the flags it was begun with"
             )
-
-
-def _as_written(experiment: Experiment, workdir: Path) -> Experiment:
-    """Returns the experiment with the fields that a workdir's run was trained with."""
-    written = _read(workdir)
-    if written is None:
-        raise UserError(f"{workdir} holds no run (no experiment.json): give the --workdir that a training wrote")
-    _check_name(experiment, workdir, written)
-    for name, registered in specs.leaves(experiment):
-        value = written.get(name, registered)
-        if name in specs.DESCRIPTION:
-            continue
-        if type(value) is not type(registered):
-            raise UserError(f"{workdir / 'experiment.json'} has {name}={value!r}, which is no such value: restore it")
-        experiment = specs.with_value(experiment, name, value)
-    return experiment
-
-
-def _check_name(experiment: Experiment, workdir: Path, written: dict[str, Any]) -> None:
-    if written.get("name") != experiment.name:
-        raise UserError(
-            f"{workdir} belongs to the experiment {written.get('name')!r}, not {experiment.name!r}: "
-            f"choose another --workdir, or give --experiment={written.get('name')}"
-        )
-
-
-def _read(workdir: Path) -> dict[str, Any] | None:
-    """Returns the fields in a workdir's experiment.json, by dotted name; None where there is no such file."""
-    path = workdir / "experiment.json"
-    with files.explained(path, "read"):
-        if not path.exists():
-            return None
-        text = path.read_bytes()
-    try:
-        return dict(specs.leaves(json.loads(text)))
-    except (ValueError, TypeError) as error:
-        raise UserError(f"{path} cannot be read ({error}): restore it, or choose another --workdir") from error

@@ -5,8 +5,8 @@ Host loops over two jitted functions; results are plain dicts, ready for results
 
 import functools
 import hashlib
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,9 +18,22 @@ from siamese_jax import keys, splits
 from siamese_jax.doctor import Seen, examine_runs, examine_scores
 from siamese_jax.model import Params, SiameseNet
 from siamese_jax.pairs import check_pair_count, draw_pair
-from siamese_jax.protocols import Protocol, card, draw
+from siamese_jax.protocols import DIGITS, Protocol, card, draw, draw_digits
 from siamese_jax.records import Alphabets, Dataset, Runs
-from siamese_jax.scores import best_threshold, clustered_interval, credit, ties, verified
+from siamese_jax.scores import (
+    Curves,
+    area,
+    best_threshold,
+    clustered_interval,
+    credit,
+    curves,
+    equal_error_rate,
+    operating_point,
+    thinned,
+    ties,
+    verified,
+    weighted_intervals,
+)
 from siamese_jax.specs import Experiment, UserError
 from siamese_jax.trials import draw_runs
 
@@ -28,8 +41,24 @@ Result = dict[str, Any]
 Score = Callable[[np.ndarray, Runs], np.ndarray]
 """Images, uint8 [N, H, W], and runs whose rows index them -> scores [R, Q, n_way], of which the highest is chosen."""
 
+FALSE_ACCEPT_RATES = (0.01, 0.001)
+"""At which verification's operating points are chosen, on validation."""
+
 PAIRS = 4000
 """Embeddings compared at a time; a matter of memory and speed, not of results."""
+
+
+class Measured(NamedTuple):
+    """A one-shot result, ready for results.json, and what it came from: `scores` [R, Q, n_way] of the trials `runs`."""
+
+    result: Result
+    scores: np.ndarray
+    runs: Runs
+
+    @property
+    def credit(self) -> np.ndarray:
+        """The correctness [R, Q] of each trial; float64 in [0, 1], see `scores.credit`."""
+        return credit(self.scores, np.asarray(self.runs.answer))
 
 
 class Evaluator:
@@ -105,7 +134,7 @@ def validation_accuracy(evaluator: Evaluator, params: Params, alphabets: Alphabe
     return float(credit(evaluator.run_logits(params, alphabets.images, runs), np.asarray(runs.answer)).mean())
 
 
-def validation_one_shot(score: Score, experiment: Experiment, sets: dict[str, Alphabets]) -> Result:
+def validation_one_shot(score: Score, experiment: Experiment, sets: dict[str, Alphabets]) -> Measured:
     """Measures the trials that the epoch was chosen by; a figure that flatters, and is labelled so."""
     spec = experiment.evaluation
     label = "validation trials, by which the epoch was chosen"
@@ -116,10 +145,12 @@ def validation_one_shot(score: Score, experiment: Experiment, sets: dict[str, Al
     return one_shot(score, sets["validation"], runs, protocol, {"trained": sets["train"]})
 
 
-def one_shot(score: Score, alphabets: Alphabets, runs: Runs, protocol: Protocol, seen: Seen) -> Result:
-    """Measures one-shot accuracy on runs whose rows index `alphabets`, with a 95 % interval by bootstrap over runs.
+def one_shot(score: Score, alphabets: Alphabets, runs: Runs, protocol: Protocol, seen: Seen) -> Measured:
+    """Measures one-shot accuracy on runs whose rows index `alphabets`, with 95 % intervals by bootstrap.
 
-    The result holds its card and the doctor's warnings. UserError for trials that the doctor refuses.
+    `ci95` draws whole runs: other trials of these alphabets. `ci95_by_alphabet` draws whole alphabets (of the queries):
+    other alphabets, of which there are few, so that it is wider. The result holds its card and the doctor's warnings.
+    UserError for trials that the doctor refuses.
     """
     warnings = examine_runs(alphabets, runs, protocol.n_way, seen)
     return _measured(score, alphabets, runs, warnings, card(protocol, alphabets, runs, seen))
@@ -127,9 +158,9 @@ def one_shot(score: Score, alphabets: Alphabets, runs: Runs, protocol: Protocol,
 
 def one_shot_by_protocol(
     score: Score, dataset: Dataset, sets: dict[str, Alphabets], seen: Seen, protocols: dict[str, Protocol]
-) -> tuple[dict[str, Result], dict[str, str]]:
-    """Measures under each protocol; returns the results, and why the others have none, by name."""
-    alphabets, results, refused = dataset.alphabets, {}, {}
+) -> tuple[dict[str, Measured], dict[str, str]]:
+    """Measures under each protocol; returns what was measured, and why the others were not, by name."""
+    alphabets, measured, refused = dataset.alphabets, {}, {}
     for name, protocol in protocols.items():
         try:  # only before a score is made: parameters that diverged are no reason to pass over a protocol
             runs = _drawn(functools.partial(draw, name, protocol, dataset, sets))
@@ -137,38 +168,55 @@ def one_shot_by_protocol(
         except UserError as reason:
             refused[name] = str(reason)
         else:
-            results[name] = _measured(score, alphabets, runs, warnings, card(protocol, alphabets, runs, seen))
-    return results, refused
+            measured[name] = _measured(score, alphabets, runs, warnings, card(protocol, alphabets, runs, seen))
+    return measured, refused
 
 
-def _measured(score: Score, alphabets: Alphabets, runs: Runs, warnings: list[str], about: dict[str, Any]) -> Result:
+def one_shot_on_digits(
+    score: Score, digits: Alphabets, seen: Seen, combine: str, names: Iterable[str]
+) -> dict[str, Measured]:
+    """Measures MNIST's digits under the protocols of DIGITS that `names` lists (paper, section 4.4)."""
+    measured = {}
+    for name in names:
+        runs = _drawn(functools.partial(draw_digits, name, DIGITS[name], digits))
+        measured[name] = one_shot(score, digits, runs, DIGITS[name]._replace(combine=combine), seen)
+    return measured
+
+
+def _measured(score: Score, alphabets: Alphabets, runs: Runs, warnings: list[str], about: dict[str, Any]) -> Measured:
     scores = score(alphabets.images, runs)
     warnings = warnings + examine_scores(scores, runs)
     earned = credit(scores, np.asarray(runs.answer))
     of_run = np.broadcast_to(np.arange(len(earned))[:, None], earned.shape)
+    of_alphabet = alphabets.alphabet[np.asarray(runs.query)]
     trained = about.get("trained_on", {"drawers": []})["drawers"]
-    return {
+    result = {
         "n_way": about["n_way"],
         "k_shot": about["k_shot"],
-        "trials": earned.size,
-        "correct": _whole(earned.sum()),
-        "accuracy": float(earned.mean()),
+        **_summed_up(earned),
         "ci95": clustered_interval(earned.ravel(), of_run.ravel()),
+        # One alphabet says nothing of others.
+        "ci95_by_alphabet": clustered_interval(earned.ravel(), of_alphabet.ravel())
+        if len(np.unique(of_alphabet)) > 1
+        else None,
         "ties": ties(scores),
         "alphabets": len(about["alphabets"]),
+        "by_alphabet": {alphabets.names[i]: _summed_up(earned[of_alphabet == i]) for i in np.unique(of_alphabet)},
         "drawers": about["drawers"],
         "drawers_seen_in_training": sorted(set(about["drawers"]) & set(trained)),
         "warnings": warnings,
         "card": about,
     }
+    return Measured(result, scores, runs)
 
 
 def verification(
     evaluator: Evaluator, params: Params, experiment: Experiment, validation: Alphabets, test: Alphabets
 ) -> Result:
-    """Measures verification accuracy; the threshold is chosen on validation (paper, section 4.2).
+    """Measures verification; every threshold is chosen on validation, and applied to test (paper, section 4.2).
 
-    Intervals are by bootstrap over alphabets.
+    Thresholds are given as p(same). Intervals are by bootstrap over alphabets: 9,999 resamples of a mean, 499 of what
+    needs a whole curve, which for two sets of 10,000 pairs takes 2 seconds in all.
     """
     scored = {}
     for name, alphabets, pairs in (
@@ -178,17 +226,53 @@ def verification(
         left, right, same = _draw_pairs(experiment, name, alphabets, pairs)
         logits = evaluator.pair_logits(params, alphabets.images, left, right)
         scored[name] = logits, same, alphabets.alphabet[left]
-    threshold = best_threshold(*scored["validation"][:2])
-    results = {}
-    for name, (logits, same, alphabet) in scored.items():
-        right = verified(logits, same, threshold)
-        results[name] = {
-            "pairs": len(right),
-            "threshold": float(expit(threshold)),
-            "accuracy": float(right.mean()),
-            "ci95": clustered_interval(right, alphabet),
-        }
-    return results
+    chosen_on = scored["validation"][:2]
+    threshold, curve = best_threshold(*chosen_on), curves(*chosen_on)
+    points = {rate: operating_point(curve, rate).threshold for rate in FALSE_ACCEPT_RATES}
+    return {name: _verification(*pairs, threshold, points) for name, pairs in scored.items()}
+
+
+def _verification(
+    logits: np.ndarray, same: np.ndarray, alphabet: np.ndarray, threshold: float, points: dict[float, float]
+) -> Result:
+    """Measures pairs [N] at a threshold for accuracy, and at one for each false-accept rate that was asked for."""
+
+    def area_and_error(curve: Curves) -> tuple[float, float]:
+        return area(curve), equal_error_rate(curve)
+
+    curve = curves(logits, same)
+    auc, error = area_and_error(curve)
+    auc_interval, error_interval = weighted_intervals(
+        lambda weights: area_and_error(curves(logits, same, weights)), alphabet
+    )
+    right, drawn = verified(logits, same, threshold), thinned(curve)
+    return {
+        "pairs": len(right),
+        "threshold": float(expit(threshold)),
+        "accuracy": float(right.mean()),
+        "ci95": clustered_interval(right, alphabet),
+        "auc": auc,
+        "auc_ci95": auc_interval,
+        "equal_error_rate": error,
+        "equal_error_rate_ci95": error_interval,
+        "operating_points": [
+            {"false_accept_rate": asked, **_rates(logits, same, alphabet, point)} for asked, point in points.items()
+        ],
+        "roc": {"false_accept_rate": drawn.false_accept.tolist(), "true_accept_rate": drawn.true_accept.tolist()},
+    }
+
+
+def _rates(logits: np.ndarray, same: np.ndarray, alphabet: np.ndarray, threshold: float) -> Result:
+    wrong = 1 - verified(logits, same, threshold)
+    rejected, accepted = wrong[same], wrong[~same]
+    return {
+        "measured_false_accept_rate": float(accepted.mean()),
+        "measured_false_accept_rate_ci95": clustered_interval(accepted, alphabet[~same]),
+        "true_accept_rate": float(1 - rejected.mean()),
+        "true_accept_rate_ci95": clustered_interval(1 - rejected, alphabet[same]),
+        "false_reject_rate": float(rejected.mean()),
+        "threshold": float(expit(threshold)),
+    }
 
 
 def check_evaluation(experiment: Experiment, validation: Alphabets, test: Alphabets) -> None:
@@ -218,6 +302,10 @@ def _finite(values: np.ndarray, what: str) -> np.ndarray:
     if not np.isfinite(values).all():
         raise UserError(f"the {what} are not finite: the parameters have diverged; lower the learning rates")
     return values
+
+
+def _summed_up(earned: np.ndarray) -> Result:
+    return {"trials": earned.size, "correct": _whole(earned.sum()), "accuracy": float(earned.mean())}
 
 
 def _whole(total: float) -> int | float:

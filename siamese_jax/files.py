@@ -1,15 +1,21 @@
-"""Small text files, written whole or not at all, and file errors told so that the user can mend them."""
+"""Small files, written whole or not at all, and file errors told so that the user can mend them."""
 
 import contextlib
 import errno
+import io
 import json
 import math
 import os
+import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from siamese_jax.specs import UserError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 _ADVICE = {
     errno.ENOSPC: "free some space on that disk, then start again",
@@ -55,6 +61,28 @@ def write_bytes(path: str | os.PathLike, content: bytes) -> None:
 def write_json(path: str | os.PathLike, value: Any) -> None:
     """Replaces the file at `path` by `value` as indented JSON (see `to_json`); UserError if that cannot be done."""
     write_text(path, to_json(value, indent=2) + "\n")
+
+
+def write_arrays(path: str | os.PathLike, arrays: Mapping[str, "np.ndarray"]) -> None:
+    """Replaces the file at `path` by named arrays, compressed (.npz); UserError if that cannot be done."""
+    import numpy as np
+
+    content = io.BytesIO()
+    np.savez_compressed(content, **arrays)
+    write_bytes(path, content.getvalue())
+
+
+def read_arrays(path: str | os.PathLike) -> dict[str, "np.ndarray"]:
+    """Returns the arrays of a file by `write_arrays`, by name; UserError if they cannot be read, or are damaged."""
+    import numpy as np
+
+    with explained(path, "read"):
+        try:
+            # numpy leaves a file that it cannot read open, so it gets the bytes instead.
+            with np.load(io.BytesIO(Path(path).read_bytes())) as arrays:
+                return dict(arrays)
+        except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            raise UserError(f"{path} could not be read: {error}; it is damaged, so write it anew") from error
 
 
 def to_json(value: Any, indent: int | None = None) -> str:

@@ -145,6 +145,7 @@ class _Session:
         self, experiment: Experiment, train: Alphabets, start: _Kept, history: History, doors: _Doors, if_slow: str
     ):
         self.experiment, self.history = experiment, history
+        self._loss = experiment.loss.name
         self.steps_per_epoch = steps_per_epoch(experiment)
         self.state, self.best = start
         self.step = int(self.state.step)
@@ -170,7 +171,7 @@ class _Session:
                 self.step += 1
                 if pending is not None:  # fetched one step late, so that the device never waits for the host
                     rows.append(self._fetched(pending, self.step - 1))
-                    self._show(rows[-1]["cross_entropy"], len(rows), time.monotonic() - began)
+                    self._show(rows[-1][self._loss], len(rows), time.monotonic() - began)
                 pending = metrics
                 in_epoch = self.step % self.steps_per_epoch
                 if (
@@ -184,7 +185,7 @@ class _Session:
         finally:
             if rows:  # even if the next one has diverged
                 self._count(rows, time.monotonic() - began)
-        self._show(rows[-1]["cross_entropy"], 0, 0.0)
+        self._show(rows[-1][self._loss], 0, 0.0)
 
     def _count(self, rows: list[dict[str, float]], seconds: float) -> None:
         """Counts what has been trained, and writes a line: the means over `rows`, and the rate (NaN when compiling)."""
@@ -195,7 +196,7 @@ class _Session:
             self.history.timed_seconds += seconds
             rate = len(rows) * self.experiment.batch_size / seconds
         self._compiled = True
-        self._epoch_losses += [row["cross_entropy"] for row in rows]
+        self._epoch_losses += [row[self._loss] for row in rows]
         means = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
         self._doors.log.write(self.step, self.epoch, **means, pairs_per_second=rate)
 
@@ -234,7 +235,7 @@ class _Session:
 
     def _fetched(self, metrics: dict[str, Any], step: int) -> dict[str, float]:
         values = {name: float(value) for name, value in jax.device_get(metrics).items()}
-        if not np.isfinite(values["cross_entropy"]):
+        if not np.isfinite(values[self._loss]):
             raise self._diverged(step)
         return values
 
@@ -275,7 +276,7 @@ def compile_update(experiment: Experiment, train: Alphabets) -> Callable[[TrainS
 
     def update(state: TrainState, images: jax.Array) -> tuple[TrainState, dict[str, jax.Array]]:
         batch = draw_batch(key, state.step, images, place, experiment)
-        return train_step(state, batch, net, optimizer, experiment.optimizer)
+        return train_step(state, batch, net, optimizer, experiment)
 
     # The images are an argument: as a constant they would be copied into the program.
     return functools.partial(jax.jit(update, donate_argnums=0), images=images)

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from siamese_jax.energy import WeightedL1
+from siamese_jax.energy import ENERGIES, Energy
 from siamese_jax.specs import NetSpec
 from siamese_jax.twins import Twin, feature_sides
 
@@ -18,7 +18,7 @@ class SiameseNet(NamedTuple):
     """Twins that share their weights because there is only one of them; all methods are pure."""
 
     twin: Twin
-    energy: WeightedL1
+    energy: Energy
 
     def embed(self, params: Params, image: Array) -> Array:
         """One image [H, W, 1] in [0, 1] -> its embedding [D]."""
@@ -26,7 +26,12 @@ class SiameseNet(NamedTuple):
 
     def compare(self, params: Params, left: Array, right: Array) -> Array:
         """Two embeddings [D] -> the logit [] of "same"."""
-        return self.energy.apply({"params": params["out"]}, left, right)
+        terms, bias = self.energy.apply({"params": params["out"]}, left, right)
+        return terms.sum() + bias
+
+    def contributions(self, params: Params, left: Array, right: Array) -> Array:
+        """Two embeddings [D] -> what each unit adds to the logit of "same", [D]; with the energy's bias, all of it."""
+        return self.energy.apply({"params": params["out"]}, left, right)[0]
 
     def pair_logit(self, params: Params, left: Array, right: Array) -> Array:
         """Two images [H, W, 1] -> the logit [] of "same"."""
@@ -62,7 +67,7 @@ class SiameseNet(NamedTuple):
 
 def build(spec: NetSpec) -> SiameseNet:
     """Returns the network of a spec."""
-    return SiameseNet(Twin(spec), WeightedL1(spec.initialiser))
+    return SiameseNet(Twin(spec), ENERGIES[spec.energy](spec.initialiser))
 
 
 def init_params(key: Array, spec: NetSpec, side: int) -> Params:

@@ -32,9 +32,29 @@ def draw_pair(
     drawers; a "different" pair is two characters, by two drawers if `different_drawers`, else by any.
     """
     alphabets = len(layout.first)
-    alphabet = index % alphabets
     same = (index // alphabets) % 2 == 0
-    key_character, key_other, key_drawer, key_second = jax.random.split(jax.random.fold_in(key, index), 4)
+    left, right = _draw(jax.random.fold_in(key, index), index % alphabets, same, layout, different_drawers)
+    return left, right, same
+
+
+def draw_triplet(
+    key: Array, index: Array | int, layout: Layout, different_drawers: bool = True
+) -> tuple[Array, Array, Array]:
+    """Draws triplet `index` of the set that `key` names: rows `anchor`, `positive`, `negative` (int32 []).
+
+    A "same" and a "different" pair, each as from `draw_pair`, with an image in common; every A in a row hold each
+    alphabet once.
+    """
+    key, alphabet = jax.random.fold_in(key, index), index % len(layout.first)
+    anchor, positive = _draw(key, alphabet, True, layout, different_drawers)
+    _, negative = _draw(key, alphabet, False, layout, different_drawers)  # the same key: the same anchor
+    return anchor, positive, negative
+
+
+def _draw(
+    key: Array, alphabet: Array | int, same: Array | bool, layout: Layout, different_drawers: bool
+) -> tuple[Array, Array]:
+    key_character, key_other, key_drawer, key_second = jax.random.split(key, 4)
     count = jnp.asarray(layout.count)[alphabet]
     character = jax.random.randint(key_character, (), 0, count)
     other = (character + jax.random.randint(key_other, (), 1, count)) % count
@@ -44,7 +64,7 @@ def draw_pair(
     first = jnp.asarray(layout.first)[alphabet]
     left = (first + character) * layout.drawers + drawer
     right = (first + jnp.where(same, character, other)) * layout.drawers + second
-    return left, right, same
+    return left, right
 
 
 def shuffled(key: Array, position: Array | int, size: int) -> Array:

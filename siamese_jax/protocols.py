@@ -4,6 +4,8 @@ All but the released runs take test alphabets alone. The trials follow from a se
 same for every network, and two networks can be compared trial by trial.
 """
 
+import hashlib
+import json
 from typing import Any, Literal, NamedTuple
 
 import jax.numpy as jnp
@@ -13,7 +15,7 @@ from siamese_jax import keys, splits
 from siamese_jax.doctor import Seen
 from siamese_jax.records import Alphabets, Dataset, Runs
 from siamese_jax.specs import EvalSpec
-from siamese_jax.trials import draw_runs
+from siamese_jax.trials import draw_drawerless_runs, draw_runs
 
 SEED = 0
 
@@ -59,6 +61,19 @@ PROTOCOLS = {
 """By name. The first three are the paper's task (Koch et al. 2015, section 4.3); `unstructured` is an easier one."""
 
 
+DIGITS = {
+    "mnist_10way": Protocol("MNIST digits, as in the paper: nothing is trained on them", 10, 1, trials=400),
+    "mnist_10way_10000": Protocol("MNIST digits, more trials", 10, 1, trials=10_000),
+}
+"""Table 3's task (Koch et al. 2015, section 4.4), and the same with an interval a fifth as wide."""
+
+
+def draw_digits(name: str, protocol: Protocol, digits: Alphabets) -> Runs:
+    """Returns the runs of one of DIGITS; their rows index `digits`."""
+    key = keys.stream(keys.root_key(protocol.seed), name)
+    return draw_drawerless_runs(key, np.bincount(digits.character), protocol.trials)
+
+
 def protocols(spec: EvalSpec, released: Runs) -> dict[str, Protocol]:
     """Returns PROTOCOLS as `spec` combines, `within_alphabet` as it says, `official_runs` as large as released."""
     (_, n_way, k_shot), trials = np.shape(released.support), np.size(released.query)
@@ -89,7 +104,10 @@ def draw(name: str, protocol: Protocol, dataset: Dataset, sets: dict[str, Alphab
 
 
 def card(protocol: Protocol, alphabets: Alphabets, runs: Runs, seen: Seen) -> dict[str, Any]:
-    """Says what a result stands for: whose drawings were compared, how, and what the network had seen before."""
+    """Says what a result stands for: whose drawings were compared, how, and what the network had seen before.
+
+    `trials_id` names the trials themselves: two results with the same one can be compared trial by trial.
+    """
     rows = np.union1d(runs.support, runs.query)
     n_way, k_shot = np.shape(runs.support)[1:]
     return {
@@ -99,10 +117,21 @@ def card(protocol: Protocol, alphabets: Alphabets, runs: Runs, seen: Seen) -> di
         "combine": protocol.combine if k_shot > 1 else None,
         "trials": np.size(runs.query),
         "alphabets": [alphabets.names[i] for i in np.unique(alphabets.alphabet[rows])],
-        "drawers": np.unique(alphabets.drawer[rows]).tolist(),
+        "drawers": np.unique(alphabets.drawer[rows][alphabets.drawer[rows] > 0]).tolist(),
         "seed": protocol.seed,
+        "trials_id": _trials_id(alphabets, runs),
         **{
             f"{used}_on": {"alphabets": list(part.names), "drawers": np.unique(part.drawer).tolist()}
             for used, part in seen.items()
         },
     }
+
+
+def _trials_id(alphabets: Alphabets, runs: Runs) -> str:
+    """Returns a digest, 32 hexadecimal digits, of who drew which characters of the trials, at whatever image size."""
+    support, query, answer = (np.asarray(part) for part in runs)
+    # Where the drawer is not known, only its row tells an image from another.
+    drawer = np.where(alphabets.drawer > 0, alphabets.drawer, -np.arange(len(alphabets.drawer)))
+    shown = [who[rows].tolist() for rows in (support, query) for who in (alphabets.character, drawer)]
+    content = json.dumps([alphabets.names, *shown, answer.tolist()])
+    return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()

@@ -18,7 +18,8 @@ class Alphabets(NamedTuple):
     """Images with who drew what, sorted by (alphabet, character, drawer); every character has one image by each drawer.
 
     `alphabet` [N] int32 indexes `names` and `origins`; `character` [N] int32 counts from 0 over all alphabets;
-    `drawer` [N] int32 is 1-20. `origins` says in which part each alphabet was released: "background" or "evaluation".
+    `drawer` [N] int32 is 1-20, or 0 where nobody knows. `origins` says in which part each alphabet was released:
+    "background" or "evaluation"; "unused" is background that an experiment does without.
     """
 
     images: np.ndarray

@@ -23,6 +23,9 @@ class DataSpec:
     """Which images, split how, and how many pairs are drawn from them."""
 
     name: Literal["omniglot", "glyphs"] = "omniglot"
+    background: Literal["all", "small1", "small2"] = "all"
+    """Training alphabets: all 30 of the background set, or one of the two sets of 5 released beside it (Lake et al.
+    2015)."""
     downsample: int = 1
     """Side of the square blocks that are averaged into one pixel: 3 makes 105×105 into 35×35."""
     drawer_split: Literal["paper", "official"] = "paper"
@@ -74,15 +77,39 @@ class NetSpec:
     conv2: ConvSpec = ConvSpec(128, 7, pool=True)
     conv3: ConvSpec = ConvSpec(128, 4, pool=True)
     conv4: ConvSpec = ConvSpec(256, 4, pool=False)
+    tower: Literal["convolutional", "dense"] = "convolutional"
+    """`convolutional`: conv1 to conv4, then fc. `dense`: two hidden layers of ReLUs, then fc; no convolution."""
+    hidden: int = 1024
+    """Units of each hidden layer of a dense tower."""
     units: int = 4096
     """Sigmoid units of the fully connected layer: the length of an embedding."""
+    energy: Literal["weighted_l1", "euclidean", "cosine"] = "weighted_l1"
+    """The distance of two embeddings: with a learned weight a unit, or a learned scale."""
     initialiser: Literal["paper", "scaled"] = "scaled"
     """`paper`: section 3.2. `scaled`: variances by fan-in, so that no sigmoid starts saturated."""
 
     @property
     def convs(self) -> Mapping[str, ConvSpec]:
-        """The convolutions in order, by name."""
+        """The convolutions in order, by name; a dense tower has none."""
+        if self.tower == "dense":
+            return {}
         return {"conv1": self.conv1, "conv2": self.conv2, "conv3": self.conv3, "conv4": self.conv4}
+
+    @property
+    def hidden_layers(self) -> tuple[str, ...]:
+        """The hidden layers between the convolutions and fc, by name."""
+        return ("dense1", "dense2") if self.tower == "dense" else ()
+
+
+@dataclass(frozen=True)
+class LossSpec:
+    """What training minimises, beside the penalty of the optimizer's rules."""
+
+    name: Literal["cross_entropy", "contrastive", "triplet"] = "cross_entropy"
+    """`cross_entropy` of p(same), the paper's. `contrastive`: Hadsell, Chopra and LeCun (2006). `triplet`: Schroff,
+    Kalenichenko and Philbin (2015), where half of a batch's pairs are "same", and share an image each with the rest."""
+    margin: float = 1.0
+    """The distance that the latter two ask of "different" pairs."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +126,7 @@ class OptimizerSpec:
     """SGD with momentum and a rule per layer (paper, section 3.2)."""
 
     layers: Mapping[str, LayerSpec] = field(default_factory=dict)
-    """One rule for each of conv1-conv4, fc and out; a missing or unused rule is an error."""
+    """One rule for each layer (conv1-conv4 or dense1-dense2, fc, out); a missing or unused rule is an error."""
     decay: float = 0.99
     """Factor on every learning rate, once an epoch."""
     initial_momentum: float = 0.5
@@ -120,6 +147,8 @@ class EvalSpec:
     embedding."""
     validation_trials: int = 320
     random_trials: int = 10_000
+    mnist: bool = True
+    """Whether trials of MNIST digits are measured as well, which takes MNIST's archives, or a download of 12 MB."""
     embed_batch: int = 100
     """Images embedded at a time; a matter of memory, not of results."""
 
@@ -138,6 +167,7 @@ class Experiment:
     data: DataSpec = DataSpec()
     distort: DistortSpec = DistortSpec()
     network: NetSpec = NetSpec()
+    loss: LossSpec = LossSpec()
     optimizer: OptimizerSpec = OptimizerSpec()
     evaluation: EvalSpec = EvalSpec()
     seed: int = 0

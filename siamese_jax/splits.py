@@ -1,8 +1,8 @@
 """Which alphabets and drawers are for training, validation and test (paper, section 4.1).
 
-Training takes the background alphabets, test the evaluation alphabets of the released one-shot runs, validation the
-other evaluation alphabets; the drawers of the three are disjoint, too. No image is in two sets, nor its alphabet,
-nor its drawer's number.
+Training takes the background alphabets (all 30, or a small set of 5), test the evaluation alphabets of the released
+one-shot runs, validation the other evaluation alphabets; the drawers of the three are disjoint, too. No image is in two
+sets, nor its alphabet, nor its drawer's number.
 """
 
 from collections.abc import Sequence
@@ -23,10 +23,10 @@ test and drawers unseen in the runs cannot be had at once."""
 def split(dataset: Dataset, drawer_split: str) -> dict[str, Alphabets]:
     """Returns the "train", "validation" and "test" images; UserError where a set would be empty."""
     alphabets, runs = dataset
-    background = np.array([origin == "background" for origin in alphabets.origins])
+    background, evaluation = (np.array(alphabets.origins) == origin for origin in ("background", "evaluation"))
     tested = np.zeros(len(alphabets.names), bool)
     tested[alphabets.alphabet[np.asarray(runs.query)]] = True
-    members = {"train": background, "validation": ~background & ~tested, "test": ~background & tested}
+    members = {"train": background, "validation": evaluation & ~tested, "test": evaluation & tested}
     return {
         name: select(alphabets, of_alphabet, DRAWERS[drawer_split][name], name) for name, of_alphabet in members.items()
     }

@@ -6,10 +6,10 @@ import optax
 from jax import Array
 
 from siamese_jax import keys
-from siamese_jax.loss import cross_entropy, penalty
+from siamese_jax.loss import batch_loss, penalty
 from siamese_jax.model import Params, SiameseNet, init_params
 from siamese_jax.records import PairBatch, TrainState
-from siamese_jax.specs import Experiment, OptimizerSpec
+from siamese_jax.specs import Experiment
 
 Metrics = dict[str, Array]
 
@@ -25,23 +25,24 @@ def train_step(
     batch: PairBatch,
     net: SiameseNet,
     optimizer: optax.GradientTransformation,
-    spec: OptimizerSpec,
+    experiment: Experiment,
 ) -> tuple[TrainState, Metrics]:
     """Makes one update from one batch; returns the new state and the metrics of the parameters before it.
 
-    Metrics, float32 []: `cross_entropy` (nats), `penalty` (Σ λ‖w‖²), `accuracy` in [0, 1] at p(same) = ½.
+    Metrics, float32 []: the loss under its own name (`cross_entropy` in nats), `penalty` (Σ λ‖w‖²), and `accuracy` in
+    [0, 1] by the rule that the loss trains (see `loss.batch_loss`).
     """
 
     def objective(params: Params) -> tuple[Array, Array]:
         logits = net.pair_logits(params, batch.left, batch.right)
-        return cross_entropy(logits, batch.same), logits
+        return batch_loss(logits, params["out"]["bias"][0], batch.same, experiment.loss)
 
-    # Only cross-entropy is differentiated: the penalty's gradient is the optimizer's (2λw), exactly.
-    (loss, logits), gradients = jax.value_and_grad(objective, has_aux=True)(state.params)
+    # Only the loss of the batch is differentiated: the penalty's gradient is the optimizer's (2λw), exactly.
+    (loss, accuracy), gradients = jax.value_and_grad(objective, has_aux=True)(state.params)
     updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
     metrics = {
-        "cross_entropy": loss,
-        "penalty": penalty(state.params, spec),
-        "accuracy": jnp.mean((logits > 0) == (batch.same > 0.5)),
+        experiment.loss.name: loss,
+        "penalty": penalty(state.params, experiment.optimizer),
+        "accuracy": accuracy,
     }
     return TrainState(state.step + 1, optax.apply_updates(state.params, updates), opt_state), metrics

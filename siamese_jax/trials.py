@@ -38,6 +38,30 @@ def draw_runs(key: Array, layout: Layout, trials: int, n_way: int, k_shot: int =
     return draw(jnp.arange(trials // n_way))
 
 
+def draw_drawerless_runs(key: Array, count: np.ndarray, trials: int) -> Runs:
+    """Draws `trials` one-shot trials, as runs of all classes at once, where nobody knows who drew what.
+
+    `count` [n_way]: images of each class, which stand class after class. Each run takes two different images of each, a
+    support and a query, for trials as the paper's of MNIST (section 4.4). UserError where a class has one image, or the
+    trials make no whole runs.
+    """
+    n_way = len(count)
+    if np.min(count) < 2:
+        raise UserError("a class has only one image: a trial takes two different ones, a support and a query")
+    if trials < n_way or trials % n_way:
+        raise UserError(f"{trials} trials cannot be made of runs of {n_way}: take a multiple of {n_way}")
+    first, count = jnp.asarray(np.cumsum(count) - count, jnp.int32), jnp.asarray(count, jnp.int32)
+
+    def draw(index: Array) -> Runs:
+        key_support, key_query, key_order = jax.random.split(jax.random.fold_in(key, index), 3)
+        support = jax.random.randint(key_support, (n_way,), 0, count)
+        query = (support + jax.random.randint(key_query, (n_way,), 1, count)) % count
+        answer = jax.random.permutation(key_order, n_way)
+        return Runs((first + support)[:, None], (first + query)[answer], answer)
+
+    return jax.vmap(draw)(jnp.arange(trials // n_way))
+
+
 def draw_run(key: Array, index: Array, layout: Layout, n_way: int, k_shot: int) -> Runs:
     """Draws one run from alphabet index mod A: support [n_way, k_shot], query [n_way], answer [n_way]."""
     key_characters, key_drawers, key_order = jax.random.split(key, 3)

@@ -1,4 +1,6 @@
-"""The twin: a convnet from one image [H, W, 1] in [0, 1] to one embedding [D] in (0, 1) (paper, section 3.1)."""
+"""The twin: a net from one image [H, W, 1] in [0, 1] to one embedding [D] in (0, 1) (paper, section 3.1)."""
+
+from functools import partial
 
 import chex
 import flax.linen as nn
@@ -27,7 +29,7 @@ class ConvLayer(nn.Module):
 
 
 class Twin(nn.Module):
-    """The paper's tower: four convolutions, then one fully connected layer of sigmoids."""
+    """The paper's tower: four convolutions, then one fully connected layer of sigmoids; or hidden layers instead."""
 
     spec: NetSpec
 
@@ -38,8 +40,11 @@ class Twin(nn.Module):
         features = image
         for name, conv in self.spec.convs.items():
             features = ConvLayer(conv, start, name=name)(features)
-        dense = nn.Dense(self.spec.units, kernel_init=DENSE_KERNELS[start], bias_init=BIASES[start], name="fc")
-        return nn.sigmoid(dense(features.reshape(-1)))
+        features = features.reshape(-1)
+        dense = partial(nn.Dense, kernel_init=DENSE_KERNELS[start], bias_init=BIASES[start])
+        for name in self.spec.hidden_layers:
+            features = nn.relu(dense(self.spec.hidden, name=name)(features))
+        return nn.sigmoid(dense(self.spec.units, name="fc")(features))
 
 
 def feature_sides(spec: NetSpec, side: int) -> dict[str, int]:

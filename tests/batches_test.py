@@ -10,7 +10,7 @@ from siamese_jax.batches import draw_batch, examples_per_epoch, steps_per_epoch
 from siamese_jax.experiments import find
 from siamese_jax.keys import root_key
 from siamese_jax.model import as_input
-from siamese_jax.specs import DataSpec, DistortSpec, UserError
+from siamese_jax.specs import DataSpec, DistortSpec, LossSpec, UserError
 from siamese_jax.splits import layout, split
 
 TRAIN = split(make_dataset(), "paper")["train"]
@@ -81,6 +81,31 @@ def test_the_paper_has_1_350_000_examples_an_epoch_and_draws_them_in_megabytes()
     draw = jax.jit(lambda step, images: draw_batch(root_key(0), step, images, layout(TRAIN), experiment))
     memory = draw.lower(jnp.int32(0), IMAGES).compile().memory_analysis()
     assert memory.temp_size_in_bytes < 1_000_000
+
+
+@pytest.mark.parametrize("redraw", [False, True])
+def test_triplets_are_a_same_and_a_different_pair_that_share_an_image(redraw):
+    data = DataSpec(train_pairs=24, redraw=redraw)
+    experiment = make_experiment(data=data, loss=LossSpec("triplet"), distort=DistortSpec(copies=0))
+    pairs = draw_epoch(experiment)
+    assert len(pairs) == len(set(pairs)) == 24
+    for (anchor, positive, same), (again, negative, other) in zip(pairs[0::2], pairs[1::2], strict=True):
+        assert (same, other) == (1, 0)
+        assert anchor == again
+        assert KNOWN[anchor] == KNOWN[positive] != KNOWN[negative]
+    assert (set(pairs) == set(draw_epoch(experiment, epoch=1))) != redraw
+
+
+def test_the_images_of_a_triplet_are_distorted_each_on_its_own():
+    experiment = make_experiment(loss=LossSpec("triplet"), distort=DistortSpec(copies=1, translation=0.0))
+    pairs = draw_epoch(experiment)
+    assert len(pairs) == 24
+    assert any(first[0] != second[0] for first, second in zip(pairs[0::2], pairs[1::2], strict=True))
+
+
+def test_an_odd_batch_of_triplets_is_refused():
+    with pytest.raises(UserError, match="batch_size=5 is odd"):
+        steps_per_epoch(make_experiment(loss=LossSpec("triplet"), batch_size=5))
 
 
 def test_a_batch_larger_than_an_epoch_is_refused():

@@ -43,7 +43,18 @@ def test_help_fits_two_screens_and_names_every_flag_of_the_command():
     done = run("--help")
     assert done.returncode == 0
     assert len(done.stdout.splitlines()) < 48
-    for flag in ("experiment", "list", "mode", "workdir", "archives", "data_dir", "flagfile", "seed", "max_epochs"):
+    for flag in (
+        "experiment",
+        "list",
+        "mode",
+        "workdir",
+        "output",
+        "archives",
+        "data_dir",
+        "flagfile",
+        "seed",
+        "max_epochs",
+    ):
         assert f"--{flag}" in done.stdout
 
 
@@ -77,6 +88,14 @@ def test_list_shows_every_experiment_with_its_cost_and_result():
         (["--experiment=glyphs_20way", "--mode=evaluate"], "--workdir=DIR"),
         (["--experiment=glyphs_20way", "--mode=evaluate", "--workdir=/nowhere"], "/nowhere holds no run"),
         (["--flagfile=/nowhere.flags"], "/nowhere.flags"),
+        (["--experiment=glyphs_20way", "--mode=evaluate", "--workdir=/a", "--workdir=/b"], "/b holds no run"),
+        (["--experiment=glyphs_20way", "--output=a"], "--output is for --mode=report"),
+        (["--mode=report"], "--mode=report needs --workdir=DIR"),
+        (["--mode=report", "--workdir=a", "--output=b"], "the report of one run is written into its --workdir"),
+        (["--mode=report", "--workdir=a", "--seed=3"], "--seed has no place in --mode=report"),
+        (["--mode=report", "--workdir=a", "--experiment=glyphs_20way"], "--experiment has no place"),
+        (["--mode=report", "--workdir=/nowhere"], "/nowhere holds no results"),
+        (["--mode=report", "--workdir=/nowhere", "--workdir=/nowhere/"], "names /nowhere twice"),
     ],
 )
 def test_a_mistake_is_answered_in_one_sentence_with_exit_code_2(flags, words):

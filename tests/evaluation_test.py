@@ -3,6 +3,8 @@ import functools
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import stats
+from scipy.special import expit
 from tiny import SIDE, make_dataset, make_experiment
 
 from siamese_jax import evaluation
@@ -110,14 +112,15 @@ def test_embedding_in_batches_changes_nothing_and_keeps_the_count(count):
 
 def test_a_constant_network_scores_one_third_of_three_ways_and_its_ties_are_counted():
     constant = {**PARAMS, "out": {"weight": jnp.zeros((8, 1)), "bias": jnp.ones(1)}}
-    result = official(make_evaluator(), constant)
+    result = official(make_evaluator(), constant).result
     np.testing.assert_allclose(result["accuracy"], 1 / 3)
     assert (result["trials"], result["correct"], result["ties"]) == (6, 2, 6)
     assert any("output is constant" in warning for warning in result["warnings"])
 
 
 def test_a_result_says_which_drawers_were_seen_in_training():
-    results, _ = by_protocol("official_runs", "within_alphabet", "2_way_5_shot")
+    measured, _ = by_protocol("official_runs", "within_alphabet", "2_way_5_shot")
+    results = {name: part.result for name, part in measured.items()}
     random = results["within_alphabet"]
     assert results["official_runs"]["drawers"] == results["official_runs"]["drawers_seen_in_training"] == [1, 2]
     assert any("1, 2 also drew characters" in warning for warning in results["official_runs"]["warnings"])
@@ -130,29 +133,111 @@ def test_a_result_says_which_drawers_were_seen_in_training():
 
 
 def test_a_protocol_that_cannot_be_measured_is_refused_with_the_reason_and_the_others_are_measured():
-    results, refused = by_protocol("koch_400", "within_alphabet")
-    assert list(results) == ["within_alphabet"]
+    measured, refused = by_protocol("koch_400", "within_alphabet")
+    assert list(measured) == ["within_alphabet"]
     assert "smallest alphabet has 5 characters" in refused["koch_400"]
 
 
 def test_trials_of_alphabets_that_were_trained_or_chosen_on_are_refused():
     score = functools.partial(make_evaluator().run_logits, PARAMS)
     for used in ("trained", "chosen"):
-        results, refused = evaluation.one_shot_by_protocol(
+        measured, refused = evaluation.one_shot_by_protocol(
             score, DATASET, SETS, {used: SETS["test"]}, {"within_alphabet": PROTOCOLS["within_alphabet"]}
         )
-        assert results == {}
+        assert measured == {}
         assert f"was {used} on alphabets that these trials take: e, f" in refused["within_alphabet"]
 
 
 def test_validation_trials_are_measured_as_what_they_are():
     score = functools.partial(make_evaluator().run_logits, PARAMS)
-    result = evaluation.validation_one_shot(score, EXPERIMENT, SETS)
+    result = evaluation.validation_one_shot(score, EXPERIMENT, SETS).result
     assert "chosen" in result["card"]["protocol"]
     assert result["trials"] == 12
     runs = evaluation.validation_runs(EXPERIMENT, SETS["validation"])
     accuracy = evaluation.validation_accuracy(make_evaluator(), PARAMS, SETS["validation"], runs)
     np.testing.assert_allclose(result["accuracy"], accuracy)
+
+
+def test_what_was_measured_holds_the_scores_and_the_credit_of_each_trial():
+    measured = official(make_evaluator(), PARAMS)
+    assert measured.scores.shape == (2, 3, 3)
+    right = measured.scores.argmax(axis=-1) == DATASET.runs.answer
+    np.testing.assert_array_equal(measured.credit, right)
+    assert measured.result["accuracy"] == right.mean()
+    assert measured.runs is DATASET.runs
+
+
+def test_a_result_is_told_by_alphabet_and_has_an_interval_over_alphabets():
+    runs = DATASET.runs  # the first is of alphabet e, the second of f
+    right = np.array([[True, True, True], [True, False, False]])
+
+    def score(images, runs):
+        return np.eye(3)[np.where(right, runs.answer, (runs.answer + 1) % 3)]
+
+    many = type(runs)(*(np.concatenate([part] * 10) for part in runs))
+    two_alphabets = evaluation.one_shot(score, DATASET.alphabets, runs, PROTOCOLS["official_runs"], SEEN).result
+    assert two_alphabets["by_alphabet"] == {
+        "e": {"trials": 3, "correct": 3, "accuracy": 1.0},
+        "f": {"trials": 3, "correct": 1, "accuracy": 1 / 3},
+    }
+    assert two_alphabets["ci95_by_alphabet"] == two_alphabets["ci95"] == (1 / 3, 1.0)
+    right = np.concatenate([right] * 10)
+    twenty_runs = evaluation.one_shot(score, DATASET.alphabets, many, PROTOCOLS["official_runs"], SEEN).result
+    assert twenty_runs["ci95_by_alphabet"] == (1 / 3, 1.0)  # as many alphabets as before
+    assert 0.4 < twenty_runs["ci95"][0] < twenty_runs["ci95"][1] < 0.9
+    assert twenty_runs["by_alphabet"]["f"]["trials"] == 30
+
+
+def noisy_verification(monkeypatch, test_shift=0.0):
+    """Measures 4,000 pairs of ten alphabets a set, whose logits are normal and 2.5 apart; returns them, too."""
+    rng, made = np.random.default_rng(0), {}
+
+    def pairs(experiment, name, alphabets, count):
+        made["name"], rows = name, np.arange(4000)
+        return rows // 2 % 10, rows, rows % 2 == 0
+
+    def logits(params, images, left, right):
+        values = rng.normal(size=4000) + 2.5 * (right % 2 == 0) + left / 20
+        made[made["name"]] = values + (test_shift if made["name"] == "test" else 0)
+        return made[made["name"]]
+
+    evaluator, ten = make_evaluator(), SETS["test"]._replace(alphabet=np.arange(10))
+    monkeypatch.setattr(evaluation, "_draw_pairs", pairs)
+    monkeypatch.setattr(evaluator, "pair_logits", logits)
+    return evaluation.verification(evaluator, PARAMS, EXPERIMENT, ten, ten), made
+
+
+def test_verification_has_areas_errors_and_intervals_that_a_normal_law_foretells(monkeypatch):
+    result, made = noisy_verification(monkeypatch)
+    for name in ("validation", "test"):
+        part, same = result[name], np.arange(4000) % 2 == 0
+        won = made[name][same][:, None] > made[name][~same]
+        np.testing.assert_allclose(part["auc"], won.mean())
+        np.testing.assert_allclose(part["equal_error_rate"], stats.norm.sf(1.25), atol=0.02)
+        for key in ("auc", "equal_error_rate"):
+            low, high = part[f"{key}_ci95"]
+            assert low < part[key] < high < low + 0.05
+        accept, drawn = part["roc"]["false_accept_rate"], part["roc"]["true_accept_rate"]
+        assert len(accept) == len(drawn) <= 200
+        np.testing.assert_allclose(np.trapezoid(drawn, accept), part["auc"], atol=0.002)
+
+
+def test_operating_points_are_chosen_on_validation_and_measured_on_both_sets(monkeypatch):
+    result, made = noisy_verification(monkeypatch, test_shift=0.5)
+    same = np.arange(4000) % 2 == 0
+    for i, asked in enumerate((0.01, 0.001)):
+        chosen, tested = (result[name]["operating_points"][i] for name in ("validation", "test"))
+        assert chosen["false_accept_rate"] == tested["false_accept_rate"] == asked
+        assert chosen["threshold"] == tested["threshold"]
+        assert 0.5 * asked <= chosen["measured_false_accept_rate"] <= asked
+        assert tested["measured_false_accept_rate"] > asked  # since test was shifted, and nothing is chosen there
+        for point, name in ((chosen, "validation"), (tested, "test")):
+            called_same = expit(made[name]) >= point["threshold"]
+            np.testing.assert_allclose(point["measured_false_accept_rate"], called_same[~same].mean())
+            np.testing.assert_allclose(point["true_accept_rate"], called_same[same].mean())
+            np.testing.assert_allclose(point["false_reject_rate"], 1 - called_same[same].mean())
+            for key in ("measured_false_accept_rate", "true_accept_rate"):
+                assert point[f"{key}_ci95"][0] <= point[key] <= point[f"{key}_ci95"][1]
 
 
 def test_verification_takes_its_threshold_from_validation_alone():

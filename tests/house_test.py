@@ -12,9 +12,9 @@ FLOORS = {
         "convolution", "distort", "doctor", "energy", "initialisers", "loss", "optimizer", "pairs", "scores", "splits",
         "trials", "twins",
     },
-    "first": {"baselines", "batches", "model", "protocols", "steps"},
+    "first": {"baselines", "batches", "inspection", "model", "protocols", "steps"},
     "doors": {"checkpoint", "data", "files", "metrics", "plots", "report"},
-    "conductors": {"evaluation", "experiments", "loop"},
+    "conductors": {"comparison", "evaluation", "experiments", "gallery", "loop", "measuring", "written"},
     "roof": {"command", "main"},
 }  # fmt: skip
 ORDER = list(FLOORS)

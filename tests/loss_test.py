@@ -2,8 +2,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from siamese_jax.loss import cross_entropy, penalty
-from siamese_jax.specs import LayerSpec, OptimizerSpec
+from siamese_jax.loss import batch_loss, contrastive, cross_entropy, penalty, triplet
+from siamese_jax.specs import LayerSpec, LossSpec, OptimizerSpec
 
 
 def test_cross_entropy_is_minus_the_log_probability_of_the_truth():
@@ -15,6 +15,32 @@ def test_cross_entropy_is_minus_the_log_probability_of_the_truth():
 
 def test_logits_that_cannot_tell_cost_ln_2():
     np.testing.assert_allclose(cross_entropy(jnp.zeros(6), jnp.arange(6.0) % 2), np.log(2), rtol=1e-6)
+
+
+def test_the_contrastive_loss_pulls_same_pairs_together_and_others_apart_up_to_the_margin():
+    distances, same = [0.5, 2.0, 0.25, 3.0], [1, 1, 0, 0]
+    by_hand = np.mean([0.5**2 / 2, 2.0**2 / 2, (1.5 - 0.25) ** 2 / 2, 0.0])
+    np.testing.assert_allclose(contrastive(jnp.array(distances), jnp.array(same, float), 1.5), by_hand, rtol=1e-6)
+
+
+def test_the_triplet_loss_asks_for_a_margin_between_the_nearer_and_the_farther():
+    by_hand = np.mean([max(0, 1 + 0.5 - 2.5), max(0, 1 + 2.0 - 1.0), max(0, 1 + 0.3 - 0.8)])
+    np.testing.assert_allclose(triplet(jnp.array([0.5, 2.0, 0.3]), jnp.array([2.5, 1.0, 0.8]), 1.0), by_hand, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "loss", "accuracy"),
+    [
+        # Distances of the pairs: 1.5, 3, 0.5, 0.2, from a bias of 1.
+        ("cross_entropy", np.mean(np.log1p(np.exp([0.5, -2.0, -0.5, 0.8]))), 0.5),
+        ("contrastive", np.mean([1.5**2, 0, 0.5**2, 1.8**2]) / 2, 0.5),
+        ("triplet", np.mean([max(0, 2 + 1.5 - 3), max(0, 2 + 0.5 - 0.2)]), 0.5),
+    ],
+)
+def test_each_loss_is_of_the_distances_that_the_energy_gives_and_has_an_accuracy_of_its_own(name, loss, accuracy):
+    logits, same = jnp.array([-0.5, -2.0, 0.5, 0.8]), jnp.array([1.0, 0.0, 1.0, 0.0])
+    measured = batch_loss(logits, jnp.float32(1.0), same, LossSpec(name, margin=2.0))
+    np.testing.assert_allclose(measured, (loss, accuracy), rtol=1e-6)
 
 
 def test_shapes_that_do_not_match_are_refused():

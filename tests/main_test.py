@@ -6,24 +6,31 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from absl import flags
-from tiny import make_dataset, make_experiment
+from tiny import make_dataset, make_digits, make_experiment
 
-from siamese_jax import command, data, loop, main
+from siamese_jax import command, comparison, data, loop, main
 from siamese_jax.experiments import LAYERS
+from siamese_jax.files import read_arrays
+from siamese_jax.report import PICTURES
 from siamese_jax.specs import ConvSpec, DataSpec, EvalSpec, LayerSpec, OptimizerSpec, UserError
 
 
 @pytest.fixture(autouse=True)
 def tiny_data(monkeypatch):
     monkeypatch.setattr(data, "load", lambda spec, data_dir=None, archives=None: make_dataset())
+    monkeypatch.setattr(data, "load_digits", lambda side, data_dir=None, archives=None: make_digits(side))
     monkeypatch.setattr(main.command, "replay", lambda experiment: "the command")
 
 
-def run(workdir, *given: str, experiment=None) -> None:
+def parse(*given: str) -> None:
     flags.FLAGS.unparse_flags()
     for name in flags.FLAGS:
         flags.FLAGS[name].unparse()
     flags.FLAGS(["siamese_jax", *given])
+
+
+def run(workdir, *given: str, experiment=None) -> None:
+    parse(*given)
     main.run_experiment(make_experiment() if experiment is None else experiment, workdir)
 
 
@@ -39,14 +46,15 @@ def test_a_run_leaves_everything_that_was_promised(tmp_path, capsys):
         "metrics.jsonl",
         "checkpoints",
         "results.json",
+        "trials.npz",
         "report.md",
-        "training.png",
-        "trial.png",
+        "report.html",
+        *PICTURES,
     }
     assert promised < names
     assert any(name.startswith("events.out.tfevents.") for name in names)
     said = capsys.readouterr().out
-    assert said.index("optimizer.layers.conv1.learning_rate = 0.05") < said.index("3-way one-shot, official runs")
+    assert said.index("optimizer.layers.conv1.learning_rate = 0.05") < said.index("official runs, 3-way 1-shot: ")
     assert str(tmp_path / "report.md") in said
 
 
@@ -73,6 +81,17 @@ def test_results_have_the_keys_that_others_read(tmp_path):
     assert read(tmp_path, "experiment.json")["batch_size"] == 4
 
 
+def test_the_credit_of_each_trial_is_kept_for_comparisons_in_pairs(tmp_path):
+    run(tmp_path)
+    trials, one_shot = read_arrays(tmp_path / "trials.npz"), read(tmp_path)["one_shot"]
+    assert trials.keys() == one_shot.keys() - {"random_trials"}  # the old name of within_alphabet
+    assert trials["official_runs"].shape == (2, 3)
+    for name, credit in trials.items():
+        assert credit.dtype == np.float32
+        assert credit.size == one_shot[name]["trials"]
+        np.testing.assert_allclose(credit.mean(), one_shot[name]["accuracy"], rtol=1e-6)
+
+
 def test_baselines_are_measured_with_nothing_trained(tmp_path, capsys):
     run(tmp_path, experiment=make_experiment(method="baselines"))
     results = read(tmp_path)
@@ -80,8 +99,53 @@ def test_baselines_are_measured_with_nothing_trained(tmp_path, capsys):
     for measured in results["baselines"].values():
         assert (measured["official_runs"]["n_way"], measured["official_runs"]["trials"]) == (3, 6)
         assert "trained_on" not in measured["official_runs"]["card"]
-    assert "modified hausdorff, 3-way one-shot, official runs" in capsys.readouterr().out
-    assert {path.name for path in tmp_path.iterdir()} == {"experiment.json", "results.json", "report.md"}
+    assert "modified hausdorff, official runs, 3-way 1-shot: " in capsys.readouterr().out
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "experiment.json",
+        "results.json",
+        "trials.npz",
+        "report.md",
+        "report.html",
+    }
+    trials = read_arrays(tmp_path / "trials.npz")
+    assert set(trials) == {
+        "nearest_neighbour.official_runs",
+        "nearest_neighbour.mnist_10way",
+        "nearest_neighbour.mnist_10way_10000",
+        "modified_hausdorff.official_runs",
+        "modified_hausdorff.mnist_10way",
+    }
+    for name, credit in trials.items():
+        method, protocol = name.split(".")
+        np.testing.assert_allclose(credit.mean(), results["baselines"][method][protocol]["accuracy"], rtol=1e-6)
+
+
+def test_digits_are_measured_by_networks_and_baselines_and_say_that_nobody_knows_the_drawers(tmp_path):
+    run(tmp_path)
+    one_shot = read(tmp_path)["one_shot"]
+    for name, trials in (("mnist_10way", 400), ("mnist_10way_10000", 10_000)):
+        assert (one_shot[name]["n_way"], one_shot[name]["k_shot"], one_shot[name]["trials"]) == (10, 1, trials)
+        assert one_shot[name]["drawers"] == []
+        assert one_shot[name]["ci95_by_alphabet"] is None
+        assert "a" in one_shot[name]["card"]["trained_on"]["alphabets"]
+    assert one_shot["mnist_10way"]["card"]["trials_id"] != one_shot["mnist_10way_10000"]["card"]["trials_id"]
+
+
+@pytest.mark.parametrize("method", ["siamese", "baselines"])
+def test_without_digits_the_rest_is_measured_and_the_reason_is_told(tmp_path, monkeypatch, method):
+    def missing(*_):
+        raise UserError("there is no network")
+
+    monkeypatch.setattr(data, "load_digits", missing)
+    run(tmp_path, experiment=make_experiment(method=method))
+    results = read(tmp_path)
+    assert (
+        results["not_measured"]["mnist_10way"] == results["not_measured"]["mnist_10way_10000"] == "there is no network"
+    )
+    assert "since there is no network" in (tmp_path / "report.md").read_text()
+    off = replace(make_experiment(method=method), evaluation=replace(make_experiment().evaluation, mnist=False))
+    run(tmp_path, experiment=off)
+    assert read(tmp_path)["not_measured"]["mnist_10way"] == "evaluation.mnist is false"
 
 
 def test_evaluate_measures_the_same_and_leaves_the_training_alone(tmp_path):
@@ -128,7 +192,7 @@ def test_a_workdir_of_another_experiment_is_refused(tmp_path):
 )
 def test_bad_values_are_one_sentence_and_exit_code_2(tmp_path, monkeypatch, capsys, change, words):
     monkeypatch.setattr(command, "resolve", lambda: make_experiment(**change))
-    flags.FLAGS(["siamese_jax", f"--workdir={tmp_path}"])
+    parse(f"--workdir={tmp_path}")
     with pytest.raises(SystemExit) as stopped:
         main.main([])
     assert stopped.value.code == 2
@@ -176,8 +240,39 @@ def test_a_users_mistake_anywhere_is_one_sentence_and_exit_code_2(monkeypatch, c
         raise UserError("what,\nwhere, what to do")
 
     monkeypatch.setattr(command, "resolve", broken)
-    flags.FLAGS(["siamese_jax"])
+    parse()
     with pytest.raises(SystemExit) as stopped:
         main.main([])
     assert stopped.value.code == 2
     assert capsys.readouterr().err == "siamese_jax: what, where, what to do\n"
+
+
+def report(*given: str) -> None:
+    parse("--mode=report", *given)
+    main.main([])
+
+
+def test_a_report_is_written_again_from_what_the_run_left_and_nothing_else(tmp_path, monkeypatch, capsys):
+    run(tmp_path, "--experiment=omniglot_20way")
+    before = {name: (tmp_path / name).read_bytes() for name in ("report.md", "report.html")}
+    for name in before:
+        (tmp_path / name).unlink()
+    monkeypatch.setattr(data, "load", None)
+    monkeypatch.setattr(loop, "read_fitted", None)
+    capsys.readouterr()
+    report(f"--workdir={tmp_path}")
+    assert {name: (tmp_path / name).read_bytes() for name in before} == before
+    assert capsys.readouterr().out == f"report: {tmp_path / 'report.md'} and {tmp_path / 'report.html'}\n"
+
+
+def test_several_runs_are_compared_in_a_folder_of_their_own(tmp_path, monkeypatch, capsys):
+    compared = []
+    monkeypatch.setattr(comparison, "compare", lambda workdirs, folder: compared.append((workdirs, folder)))
+    monkeypatch.chdir(tmp_path)
+    report("--workdir=a", "--workdir=b", "--output=c")
+    report("--workdir=a", "--workdir=b")
+    (workdirs, folder), (_, default) = compared
+    assert ([str(path) for path in workdirs], str(folder)) == (["a", "b"], "c")
+    assert default.parent.name == "runs"
+    assert default.name.startswith("report-")
+    assert f"{default / 'report.html'}" in capsys.readouterr().out

@@ -1,4 +1,5 @@
 import typing
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -51,6 +52,17 @@ def test_comparing_embeddings_equals_comparing_images():
     np.testing.assert_allclose(
         NET.compare_pairs(PARAMS, embeddings[:4], embeddings[4:]), from_images, rtol=1e-5, atol=1e-6
     )
+
+
+@pytest.mark.parametrize("energy", ["weighted_l1", "euclidean", "cosine"])
+def test_what_the_units_contribute_and_the_bias_are_the_logit(energy):
+    spec = replace(SPEC, energy=energy)
+    net, params = build(spec), init_params(root_key(0), spec, SIDE)
+    left, right = net.embed_images(params, jnp.asarray(IMAGES[:2]))
+    contributions = net.contributions(params, left, right)
+    assert contributions.shape == left.shape
+    bias = params["out"]["bias"][0]
+    np.testing.assert_allclose(contributions.sum() + bias, net.compare(params, left, right), rtol=1e-5)
 
 
 def mean_score(shots, query):

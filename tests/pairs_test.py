@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from siamese_jax.keys import root_key
-from siamese_jax.pairs import check_pair_count, draw_pair, shuffled
+from siamese_jax.pairs import check_pair_count, draw_pair, draw_triplet, shuffled
 from siamese_jax.records import Layout
 from siamese_jax.specs import UserError
 
@@ -48,6 +48,20 @@ def test_a_different_pair_may_share_its_drawer_when_the_field_allows_it():
     shares = left % 3 == right % 3
     assert shares[~same].any()
     assert not shares[same].any()
+
+
+@given(COUNTS, st.integers(2, 20), st.integers(0, 1000), st.booleans())
+def test_a_triplet_is_an_image_another_of_its_character_and_one_of_another_character(counts, drawers, seed, different):
+    layout, key = make_layout(counts, drawers), root_key(seed)
+    draw = jax.vmap(lambda index: draw_triplet(key, index, layout, different))
+    rows = np.stack([np.asarray(x) for x in draw(jnp.arange(5 * len(counts)))])
+    (anchor, positive, negative), drawer = rows // drawers, rows % drawers
+    alphabet = np.repeat(np.arange(len(counts)), counts)[rows // drawers]
+    np.testing.assert_array_equal(anchor, positive)
+    assert (anchor != negative).all()
+    assert (alphabet == np.arange(5 * len(counts)) % len(counts)).all()
+    assert (drawer[0] != drawer[1]).all()
+    assert (drawer[0] != drawer[2]).all() or not different
 
 
 def test_every_character_and_drawer_of_an_alphabet_is_drawn_about_equally_often():

@@ -7,7 +7,7 @@ from siamese_jax.doctor import examine_runs
 from siamese_jax.protocols import GRID, PROTOCOLS, SHOTS, WAYS, card, draw, protocols
 from siamese_jax.records import Runs
 from siamese_jax.specs import DataSpec, EvalSpec, UserError
-from siamese_jax.splits import split
+from siamese_jax.splits import select, split
 
 DATASET = make_dataset(characters=20)
 SETS = split(DATASET, "paper")
@@ -101,6 +101,41 @@ def test_a_card_says_what_was_compared_and_what_had_been_seen():
     five = card(PROTOCOLS["5_way_5_shot"], DATASET.alphabets, drawn("5_way_5_shot"), SEEN)
     assert five["combine"] == "mean_score"
     assert not {"trained_on", "chosen_on"} & official.keys()
+
+
+def trials_id(runs, alphabets=DATASET.alphabets, protocol="koch_400"):
+    return card(PROTOCOLS[protocol], alphabets, runs, {})["trials_id"]
+
+
+def test_the_same_trials_have_the_same_id_at_any_image_size_and_whatever_was_seen():
+    runs = drawn("koch_400")
+    found = trials_id(runs)
+    assert len(bytes.fromhex(found)) == 16
+    smaller = DATASET.alphabets._replace(images=DATASET.alphabets.images[:, ::3, ::3])
+    assert trials_id(runs, smaller) == found
+    assert trials_id(Runs(*(part.astype(np.int64) for part in runs)), protocol="unstructured") == found
+    assert card(PROTOCOLS["koch_400"], DATASET.alphabets, runs, SEEN)["trials_id"] == found
+    # Other rows, but the same drawings: those of drawers 17 to 20 alone.
+    few = select(DATASET.alphabets, np.ones(6, bool), range(17, 21))
+    moved = Runs(*((rows // 20) * 4 + rows % 20 - 16 for rows in runs[:2]), runs.answer)
+    assert trials_id(moved, few) == found
+
+
+def test_any_other_trials_have_another_id():
+    runs, names = drawn("koch_400"), DATASET.alphabets.names
+    changed = [
+        runs._replace(query=np.where(np.arange(400).reshape(20, 20) == 7, runs.query[0, 8], runs.query)),  # a character
+        runs._replace(query=runs.query ^ (np.arange(400).reshape(20, 20) == 7)),  # a drawer
+        runs._replace(support=runs.support[:, ::-1]),
+        runs._replace(answer=runs.answer[:, ::-1]),
+        Runs(*(part[:-1] for part in runs)),
+        Runs(*(part[::-1] for part in runs)),
+        Runs(runs.support.reshape(20, 10, 2), runs.query, runs.answer),
+        drawn("within_alphabet"),
+    ]
+    ids = [trials_id(runs), trials_id(runs, DATASET.alphabets._replace(names=(*names[:-1], "g")))]
+    ids += [trials_id(other) for other in changed]
+    assert len(set(ids)) == len(ids)
 
 
 def test_on_omniglot_no_protocol_takes_an_alphabet_or_image_that_was_trained_or_chosen_on(prepared_omniglot):

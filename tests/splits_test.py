@@ -34,6 +34,13 @@ def test_no_alphabet_and_no_drawer_is_shared_between_train_validation_and_test(d
     assert len(set.union(*drawers)) == 20
 
 
+def test_background_that_an_experiment_does_without_is_in_no_set():
+    dataset = make_dataset()
+    alphabets = dataset.alphabets._replace(origins=("unused", *ORIGINS[1:]))
+    sets = split(dataset._replace(alphabets=alphabets), "paper")
+    assert [part.names for part in sets.values()] == [("b",), ("c",), ("d",)]
+
+
 def test_the_official_split_trains_on_no_drawer_of_the_official_runs():
     assert set(DRAWERS["official"]["train"]).isdisjoint(range(1, 9))
     assert list(DRAWERS["paper"]["test"]) == [17, 18, 19, 20]
@@ -72,6 +79,25 @@ def test_an_empty_set_and_a_missing_drawing_are_refused():
         layout(Alphabets(*(x[1:] if isinstance(x, np.ndarray) else x for x in everything.alphabets)))
     with pytest.raises(UserError, match="test set is empty"):
         split(dataset._replace(runs=dataset.runs._replace(query=np.array([[0]]))), "paper")
+
+
+@pytest.mark.parametrize(
+    ("background", "names"),
+    [
+        ("small1", ("Balinese", "Early_Aramaic", "Greek", "Korean", "Latin")),
+        ("small2", ("Burmese_(Myanmar)", "Cyrillic", "Grantha", "Mkhedruli_(Georgian)", "Sanskrit")),
+    ],
+)
+def test_the_small_background_sets_are_the_published_ones_and_test_stays_the_same(prepared_omniglot, background, names):
+    spec = DataSpec(downsample=35, background=background)
+    sets = split(data.load(spec, prepared_omniglot), "paper")
+    assert sets["train"].names == names
+    assert [len(part.names) for part in sets.values()] == [5, 10, 10]
+
+
+def test_a_small_background_of_glyphs_is_refused(tmp_path):
+    with pytest.raises(UserError, match="background=small1 .* glyphs has none"):
+        data.load(DataSpec(name="glyphs", downsample=35, background="small1"), str(tmp_path))
 
 
 def test_omniglot_is_split_as_the_paper_says_and_tested_on_the_alphabets_of_the_official_runs(prepared_omniglot):

@@ -1,13 +1,17 @@
+from dataclasses import replace
+
 import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from tiny import SIDE, make_dataset, make_experiment
 
 from siamese_jax.batches import draw_batch, steps_per_epoch
 from siamese_jax.keys import root_key
 from siamese_jax.model import build
 from siamese_jax.optimizer import make_optimizer
+from siamese_jax.specs import LossSpec
 from siamese_jax.splits import layout, split
 from siamese_jax.steps import init_state, train_step
 
@@ -31,20 +35,25 @@ def test_the_first_update_is_the_rate_times_the_gradient_of_cross_entropy_plus_p
         return entropy + 1e-4 * sum(jnp.sum(kernel**2) for kernel in kernels)
 
     gradients = jax.grad(objective)(state.params)
-    after, metrics = train_step(state, batch, NET, OPTIMIZER, EXPERIMENT.optimizer)
+    after, metrics = train_step(state, batch, NET, OPTIMIZER, EXPERIMENT)
     expected = jax.tree.map(lambda w, g: w - 0.05 * g, state.params, gradients)
     chex.assert_trees_all_close(after.params, expected, rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(metrics["cross_entropy"] + metrics["penalty"], objective(state.params), rtol=1e-5)
     assert int(after.step) == 1
 
 
-def test_the_loss_falls_when_one_batch_is_learned_by_heart():
-    state, batch = init_state(root_key(0), EXPERIMENT, OPTIMIZER, SIDE), batch_of(0)
-    step = jax.jit(lambda state: train_step(state, batch, NET, OPTIMIZER, EXPERIMENT.optimizer))
+@pytest.mark.parametrize("energy", ["weighted_l1", "euclidean", "cosine"])
+@pytest.mark.parametrize("loss", ["cross_entropy", "contrastive", "triplet"])
+def test_the_loss_falls_when_one_batch_is_learned_by_heart(loss, energy):
+    network = replace(EXPERIMENT.network, energy=energy)
+    experiment = replace(EXPERIMENT, loss=LossSpec(loss), network=network)
+    state, net = init_state(root_key(0), experiment, OPTIMIZER, SIDE), build(network)
+    batch = draw_batch(root_key(0), 0, jnp.asarray(TRAIN.images), layout(TRAIN), experiment)
+    step = jax.jit(lambda state: train_step(state, batch, net, OPTIMIZER, experiment))
     losses = []
     for _ in range(60):
         state, metrics = step(state)
-        losses.append(float(metrics["cross_entropy"]))
+        losses.append(float(metrics[loss]))
     assert losses[-1] < 0.5 * losses[0]
 
 
@@ -54,7 +63,7 @@ def test_the_step_is_compiled_once():
     @jax.jit
     @chex.assert_max_traces(n=1)
     def step(state):
-        return train_step(state, batch_of(state.step), NET, OPTIMIZER, EXPERIMENT.optimizer)
+        return train_step(state, batch_of(state.step), NET, OPTIMIZER, EXPERIMENT)
 
     state = init_state(root_key(0), EXPERIMENT, OPTIMIZER, SIDE)
     for _ in range(12):  # beyond the end of an epoch

@@ -29,6 +29,16 @@ def make_dataset(characters: int = 5) -> Dataset:
     return Dataset(alphabets, Runs((first * 20)[:, :, None], query, answer))
 
 
+def make_digits(side: int | None) -> Alphabets:
+    """Ten digits, five images of each, by nobody knows whom."""
+    rng = np.random.default_rng(1)
+    side = SIDE if side is None else side
+    shapes = np.repeat(rng.random((10, side, side)) < 0.4, 5, axis=0)
+    images = (255 * np.clip(shapes - 0.3 * rng.random((50, side, side)), 0, 1)).astype(np.uint8)
+    none = np.zeros(50, np.int32)
+    return Alphabets(images, none, np.repeat(np.arange(10), 5).astype(np.int32), none, ("digits",), ("evaluation",))
+
+
 def make_experiment(**changes) -> Experiment:
     """An experiment for `make_dataset`: 2 epochs of 9 steps of 4 pairs."""
     conv = ConvSpec(4, 2, pool=False)

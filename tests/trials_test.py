@@ -6,7 +6,7 @@ from pairs_test import make_layout
 
 from siamese_jax.keys import root_key
 from siamese_jax.specs import UserError
-from siamese_jax.trials import draw_runs
+from siamese_jax.trials import draw_drawerless_runs, draw_runs
 
 
 @given(st.lists(st.integers(5, 30), min_size=1, max_size=5), st.integers(2, 5), st.integers(1, 4), st.integers(0, 1000))
@@ -40,6 +40,25 @@ def test_all_characters_and_drawers_take_part():
     support, query, answer = map(np.asarray, draw_runs(root_key(0), make_layout([25], 4), 4000, 20))
     assert set(support.ravel()) == set(query.ravel()) == set(range(100))
     assert abs(answer[:, 0].mean() - 9.5) < 1.5
+
+
+@given(st.lists(st.integers(2, 9), min_size=2, max_size=12), st.integers(0, 1000))
+def test_without_drawers_a_run_takes_two_different_images_of_every_class(counts, seed):
+    n_way = len(counts)
+    support, query, answer = map(np.asarray, draw_drawerless_runs(root_key(seed), np.array(counts), 4 * n_way))
+    assert (support.shape, query.shape, answer.shape) == ((4, n_way, 1), (4, n_way), (4, n_way))
+    class_of = np.repeat(np.arange(n_way), counts)
+    np.testing.assert_array_equal(class_of[support[..., 0]], np.tile(np.arange(n_way), (4, 1)))
+    np.testing.assert_array_equal(class_of[query], answer)
+    np.testing.assert_array_equal(np.sort(answer), np.tile(np.arange(n_way), (4, 1)))
+    assert not set(support[0, :, 0]) & set(query[0])
+
+
+def test_trials_without_drawers_that_cannot_be_made_are_refused():
+    with pytest.raises(UserError, match="only one image"):
+        draw_drawerless_runs(root_key(0), np.array([3, 1]), 4)
+    with pytest.raises(UserError, match="5 trials .* multiple of 2"):
+        draw_drawerless_runs(root_key(0), np.array([3, 3]), 5)
 
 
 @pytest.mark.parametrize(

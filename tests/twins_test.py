@@ -36,6 +36,19 @@ def test_an_embedding_equals_the_network_written_out_in_numpy():
     np.testing.assert_allclose(twin.apply({"params": params}, image), 1 / (1 + np.exp(-dense)), rtol=1e-5)
 
 
+def test_a_dense_tower_equals_its_layers_written_out_in_numpy():
+    spec = replace(TINY, tower="dense", hidden=11)
+    image = np.random.default_rng(0).random((5, 5, 1)).astype(np.float32)
+    params = Twin(spec).init(root_key(0), image)["params"]
+    assert list(params) == ["dense1", "dense2", "fc"]
+    features = image.ravel().astype(np.float64)
+    for name, layer in params.items():
+        features = features @ np.asarray(layer["kernel"], np.float64) + np.asarray(layer["bias"])
+        features = 1 / (1 + np.exp(-features)) if name == "fc" else np.maximum(features, 0)
+    np.testing.assert_allclose(Twin(spec).apply({"params": params}, image), features, rtol=1e-5)
+    assert feature_sides(spec, 5) == {}
+
+
 def test_the_paper_network_has_the_shapes_of_its_table():
     assert feature_sides(find("omniglot_20way").network, 105) == {"conv1": 48, "conv2": 21, "conv3": 9, "conv4": 6}
 

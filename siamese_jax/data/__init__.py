@@ -3,12 +3,13 @@
 Importing this is cheap; TFDS is imported when something is loaded.
 """
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from siamese_jax.records import Dataset
-from siamese_jax.specs import DataSpec
+from siamese_jax.records import Alphabets, Dataset
+from siamese_jax.specs import DataSpec, UserError
 
 
 def load(spec: DataSpec, data_dir: str | None = None, archives: str | None = None) -> Dataset:
@@ -17,13 +18,15 @@ def load(spec: DataSpec, data_dir: str | None = None, archives: str | None = Non
     It is prepared under `data_dir` (None: TFDS's own default, see TFDS_DATA_DIR) if it is not there yet: from the files
     in the folder `archives` or in its subfolder `spec.name`, else from a download. Raises UserError for what the user
     can mend: no network, files that are missing, damaged or not the published ones, a full or read-only disk, damaged
-    prepared data, a `downsample` that does not divide the images' side.
+    prepared data, a `downsample` that does not divide the images' side, a `background` that the data set does not have.
     """
     from siamese_jax.data import characters, store
 
     characters.check_downsample(spec.downsample)  # before minutes are spent on a download
     drawn, runs = _glyphs(data_dir) if spec.name == "glyphs" else _omniglot(data_dir, archives)
     alphabets, numbers = characters.decode(store.read(drawn, characters.SPLIT), spec.downsample)
+    if spec.background != "all":
+        alphabets = _only(alphabets, spec, drawn.info.metadata or {})
     return Dataset(alphabets, characters.decode_runs(store.read(runs, characters.RUNS_SPLIT), numbers))
 
 
@@ -35,6 +38,16 @@ def small_backgrounds(data_dir: str | None = None, archives: str | None = None) 
     return {name: tuple(names) for name, names in _omniglot(data_dir, archives)[0].info.metadata.items()}
 
 
+def load_digits(side: int | None = None, data_dir: str | None = None, archives: str | None = None) -> Alphabets:
+    """Returns MNIST's 10,000 test images as ten characters of one alphabet, resized to side×side (bilinear) if given.
+
+    Who drew them is not known: `drawer` is 0. Prepares, and raises UserError, as `load` does.
+    """
+    from siamese_jax.data import mnist
+
+    return mnist.as_characters(*mnist.load(data_dir, archives)["test"], side)
+
+
 def load_mnist(data_dir: str | None = None, archives: str | None = None) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Returns images uint8 [N, 28, 28], 0 for paper to 255 for ink, and labels int32 [N] of `train` and `test`.
 
@@ -43,6 +56,16 @@ def load_mnist(data_dir: str | None = None, archives: str | None = None) -> dict
     from siamese_jax.data import mnist
 
     return mnist.load(data_dir, archives)
+
+
+def _only(alphabets: Alphabets, spec: DataSpec, sets: Mapping[str, Sequence[str]]) -> Alphabets:
+    """Marks all background alphabets as unused but those of the small set that `spec.background` names."""
+    kept = sets.get(f"background_{spec.background}")
+    if kept is None:
+        raise UserError(f"data.background={spec.background} is a set of Omniglot's: {spec.name} has none, take all")
+    released = zip(alphabets.names, alphabets.origins, strict=True)
+    used = (origin if origin != "background" or name in kept else "unused" for name, origin in released)
+    return alphabets._replace(origins=tuple(used))
 
 
 def _glyphs(data_dir: str | None):

@@ -12,6 +12,7 @@ import tensorflow_datasets as tfds
 
 from siamese_jax.data import store
 from siamese_jax.data.archives import Archive, bad_archive, locate
+from siamese_jax.records import Alphabets
 
 SIDE = 28
 _PER_RECORD = 1000  # few large records read back at once, 70,000 small ones take seconds
@@ -70,6 +71,18 @@ def load(data_dir: str | None = None, archives: str | None = None) -> dict[str, 
         SiameseMnist, data_dir, lambda downloads: locate("mnist", ARCHIVES, archives, downloads)
     )
     return {split: _joined(store.read(builder, split)) for split in ("train", "test")}
+
+
+def as_characters(images: np.ndarray, labels: np.ndarray, side: int | None) -> Alphabets:
+    """Returns images, uint8 [N, 28, 28], as characters 0-9 of one alphabet, sorted by digit; resized if asked."""
+    from PIL import Image
+
+    order = np.argsort(labels, kind="stable")
+    images, none = images[order], np.zeros(len(order), np.int32)
+    if side is not None:
+        sizes = side, side
+        images = np.stack([np.asarray(Image.fromarray(im).resize(sizes, Image.Resampling.BILINEAR)) for im in images])
+    return Alphabets(images, none, labels[order].astype(np.int32), none, ("MNIST test digits",), ("evaluation",))
 
 
 def _joined(records: list[dict[str, bytes]]) -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,181 @@
+"""Measuring: what a network, or a comparison that learns nothing, reaches under every protocol, written to a workdir.
+
+Figures are written before anything is drawn of them: a picture is never a reason to lose a figure.
+"""
+
+import functools
+import os
+import platform
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from siamese_jax import __version__, evaluation, gallery
+from siamese_jax.baselines import BASELINES, run_scores
+from siamese_jax.evaluation import Evaluator, Measured, Score
+from siamese_jax.files import write_arrays
+from siamese_jax.loop import Fitted
+from siamese_jax.metrics import read_metrics
+from siamese_jax.model import SiameseNet
+from siamese_jax.protocols import DIGITS, protocols
+from siamese_jax.records import Alphabets, Dataset
+from siamese_jax.report import write_report, write_results
+from siamese_jax.specs import Experiment, UserError
+
+Results = dict[str, Any]
+LoadDigits = Callable[[int | None], Alphabets]
+"""Side that images are resized to, or None -> MNIST's test digits; UserError where they cannot be had."""
+
+COMPARED_UNDER = {
+    "nearest_neighbour": ("official_runs", "koch_400", *DIGITS),
+    # Of 400 trials each; 10,000 would take minutes.
+    "modified_hausdorff": ("official_runs", "koch_400", "mnist_10way"),
+}
+"""The protocols under which a comparison that learns nothing is measured."""
+
+
+def measure_network(
+    experiment: Experiment,
+    workdir: Path,
+    dataset: Dataset,
+    sets: dict[str, Alphabets],
+    net: SiameseNet,
+    evaluator: Evaluator,
+    fitted: Fitted,
+    load_digits: LoadDigits,
+    command: str,
+) -> Results:
+    """Measures the best parameters; writes results.json, trials.npz, the pictures and the report. Returns the results.
+
+    `command` is what runs the experiment again.
+    """
+    params, step, history = fitted
+    score = functools.partial(evaluator.run_logits, params)
+    seen = {"trained": sets["train"], "chosen": sets["validation"]}
+    wanted = protocols(experiment.evaluation, dataset.runs)
+    measured, refused = evaluation.one_shot_by_protocol(score, dataset, sets, seen, wanted)
+    side = dataset.alphabets.images.shape[1]
+    on_digits, no_digits = _on_digits(experiment, score, lambda: load_digits(side), seen)
+    measured |= {**on_digits, "validation": evaluation.validation_one_shot(score, experiment, sets)}
+    one_shot = _results(measured)
+    if "within_alphabet" in one_shot:
+        one_shot["random_trials"] = one_shot["within_alphabet"]  # its name in results.json before there were protocols
+    results = {
+        **_about(experiment, dataset, sets, command),
+        "training": {
+            "epochs": history.epochs,
+            "steps": step,
+            "seconds": history.seconds,
+            "best_epoch": history.best_epoch,
+            "best_validation_accuracy": history.best_accuracy,
+            "pairs_per_second": history.pairs_per_second,
+            "stopped_by": history.stopped_by(experiment),
+        },
+        "verification": evaluation.verification(evaluator, params, experiment, sets["validation"], sets["test"]),
+        "one_shot": one_shot,
+        "not_measured": refused | no_digits,
+    }
+    _write(workdir, results, measured)
+    rows = read_metrics(workdir)
+    gallery.draw_training(workdir, experiment, sets["train"], rows)
+    gallery.draw_trials(workdir, dataset.alphabets, measured, f"{experiment.name}: the first trial of the first run")
+    gallery.draw_accuracy(workdir, experiment.name, results)
+    gallery.draw_network(workdir, experiment, dataset.alphabets, measured["official_runs"], net, evaluator, params)
+    write_report(workdir, experiment, results, rows)
+    return results
+
+
+def measure_baselines(
+    experiment: Experiment,
+    workdir: Path,
+    dataset: Dataset,
+    sets: dict[str, Alphabets],
+    load_digits: LoadDigits,
+    command: str,
+) -> Results:
+    """Measures the comparisons that learn nothing; writes results.json, trials.npz and the report. As above."""
+    wanted = protocols(experiment.evaluation, dataset.runs)
+    digits = functools.cache(lambda: load_digits(None))
+    measured, not_measured = {}, {}
+    for name, under in COMPARED_UNDER.items():
+        score = functools.partial(run_scores, BASELINES[name])
+        some = {protocol: wanted[protocol] for protocol in under if protocol in wanted}
+        measured[name], refused = evaluation.one_shot_by_protocol(score, dataset, sets, {}, some)
+        on_digits, no_digits = _on_digits(experiment, score, digits, {}, [p for p in under if p in DIGITS])
+        measured[name] |= on_digits
+        not_measured |= refused | no_digits
+    results = {
+        **_about(experiment, dataset, sets, command),
+        "baselines": {name: _results(part) for name, part in measured.items()},
+        "not_measured": not_measured,
+    }
+    trials = {f"{name}.{protocol}": part for name, parts in measured.items() for protocol, part in parts.items()}
+    _write(workdir, results, trials)
+    write_report(workdir, experiment, results, [])
+    return results
+
+
+def _on_digits(
+    experiment: Experiment,
+    score: Score,
+    load: Callable[[], Alphabets],
+    seen: evaluation.Seen,
+    names: Any = tuple(DIGITS),
+) -> tuple[dict[str, Measured], dict[str, str]]:
+    """Measures MNIST's digits; returns what was measured, and why it was not, by name."""
+    if not experiment.evaluation.mnist:
+        return {}, dict.fromkeys(names, "evaluation.mnist is false")
+    try:
+        digits = load()
+    except UserError as reason:
+        return {}, dict.fromkeys(names, str(reason))
+    return evaluation.one_shot_on_digits(score, digits, seen, experiment.evaluation.combine, names), {}
+
+
+def _results(measured: Mapping[str, Measured]) -> Results:
+    return {name: part.result for name, part in measured.items()}
+
+
+def _write(workdir: Path, results: Results, measured: Mapping[str, Measured]) -> None:
+    """Writes results.json, and trials.npz: the credit [R, Q] of each trial, by which two runs are compared in pairs."""
+    write_results(workdir, results)
+    write_arrays(workdir / "trials.npz", {name: part.credit.astype("float32") for name, part in measured.items()})
+
+
+def _about(experiment: Experiment, dataset: Dataset, sets: dict[str, Alphabets], command: str) -> Results:
+    return {
+        "experiment": experiment.name,
+        "seed": experiment.seed,
+        "command": command,
+        "data": {
+            "name": experiment.data.name,
+            "background": experiment.data.background,
+            "image_side": dataset.alphabets.images.shape[1],
+            "drawer_split": experiment.data.drawer_split,
+            "sets": {name: _described(part) for name, part in sets.items()},
+        },
+        "environment": _environment(),
+    }
+
+
+def _described(part: Alphabets) -> Results:
+    return {
+        "alphabets": part.names,
+        "characters": int(part.character[-1]) + 1,
+        "drawers": sorted(set(part.drawer.tolist())),
+        "images": len(part.images),
+    }
+
+
+def _environment() -> Results:
+    return {
+        "siamese_jax": __version__,
+        "jax": jax.__version__,
+        "python": platform.python_version(),
+        "backend": jax.default_backend(),
+        "device": jax.devices()[0].device_kind,
+        "devices": jax.device_count(),
+        "cores": os.cpu_count(),
+    }

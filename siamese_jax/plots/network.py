@@ -1,0 +1,162 @@
+"""What the network sees and has learned: distorted images, the first layer's filters, and what its units decide."""
+
+import math
+from typing import TYPE_CHECKING
+
+import chex
+import numpy as np
+from scipy.special import expit
+
+from siamese_jax.plots.style import (
+    BLUE,
+    GREY,
+    MARGIN,
+    ORANGE,
+    Box,
+    blank,
+    entitle,
+    heading,
+    ink,
+    place,
+    plain,
+    write,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def distortions_figure(images: np.ndarray, title: str = "Affine distortions") -> "Figure":
+    """Draws each original and its distorted copies as a row (paper, figure 5).
+
+    `images` uint8 [n, 1 + copies, H, W], the original first.
+    """
+    chex.assert_rank(images, 4)
+    count, columns = images.shape[:2]
+    side, step, gap = 0.85, 0.95, 0.2
+    width = max(2 * MARGIN + columns * step + gap, 3.5)
+    title, top = heading(title, width)
+    top += 0.4
+    figure = blank(width, top + count * step + 0.1)
+    entitle(figure, title)
+    write(figure, MARGIN, top - 0.1, "original", fontsize=10, va="bottom")
+    if columns > 1:
+        write(figure, MARGIN + step + gap, top - 0.1, "distorted copies", fontsize=10, va="bottom")
+    for row, shown in enumerate(images):
+        for column, image in enumerate(shown):
+            ink(place(figure, Box(MARGIN + column * step + gap * (column > 0), top + row * step, side, side)), image)
+    return figure
+
+
+def filters_figure(kernel: np.ndarray, layer: str = "conv1") -> "Figure":
+    """Draws a first layer's filters in a grid, all on one scale of grey that is symmetric about 0 (paper, figure 6).
+
+    `kernel` [h, w, 1, F] as in the parameters. Ink adds where a weight is dark, and takes away where it is light.
+    """
+    chex.assert_shape(kernel, (None, None, 1, None))
+    height, width, _, count = kernel.shape
+    # As many columns as leave the fewest places of the last row empty, in a grid that is not taller than wide.
+    columns = min(range(math.isqrt(count - 1) + 1, 2 * math.isqrt(count) + 1), key=lambda c: (-count % c, c))
+    rows = math.ceil(count / columns)
+    side, step, bar = 0.55, 0.62, 0.9
+    title = f"{layer}: {count} filter{'s'[: count != 1]} of {height}×{width}"
+    across = max(2 * MARGIN + columns * step + bar, 4.5)
+    title, below_title = heading(title, across)
+    top = below_title + 0.4
+    body = max(rows * step - (step - side), 2.0)
+    figure = blank(across, top + body + MARGIN)
+    entitle(figure, title)
+    write(
+        figure,
+        MARGIN,
+        top - 0.12,
+        "all on one scale; ink adds where dark, takes away where light",
+        fontsize=9,
+        va="bottom",
+    )
+    reach = float(np.abs(kernel).max()) or 1.0
+    for i in range(count):
+        row, column = divmod(i, columns)
+        axes = place(figure, Box(MARGIN + column * step, top + row * step, side, side))
+        image = axes.imshow(kernel[:, :, 0, i], cmap="gray_r", vmin=-reach, vmax=reach, interpolation="nearest")
+        axes.set(xticks=[], yticks=[])
+        axes.spines[:].set(color=GREY, linewidth=0.6)
+    scale = place(figure, Box(MARGIN + columns * step + 0.15, top, 0.15, body))
+    figure.colorbar(image, cax=scale, ticks=[-reach, 0, reach], format="%.2g")
+    scale.tick_params(labelsize=9)
+    scale.set_ylabel("weight", fontsize=9)
+    return figure
+
+
+def units_figure(
+    right: np.ndarray,
+    wrong: np.ndarray,
+    query: np.ndarray,
+    right_image: np.ndarray,
+    wrong_image: np.ndarray,
+    bias: float,
+    title: str = "One decision, unit by unit",
+) -> "Figure":
+    """Draws what each unit of the embedding adds to the logits of two supports, and how few units decide between them.
+
+    `right` and `wrong` [D] are the terms α_j |query_j − support_j| of the right support and of the strongest wrong one
+    (paper, section 3.1): their sums and `bias` make the two logits. Images are uint8 [H, W].
+
+    Left, the terms of each support from lowest to highest. Right, the lead that the right support gains, term by term,
+    from the units that tell the two apart most; it ends at the difference of the logits. The units that make up half
+    and nine tenths of all absolute differences are marked.
+    """
+    right, wrong = np.asarray(right, float), np.asarray(wrong, float)
+    chex.assert_rank([right, wrong], 1)
+    chex.assert_equal_shape([right, wrong])
+    logits = {"right": right.sum() + bias, "wrong": wrong.sum() + bias}
+    words = {word: f"{word}: p = {expit(logit):.3f}\nlogit {_signed(logit)}" for word, logit in logits.items()}
+    side, panel = 1.25, (3.9, 3.5)
+    title, top = heading(title, 11.4)
+    top += 0.45
+    figure = blank(11.4, top + 5.0)
+    entitle(figure, title)
+    # The frames are in the manner of the curves.
+    shown = (
+        (query, "query", {}),
+        (right_image, words["right"], {"color": BLUE, "linewidth": 2.5}),
+        (wrong_image, words["wrong"], {"color": ORANGE, "linewidth": 2.5, "linestyle": (0, (4, 2))}),
+    )
+    for i, (image, word, frame) in enumerate(shown):
+        axes = place(figure, Box(MARGIN + 0.1, top + 1.7 * i - 0.2 * (i > 0), side, side))
+        ink(axes, image)
+        axes.spines[:].set(**frame)
+        axes.set_xlabel(word, fontsize=10, labelpad=4)
+
+    units = np.arange(1, len(right) + 1)
+    terms = place(figure, Box(2.6, top, *panel))
+    terms.plot(units, np.sort(right), color=BLUE, label="right support")
+    terms.plot(units, np.sort(wrong), color=ORANGE, linestyle="--", label="wrong support")
+    terms.axhline(0, color=GREY, linestyle=":", linewidth=1.5)
+    terms.set_title("each unit's term of the logit, sorted", fontsize=11)
+    terms.set(xlabel="unit, sorted for each support", ylabel="term of the logit (below 0: “different”)")
+
+    difference = right - wrong
+    order = np.argsort(-np.abs(difference), kind="stable")
+    lead = np.concatenate([[0.0], np.cumsum(difference[order])])
+    gain = place(figure, Box(7.3, top, *panel))
+    gain.plot(
+        np.arange(len(lead)), lead, color="black", label=f"lead of the right support, in the end {_signed(lead[-1])}"
+    )
+    gain.axhline(0, color=GREY, linestyle=":", linewidth=1.5)
+    share = np.cumsum(np.abs(difference[order]))
+    for part, line, word in ((0.5, "--", "half"), (0.9, "-.", "nine tenths")):
+        needed = int(np.searchsorted(share, part * share[-1])) + 1 if share[-1] else 0
+        label = f"{needed:,} of {len(right):,} units make {word} of all differences"
+        gain.axvline(needed, color=GREY, linestyle=line, linewidth=1.2, label=label)
+    gain.set_title("who decides: the lead, unit by unit", fontsize=11)
+    gain.set(xlabel="units added, those that differ most first", ylabel="lead in logit (above 0: right choice)")
+    for axes in (terms, gain):
+        plain(axes)
+        axes.set_xlim(0, len(right))
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), frameon=False, fontsize=9)
+    return figure
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.2f}".replace("-", "−")

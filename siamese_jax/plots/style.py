@@ -1,0 +1,107 @@
+"""What all pictures share: colours and lines that print, layout in inches, and the one way to save.
+
+Colours are those that the colour-blind tell apart (Okabe and Ito 2008), and never the only sign: line styles, markers,
+hatches and words say it in grey. Lengths are inches from the top left of the figure.
+"""
+
+import io
+import os
+import textwrap
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from siamese_jax.files import write_bytes
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+BLUE, ORANGE, GREEN, PURPLE, AMBER, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
+GREY, PALE, GRID = "#666666", "#BBBBBB", "#E6E6E6"
+COLOURS = (BLUE, ORANGE, GREEN, PURPLE, AMBER, SKY, "black")
+LINES = ("-", "--", "-.", (0, (1, 1)), (0, (5, 1, 1, 1, 1, 1)), (0, (8, 3)))
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+DPI = 150
+MARGIN = 0.2
+LINE = 0.25
+"""Height of a line of a title."""
+
+
+def save(figure: "Figure", path: str | os.PathLike) -> None:
+    """Writes a picture to `path` as PNG; UserError if that cannot be done."""
+    png = io.BytesIO()
+    figure.savefig(png, format="png")
+    write_bytes(path, png.getvalue())
+
+
+def blank(width: float, height: float, layout: str | None = None) -> "Figure":
+    """Returns an empty figure without pyplot's global state; matplotlib takes a while to import, so only here."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), dpi=DPI, layout=layout)
+
+
+def heading(title: str, width: float) -> tuple[str, float]:
+    """Returns a title wrapped to a figure of `width`, and how far down the figure it reaches."""
+    lines = textwrap.wrap(title, int((width - 2 * MARGIN) * 10))
+    return "\n".join(lines), MARGIN + LINE * len(lines)
+
+
+def entitle(figure: "Figure", title: str) -> None:
+    """Writes what `heading` returned at the top."""
+    write(figure, MARGIN, MARGIN, title, va="top", fontsize=12, fontweight="bold")
+
+
+def write(figure: "Figure", x: float, y: float, text: str, **style: Any) -> None:
+    """Writes text at (x, y)."""
+    width, height = figure.get_size_inches()
+    figure.text(x / width, 1 - y / height, text, **style)
+
+
+class Box(NamedTuple):
+    """A rectangle of a figure: its top left corner and its size."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+def place(figure: "Figure", box: Box) -> "Axes":
+    """Returns new axes that fill a box."""
+    width, height = figure.get_size_inches()
+    bottom = 1 - (box.y + box.height) / height
+    return figure.add_axes((box.x / width, bottom, box.width / width, box.height / height))
+
+
+def ink(axes: "Axes", image: np.ndarray) -> None:
+    """Draws an image as stored, uint8 [H, W], black on white and without ticks."""
+    axes.imshow(255 - np.asarray(image), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set(color=PALE, linewidth=0.8)
+
+
+def plain(axes: "Axes", grid: str = "both") -> None:
+    """Leaves of the frame only what is read: two spines, and pale lines behind the data."""
+    axes.grid(axis=grid, color=GRID, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def legend_below(axes: "Axes", columns: int = 1) -> None:
+    """Places the legend below the axes: there it hides no data, wherever the curves go; curves first, chance last."""
+    labelled = sorted(zip(*axes.get_legend_handles_labels(), strict=True), key=lambda pair: "chance" in pair[1])
+    handles, labels = zip(*labelled, strict=True)
+    place = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.16)}
+    axes.legend(handles, labels, ncol=columns, frameon=False, fontsize=9, **place)
+
+
+def chance(axes: "Axes", value: float, label: str) -> None:
+    """Draws the dotted line of a guess."""
+    axes.axhline(value, color=GREY, linestyle=":", linewidth=1.5, label=label)
+
+
+def spoken(name: str, width: int = 100) -> str:
+    """Returns a name as people write it, underscores as spaces, in lines of at most `width` letters."""
+    return "\n".join(textwrap.wrap(name.replace("_", " "), width))

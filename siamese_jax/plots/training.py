@@ -1,0 +1,69 @@
+"""How training went, epoch by epoch."""
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from siamese_jax.plots.style import BLUE, ORANGE, blank, chance, legend_below, plain
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+LOSSES = {
+    "cross_entropy": "cross-entropy of a pair (nats)",
+    "contrastive": "contrastive loss of a pair",
+    "triplet": "triplet loss",
+}
+
+
+def training_figure(rows: Sequence[dict[str, Any]], n_way: int = 20, loss_name: str = "cross_entropy") -> "Figure":
+    """Draws the loss (left) and accuracies (right) by epoch, with their chance lines; the best epoch is ringed.
+
+    `rows` are the lines of metrics.jsonl. A value that is missing or None leaves a gap. The horizontal axis counts
+    epochs done, or steps as long as no epoch is finished. `n_way` is that of the validation trials, `loss_name`
+    that of `LossSpec`; only cross-entropy has a level of chance.
+    """
+    finished = [row for row in rows if "validation_one_shot" in row]
+    training = [row for row in rows if loss_name in row]
+    unit = finished[-1]["step"] / finished[-1]["epoch"] if finished else 1.0
+    steps = [row["step"] / unit for row in training]
+
+    figure = blank(9.0, 4.2, layout="constrained")
+    loss, accuracy = figure.subplots(1, 2)
+    # A single point makes no line, so that few points need markers.
+    marker = {"marker": "."} if len(training) < 20 else {}
+    loss.plot(steps, _column(training, loss_name), color=BLUE, label="training pairs", **marker)
+    if loss_name == "cross_entropy":
+        chance(loss, math.log(2), "chance: ln 2")
+    loss.set(title="loss", ylabel=LOSSES[loss_name])
+    loss.set_ylim(bottom=0)
+
+    percent = 100 * _column(training, "accuracy")
+    accuracy.plot(steps, percent, color=BLUE, label="training pairs", **marker)
+    one_shot = 100 * _column(finished, "validation_one_shot")
+    epochs = [row["epoch"] for row in finished]
+    if np.isfinite(one_shot).any():
+        label = f"{n_way}-way one-shot, validation"
+        accuracy.plot(epochs, one_shot, color=ORANGE, linestyle="--", marker="o", markersize=4, label=label)
+        best = int(np.nanargmax(one_shot))
+        label = f"best: epoch {epochs[best]}, {one_shot[best]:.1f} %"
+        ring = {"marker": "o", "markersize": 12, "markerfacecolor": "none", "markeredgewidth": 1.5}
+        accuracy.plot(epochs[best], one_shot[best], color="black", linestyle="none", label=label, **ring)
+    chance(accuracy, 100 / n_way, f"one-shot chance: 1/{n_way}")
+    accuracy.set(title="accuracy", ylabel="right answers (%)", ylim=(0, 102))
+
+    for axes in (loss, accuracy):
+        axes.set_xlabel("epoch" if finished else "step (no epoch is finished yet)")
+        axes.set_xlim(left=0)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        plain(axes)
+    legend_below(loss)
+    legend_below(accuracy, columns=2)
+    return figure
+
+
+def _column(rows: Sequence[dict[str, Any]], name: str) -> np.ndarray:
+    return np.array([row.get(name) for row in rows], float)  # None becomes nan

@@ -1,0 +1,121 @@
+"""The sections on one-shot recognition: by the network, and by comparisons that learn nothing."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from siamese_jax.report.beside import on_mnist, small_background, table_2, table_3
+from siamese_jax.report.tables import bullets, interval, percent, ranges, table
+from siamese_jax.specs import Experiment
+
+OneShot = Mapping[str, Mapping[str, Any]]
+"""Results by protocol."""
+
+Rows = Sequence[tuple[str, Mapping[str, Any]]]
+"""What was measured on, in words, and the result."""
+
+OFFICIAL_RUNS = {"omniglot": "Lake's 20 official runs", "glyphs": "the data set's own 20 runs"}
+BASELINES = {
+    "nearest_neighbour": "nearest neighbour on pixels",
+    "modified_hausdorff": "modified Hausdorff distance",
+}
+COMBINE = {
+    "mean_score": "A character shown several times scores the mean of its images' scores.",
+    "best_score": "A character shown several times scores the best of its images' scores.",
+    "mean_embedding": "A character shown several times scores by the mean of its images' embeddings.",
+}
+"""What `EvalSpec.combine` does, in words."""
+RUN_INTERVALS = "Intervals are by bootstrap over whole runs: trials that share their supports, and so are alike."
+ALPHABET_INTERVALS = (
+    "Those by alphabet draw whole alphabets instead: they say what to expect of alphabets that were not measured."
+)
+
+
+def network(experiment: Experiment, results: Mapping[str, Any]) -> str:
+    """Returns what the network reached under each protocol, beside the paper's tables 2 and 3."""
+    one_shot = results.get("one_shot", {})
+    if not one_shot:
+        return ""
+    data, measured = results["data"], without_duplicates(one_shot)
+    rows = [(label(data["name"], key, part), part) for key, part in measured.items()]
+    text = "Which of the supports shows the query's character? "
+    text += "All are of one alphabet, but where alphabets are mixed.\n\n"
+    text += _accuracies(rows) + " "
+    if any(part["k_shot"] > 1 for part in measured.values()):
+        text += COMBINE[experiment.evaluation.combine] + " "
+    text += "The card of each figure, with its alphabets and seed, stands in results.json."
+    text += _notes(rows, results.get("not_measured", {}))
+    if measured.get("official_runs", {}).get("drawers_seen_in_training"):
+        text += "\n\n`--data.drawer_split=official` holds the drawers of the official runs out of training."
+    return text + _beside_the_paper({"this run": measured}, data)
+
+
+def baselines(results: Mapping[str, Any]) -> str:
+    """Returns what the comparisons that learn nothing reached, beside the paper's tables 2 and 3."""
+    measured = {BASELINES[who]: one_shot for who, one_shot in results.get("baselines", {}).items()}
+    if not measured:
+        return ""
+    data = results["data"]
+    rows = [
+        (f"{who}, {label(data['name'], key, part)}", part)
+        for who, one_shot in measured.items()
+        for key, part in one_shot.items()
+    ]
+    text = _accuracies(rows) + _notes(rows, results.get("not_measured", {}))
+    return text + _beside_the_paper(measured, data)
+
+
+def label(data: str, protocol: str, part: Mapping[str, Any]) -> str:
+    """Returns what a figure was measured on, in words."""
+    return OFFICIAL_RUNS[data] if protocol == "official_runs" else part["card"]["protocol"]
+
+
+def task(part: Mapping[str, Any]) -> str:
+    """Returns a task in words: "20-way 1-shot"."""
+    return f"{part['n_way']}-way {part['k_shot']}-shot"
+
+
+def without_duplicates(one_shot: OneShot) -> OneShot:
+    """Returns the results without `random_trials`, an older name that `within_alphabet` stands under, too."""
+    return {name: part for name, part in one_shot.items() if name != "random_trials"}
+
+
+def _beside_the_paper(measured: Mapping[str, OneShot], data: Mapping[str, Any]) -> str:
+    text = ""
+    official = [(f"**{who}**", part["official_runs"]) for who, part in measured.items() if "official_runs" in part]
+    if data["name"] == "omniglot" and official:
+        text += "\n\n### Beside the paper's table 2\n\n" + table_2(official, small_background(data))
+    digits = [row for who, part in measured.items() for row in on_mnist(f"**{who}**", part)]
+    if digits:
+        text += "\n\n### Beside the paper's table 3\n\n" + table_3(digits)
+    return text
+
+
+def _accuracies(rows: Rows) -> str:
+    """Returns a table with a row for each figure, and what its intervals are."""
+    columns = {
+        "task": task,
+        "trials": lambda part: f"{part['trials']:,}",
+        "correct": lambda part: f"{part['correct']:,}",
+        "accuracy (%)": lambda part: percent(part["accuracy"]),
+        "95 % interval (%)": interval,
+        "by alphabet (%)": lambda part: interval(part, "ci95_by_alphabet"),
+        "chance (%)": lambda part: f"{100 / part['n_way']:.1f}",
+        "drawers": lambda part: ranges(part["drawers"]),
+    }
+    by_alphabet = any("ci95_by_alphabet" in part for _, part in rows)
+    if not by_alphabet:  # older runs have none
+        del columns["by alphabet (%)"]
+    cells = [[name, *(cell(part) for cell in columns.values())] for name, part in rows]
+    notes = [RUN_INTERVALS, *([ALPHABET_INTERVALS] if by_alphabet else [])]
+    return f"{table(['measured on', *columns], cells)}\n\n{' '.join(notes)}"
+
+
+def _notes(rows: Rows, refused: Mapping[str, str]) -> str:
+    """Returns the doctor's warnings, each once with all it is said of, and why protocols were not measured."""
+    said: dict[str, list[str]] = {}
+    for name, part in rows:
+        for warning in part["warnings"]:
+            said.setdefault(warning, []).append(name)
+    notes = [f"Of {'; '.join(dict.fromkeys(names))}: {warning}." for warning, names in said.items()]
+    notes += [f"Not measured: `{name}`, since {reason}." for name, reason in refused.items()]
+    return "\n\n" + bullets(notes) if notes else ""

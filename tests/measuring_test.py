@@ -1,0 +1,76 @@
+"""What is measured of a network and of comparisons; the whole way is walked by main_test."""
+
+import functools
+
+import numpy as np
+import pytest
+from tiny import SIDE, make_dataset, make_digits, make_experiment
+
+from siamese_jax import data, evaluation, measuring
+from siamese_jax.baselines import BASELINES
+from siamese_jax.experiments import find
+from siamese_jax.keys import root_key
+from siamese_jax.loop import Fitted, History
+from siamese_jax.model import build, init_params
+from siamese_jax.protocols import DIGITS, PROTOCOLS
+from siamese_jax.specs import UserError
+from siamese_jax.splits import split
+
+
+def test_every_comparison_is_measured_under_protocols_that_exist():
+    assert set(measuring.COMPARED_UNDER) == set(BASELINES)
+    assert set().union(*measuring.COMPARED_UNDER.values()) <= {*PROTOCOLS, *DIGITS}
+
+
+def test_baselines_see_digits_as_they_were_drawn(tmp_path):
+    asked = []
+    dataset = make_dataset()
+    results = measuring.measure_baselines(
+        make_experiment(method="baselines"),
+        tmp_path,
+        dataset,
+        split(dataset, "paper"),
+        lambda side: asked.append(side) or make_digits(side),
+        "the command",
+    )
+    assert asked == [None]
+    accuracy = results["baselines"]["nearest_neighbour"]["mnist_10way_10000"]["accuracy"]
+    assert accuracy > 0.5  # digits of one shape each, with noise: chance is 0.1
+    assert results["not_measured"].keys() == {"koch_400"}
+
+
+def test_figures_are_on_disk_before_a_picture_fails(tmp_path, monkeypatch):
+    def full(*_):
+        raise UserError("no space left")
+
+    dataset, experiment = make_dataset(), make_experiment()
+    sets, net = split(dataset, "paper"), build(experiment.network)
+    fitted = Fitted(init_params(root_key(0), experiment.network, SIDE), 0, History())
+    monkeypatch.setattr(measuring.gallery, "draw_training", full)
+    evaluator = evaluation.Evaluator(net, 16)
+    with pytest.raises(UserError, match="no space left"):
+        measuring.measure_network(
+            experiment, tmp_path, dataset, sets, net, evaluator, fitted, make_digits, "the command"
+        )
+    assert {path.name for path in tmp_path.iterdir()} == {"results.json", "trials.npz"}
+
+
+def test_the_papers_network_embeds_800_images_for_the_400_official_trials_and_no_more(prepared_omniglot, monkeypatch):
+    experiment = find("omniglot_20way")
+    dataset = data.load(experiment.data, prepared_omniglot)
+    assert dataset.alphabets.images.shape[1:] == (105, 105)
+    evaluator = evaluation.Evaluator(build(experiment.network), experiment.evaluation.embed_batch)
+    embedded = []
+
+    def ink(params, images):  # stands in for 0.9 GMAC an image: what is counted is which images come here
+        embedded.append(len(images))
+        return np.repeat(images.mean(axis=(1, 2))[:, None], 4096, axis=1).astype(np.float32) / 255
+
+    monkeypatch.setattr(evaluator, "_embed_new", ink)
+    params = {"out": {"weight": -np.ones((4096, 1), np.float32), "bias": np.zeros(1, np.float32)}}
+    wanted = measuring.protocols(experiment.evaluation, dataset.runs)
+    score = functools.partial(evaluator.run_logits, params)
+    sets = split(dataset, experiment.data.drawer_split)
+    measured, _ = evaluation.one_shot_by_protocol(score, dataset, sets, {}, {"official_runs": wanted["official_runs"]})
+    assert measured["official_runs"].result["trials"] == 400
+    assert sum(embedded) == 800

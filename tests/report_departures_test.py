@@ -1,0 +1,74 @@
+"""What differs from the paper is said, every field of an experiment, and nothing else."""
+
+import pytest
+from example_run import RESULTS, SMALL, line_with
+
+from siamese_jax.report import DIFFERENCES, PAPER, choices, differences, report
+from siamese_jax.specs import DESCRIPTION, leaves, with_value
+
+
+def test_the_papers_own_experiment_differs_in_nothing():
+    assert differences(PAPER) == []
+    assert "Nothing differs from what the paper states." in report(PAPER, RESULTS)
+    assert not any("by hand" in sentence for sentence in choices(PAPER))
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "sentence"),
+    [
+        ("data.downsample", 3, "Images are averaged down by 3 to 35×35 pixels; the paper's are 105×105."),
+        ("data.train_pairs", 30_000, "The training set has 30,000 pairs; the paper's largest has 150,000."),
+        ("distort.translation", 0.7, "Distortions translate by up to 0.7 pixels; the paper's by up to 2."),
+        (
+            "network.conv2.filters",
+            64,
+            "conv2 has 64 filters of 7×7 with a pool; the paper's has 128 filters of 7×7 with a pool.",
+        ),
+        ("batch_size", 32, "A minibatch has 32 pairs; the paper's has 128."),
+        ("max_epochs", 20, "Training lasts at most 20 epochs; the paper's at most 200."),
+    ],
+)
+def test_a_difference_is_one_sentence_with_both_values(field, value, sentence):
+    experiment = with_value(PAPER, field, value)
+    assert differences(experiment) == [sentence]
+    assert f"* {sentence}\n" in report(experiment, RESULTS)
+
+
+def test_the_other_drawer_split_names_its_drawers():
+    (sentence,) = differences(with_value(PAPER, "data.drawer_split", "official"))
+    assert "drawers 9–20, validation by 5–8 and test by 1–4 (`official` split)" in sentence
+
+
+def test_every_field_of_an_experiment_is_a_difference_a_choice_or_none_of_the_papers_business():
+    our_own = {"method", "seed", "log_steps", "checkpoint_minutes", "evaluation.mnist"}
+    our_own |= {"loss.margin", "network.hidden"}  # of a loss and a tower that are not the paper's
+    our_own |= {"evaluation.combine", "evaluation.random_trials", "evaluation.embed_batch"}
+    for name, value in leaves(PAPER):
+        other = {bool: lambda v: not v, str: lambda v: v + "!", int: lambda v: v + 1, float: lambda v: v + 1}
+        if name == "data.drawer_split":
+            other = {str: lambda _: "official"}
+        experiment = with_value(PAPER, name, other[type(value)](value))
+        said = len(differences(experiment)) == 1 or choices(experiment) != choices(PAPER)
+        assert said != (name in our_own.union(DESCRIPTION)), name
+    assert set(DIFFERENCES) <= dict(leaves(PAPER)).keys()
+
+
+def test_distortions_that_are_off_differ_only_in_being_off():
+    experiment = with_value(with_value(PAPER, "distort.copies", 0), "distort.rotation", 45.0)
+    assert differences(experiment) == ["Each training pair gets 0 distorted copies; the paper's best networks have 8."]
+
+
+def test_hand_set_rates_are_listed_and_called_hand_set():
+    text = report(SMALL, RESULTS)
+    assert "were set by hand" in text
+    assert [cell.strip() for cell in line_with(text, "| conv1").split("|")[1:5]] == ["conv1", "0.02", "0.9", "0.0002"]
+
+
+def test_another_tower_energy_or_loss_is_told_with_what_only_it_has():
+    dense = with_value(with_value(PAPER, "network.tower", "dense"), "network.hidden", 77)
+    assert "The twins have no convolutions: their tower is `dense`." in differences(dense)
+    assert any("two hidden layers of 77 ReLUs" in sentence for sentence in choices(dense))
+    triplet = with_value(with_value(PAPER, "loss.name", "triplet"), "loss.margin", 0.25)
+    assert any("`triplet` loss" in sentence for sentence in differences(triplet))
+    assert "The loss asks for a margin of 0.25 between distances." in choices(triplet)
+    assert any("`cosine`" in sentence for sentence in differences(with_value(PAPER, "network.energy", "cosine")))
