@@ -64,7 +64,7 @@ def main(flags: argparse.Namespace) -> None:
         for side, times in seconds.items():
             shown = f"{errors[side]:10.1e}" if side in errors else ""
             print(f"{name:<8}{side:<10}{statistics.median(times):10.4f}{rates[side]:10.1f}{shown}")
-        taken = convolution.path_for(layer.kernel.shape, jnp.float32)
+        taken = convolution.path_for(layer.images.shape[1:], layer.kernel.shape)
         for side, path in (("ours", taken), ("theirs", "xla")):
             total[side] = [sum(both) for both in zip(total[side], seconds[path], strict=True)]
         found[name] = {"path": taken, "gflop": layer.gflop, "seconds": seconds, "gflop_per_s": rates, "error": errors}

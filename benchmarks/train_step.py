@@ -62,9 +62,8 @@ class OurStep:
     """Makes one update of a copy of `params` at each call, and waits for it."""
 
     def __init__(self, net: Any, params: model.Params, batch: PairBatch, experiment: specs.Experiment):
-        spec = experiment.optimizer
-        optimizer = make_optimizer(spec, steps_per_epoch=10**6)
-        self._update = jax.jit(lambda state: train_step(state, batch, net, optimizer, spec), donate_argnums=0)
+        optimizer = make_optimizer(experiment.optimizer, steps_per_epoch=10**6)
+        self._update = jax.jit(lambda state: train_step(state, batch, net, optimizer, experiment), donate_argnums=0)
         params = jax.tree.map(jnp.copy, params)
         self.state = TrainState(jnp.int32(0), params, optimizer.init(params))
 
@@ -123,8 +122,7 @@ def main(flags: argparse.Namespace) -> None:
 
 
 def make_batch(pairs: int, side: int) -> PairBatch:
-    """Noise for images: the time of a step does not depend on what they show, and blank paper, on which a network
-    without biases is 0 everywhere, would leave every gradient to rounding."""
+    """Noise for images: the time of a step does not depend on what they show."""
     rng = np.random.default_rng(0)
     left, right = jnp.asarray(rng.random((2, pairs, side, side, 1), np.float32))
     return PairBatch(left, right, jnp.arange(pairs, dtype=jnp.float32) % 2)
