@@ -39,6 +39,7 @@ Every field of an experiment is a flag; the most used ones:
 
   --seed=N            everything random follows from it
   --max_epochs=N      --patience=N      --batch_size=N      --train_pairs=N
+  --compute_dtype=bfloat16              halves what a GPU or TPU moves; parameters and updates stay float32
 
 and all others by their dotted names, such as --optimizer.layers.conv1.learning_rate=0.02, --network.conv2.filters=64,
 --distort.copies=0, --network.initialiser=paper. An experiment prints all of its fields before its first step, and
@@ -62,7 +63,9 @@ def define_flags() -> None:
     for name, value in fields.items():
         if name not in specs.DESCRIPTION:
             define[type(value)](name, None, "A field of the experiment.")
-    flags.DEFINE_alias("train_pairs", "data.train_pairs")  # other short names are fields of the experiment itself
+    # Other short names are fields of the experiment itself.
+    flags.DEFINE_alias("train_pairs", "data.train_pairs")
+    flags.DEFINE_alias("compute_dtype", "network.compute_dtype")
 
 
 def parse(argv: list[str]) -> list[str]:

@@ -23,8 +23,8 @@ from jax.typing import ArrayLike
 def convolve(image: Array, kernel: Array, padding: Literal["VALID", "SAME"] = "VALID") -> Array:
     """Correlates an image with a bank of filters at stride 1, as `lax.conv_general_dilated` does.
 
-    `image` [H, W, C], `kernel` [kh, kw, C, F], both float32 or bfloat16 -> [H', W', F]: H' = H - kh + 1 for "VALID",
-    H for "SAME". ValueError if the padding is another or a VALID kernel exceeds the image.
+    `image` [H, W, C], `kernel` [kh, kw, C, F], of one dtype, float32 or bfloat16 -> [H', W', F] of that dtype:
+    H' = H - kh + 1 for "VALID", H for "SAME". ValueError if the padding is another or a VALID kernel exceeds the image.
     The fourier path is Mathieu, Henaff and LeCun (2014), "Fast training of convolutional networks through FFTs".
     """
     chex.assert_rank([image, kernel], [3, 4])
@@ -37,18 +37,45 @@ def convolve(image: Array, kernel: Array, padding: Literal["VALID", "SAME"] = "V
         image = jnp.pad(image, ((before[0], kh - 1 - before[0]), (before[1], kw - 1 - before[1]), (0, 0)))
     elif kh > height or kw > width:
         raise ValueError(f"a VALID kernel of {kh}×{kw} does not fit into an image of {height}×{width}")
-    return (_fourier if path_for(kernel.shape, image.dtype) == "fourier" else _xla)(image, kernel)
+    return (_fourier if path_for(image.shape, kernel.shape) == "fourier" else _xla)(image, kernel)
 
 
-def path_for(kernel_shape: tuple[int, ...], dtype: jnp.dtype) -> Literal["xla", "fourier"]:
-    """Returns how a kernel [kh, kw, C, F] is convolved: on a CPU, two channels or more, 32 bits or more: "fourier".
+def path_for(image_shape: tuple[int, ...], kernel_shape: tuple[int, ...]) -> Literal["xla", "fourier"]:
+    """Returns how a padded image [H, W, C] meets a kernel [kh, kw, C, F]: on a CPU by whichever multiplies less often.
 
-    With one channel there is no product over channels to save on. Seconds for value and gradients of 64 images (conv1:
-    of the kernel only) on 2 CPU cores, "xla" and "fourier": conv1 0.6 and 1.2, conv2 12.4 and 1.0,
-    conv3 1.1 and 0.26, conv4 0.15 and 0.08. GPUs and TPUs have fast gradients of their own.
+    GPUs and TPUs have fast gradients of their own: XLA's. On a CPU, "fourier" where the direct sum would take more
+    multiplications than the spectra. Times in ms of value and gradients (* of the kernel only) on two busy CPU cores,
+    the paths in turn, and that ratio:
+
+        image        kernel        images  ratio    xla  fourier  patches
+        105×105×1    10×10 ->  64*     64   0.26    635     1147      990   conv1
+         48×48×64     7×7  -> 128      64   7.4   12400     1000        -   conv2, on a quiet machine
+        21×21×128     4×4  -> 128      64   4.5    1512      356     1084   conv3
+          9×9×128     4×4  -> 256      64   3.5     244      123      171   conv4
+          35×35×1     4×4  ->  32*    256   0.12     64      208       92   conv1 to conv4 at 35×35
+         16×16×32     3×3  ->  64     256   1.6     177      122      155
+           7×7×64     2×2  ->  64     256   1.2      21       19       15
+           3×3×64     2×2  -> 128     256   0.78    3.9      5.2      3.2
+          30×30×1     3×3  ->  64*    160   0.08     18      158       43   "SAME" at 28×28, 64 filters
+         16×16×64     3×3  ->  64     160   2.0     153      104      177
+           9×9×64     3×3  ->  64     160   2.1      36       20       44
+           5×5×64     3×3  ->  64     160   1.4     6.6      5.3      4.7
+          50×50×3     3×3  ->  64*    160   0.15    191      631      261   "SAME" at 48×48, colours and 64 channels
+         50×50×64     3×3  ->  64     160   1.3    2564     1437     2187
+         30×30×16     3×3  ->  32      64   0.74     24       44       65
+          32×32×8     5×5  ->  32      64   1.1      77       41       92
+         15×15×64     2×2  ->  64     160   1.1      63       96       86
+         14×14×64     1×1  ->  64     160   0.31     35       92       16
+
+    "patches" is one product with all patches as its rows. It is left out, as it gains only where a layer is quick; a
+    sum of kh·kw products of shifted images is slower than one of the others everywhere.
     """
-    fast = jax.default_backend() == "cpu" and dtype in (jnp.float32, jnp.float64) and kernel_shape[2] > 1
-    return "fourier" if fast else "xla"
+    (height, width, channels), (kh, kw, _, filters) = image_shape, kernel_shape
+    direct = (height - kh + 1) * (width - kw + 1) * kh * kw * channels * filters
+    frequencies = width * (height // 2 + 1)
+    products = 3 * frequencies * channels * filters
+    transforms = 2 * frequencies * (height + 2 * width) * (channels + filters)
+    return "fourier" if jax.default_backend() == "cpu" and products + transforms < direct else "xla"
 
 
 def max_pool(image: Array) -> Array:
@@ -69,6 +96,19 @@ def _xla(image: Array, kernel: Array) -> Array:
 
 
 def _fourier(image: Array, kernel: Array) -> Array:
+    exact = jnp.promote_types(image.dtype, jnp.float32)  # spectra need more than bfloat16's 8 bits
+    value = _by_spectra(image.astype(exact), kernel.astype(exact)).astype(image.dtype)
+    # Blank paper gives 0 with any kernel. Out of the spectra comes ±1e-7, half of which a ReLU without bias lets pass,
+    # and its gradient, too. The convolution is linear: its own gradient stays what it is.
+    return value - lax.stop_gradient(jnp.where(_blank(image, *kernel.shape[:2])[..., None], value, 0))
+
+
+def _blank(image: Array, kh: int, kw: int) -> Array:
+    """Whether all of the patch [kh, kw, C] that a kernel sees is exactly 0: bool [H - kh + 1, W - kw + 1]."""
+    return ~lax.reduce_window(jnp.any(image != 0, axis=-1), False, lax.bitwise_or, (kh, kw), (1, 1), "VALID")
+
+
+def _by_spectra(image: Array, kernel: Array) -> Array:
     (height, width, _), (kh, kw, _, _) = image.shape, kernel.shape
     # A circular correlation as long as the image is wrong only where the kernel wraps: outside the VALID part.
     image_re, image_im = _spectrum(image, height, width)

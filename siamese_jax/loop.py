@@ -110,7 +110,8 @@ def fit(
     """
     restored = checkpoints.restore(_template(experiment, train.images.shape[1]))
     if restored is None:
-        state = init_state(keys.root_key(experiment.seed), experiment, _optimizer(experiment), train.images.shape[1])
+        # As one program, which the compilation cache keeps; operation by operation it takes seconds.
+        state = jax.jit(lambda: _first_state(experiment, train.images.shape[1]))()
         start, history = _Kept(state, _copy(state.params)), History()
     else:
         start, history = restored.state, History(**restored.meta["history"])
@@ -288,9 +289,12 @@ def _optimizer(experiment: Experiment) -> Any:
 
 def _template(experiment: Experiment, side: int) -> _Kept:
     """Returns the shapes of what a checkpoint stores."""
-    key = keys.root_key(experiment.seed)
-    state = jax.eval_shape(lambda: init_state(key, experiment, _optimizer(experiment), side))
+    state = jax.eval_shape(lambda: _first_state(experiment, side))
     return _Kept(state, state.params)
+
+
+def _first_state(experiment: Experiment, side: int) -> TrainState:
+    return init_state(keys.root_key(experiment.seed), experiment, _optimizer(experiment), side)
 
 
 @jax.jit

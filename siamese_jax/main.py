@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import datetime
 import functools
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,8 +68,28 @@ def report_runs(workdirs: list[Path], output: Path | None) -> None:
 
 def run_experiment(experiment: Experiment, workdir: Path) -> None:
     """Trains (unless --mode=evaluate, or there is nothing to train), evaluates and reports into `workdir`."""
+    keep_compiled()
     results = _baselines(experiment, workdir) if experiment.method == "baselines" else _network(experiment, workdir)
     _say(results, workdir)
+
+
+def keep_compiled() -> None:
+    """Lets JAX keep compiled programs in the user's cache folder, for a quick start of the next run.
+
+    A folder that the user has named (JAX_COMPILATION_CACHE_DIR) stays; where none can be made, nothing is kept.
+    """
+    import jax
+
+    if jax.config.jax_compilation_cache_dir is not None:
+        return
+    try:
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "siamese_jax" / "xla"
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError):  # RuntimeError: there is no home
+        return
+    if os.access(folder, os.W_OK):
+        jax.config.update("jax_compilation_cache_dir", str(folder))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 
 def _network(experiment: Experiment, workdir: Path) -> dict[str, Any]:

@@ -87,6 +87,9 @@ class NetSpec:
     """The distance of two embeddings: with a learned weight a unit, or a learned scale."""
     initialiser: Literal["paper", "scaled"] = "scaled"
     """`paper`: section 3.2. `scaled`: variances by fan-in, so that no sigmoid starts saturated."""
+    compute_dtype: Literal["float32", "bfloat16"] = "float32"
+    """Of the twin's convolutions and matrix products, and of what lies between them. Parameters, their gradients and
+    updates, embeddings and the loss are float32 with either."""
 
     @property
     def convs(self) -> Mapping[str, ConvSpec]:

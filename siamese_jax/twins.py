@@ -1,9 +1,13 @@
-"""The twin: a net from one image [H, W, 1] in [0, 1] to one embedding [D] in (0, 1) (paper, section 3.1)."""
+"""The twin: a net from one image [H, W, 1] in [0, 1] to one embedding [D] in (0, 1) (paper, section 3.1).
+
+It computes in the dtype of its spec; parameters and embeddings are float32.
+"""
 
 from functools import partial
 
 import chex
 import flax.linen as nn
+import jax.numpy as jnp
 from jax import Array
 
 from siamese_jax.convolution import convolve, max_pool
@@ -12,7 +16,10 @@ from siamese_jax.specs import ConvSpec, NetSpec, UserError
 
 
 class ConvLayer(nn.Module):
-    """Convolution (stride 1, no padding), bias, ReLU and perhaps a 2×2 max-pool: [H, W, C] -> [H', W', filters]."""
+    """Convolution (stride 1, no padding), bias, ReLU and perhaps a 2×2 max-pool: [H, W, C] -> [H', W', filters].
+
+    Computes in the dtype of the image; parameters are float32.
+    """
 
     spec: ConvSpec
     initialiser: str
@@ -22,6 +29,7 @@ class ConvLayer(nn.Module):
         shape = (self.spec.size, self.spec.size, image.shape[-1], self.spec.filters)
         kernel = self.param("kernel", CONV_KERNELS[self.initialiser], shape)
         bias = self.param("bias", BIASES[self.initialiser], (self.spec.filters,))
+        kernel, bias = kernel.astype(image.dtype), bias.astype(image.dtype)
         features = convolve(image, kernel)
         if self.spec.pool:  # commutes with bias and ReLU, which then have a quarter of the work
             features = max_pool(features)
@@ -36,15 +44,15 @@ class Twin(nn.Module):
     @nn.compact
     def __call__(self, image: Array) -> Array:
         chex.assert_rank(image, 3)
-        start = self.spec.initialiser
-        features = image
+        start, dtype = self.spec.initialiser, jnp.dtype(self.spec.compute_dtype)
+        features = image.astype(dtype)
         for name, conv in self.spec.convs.items():
             features = ConvLayer(conv, start, name=name)(features)
         features = features.reshape(-1)
-        dense = partial(nn.Dense, kernel_init=DENSE_KERNELS[start], bias_init=BIASES[start])
+        dense = partial(nn.Dense, dtype=dtype, kernel_init=DENSE_KERNELS[start], bias_init=BIASES[start])
         for name in self.spec.hidden_layers:
             features = nn.relu(dense(self.spec.hidden, name=name)(features))
-        return nn.sigmoid(dense(self.spec.units, name="fc")(features))
+        return nn.sigmoid(dense(self.spec.units, name="fc")(features).astype(jnp.float32))
 
 
 def feature_sides(spec: NetSpec, side: int) -> dict[str, int]:

@@ -106,10 +106,12 @@ def test_any_field_can_be_overridden_and_short_names_stand_for_longer_ones():
     done = resolve(
         "--experiment=omniglot_20way", "--train_pairs=600", "--batch_size=32", "--network.conv2.filters=16",
         "--optimizer.layers.conv1.learning_rate=0.5", "--data.redraw", "--network.initialiser=paper",
+        "--compute_dtype=bfloat16",
     )  # fmt: skip
     for text in (
         "'data.train_pairs': 600", "'batch_size': 32", "'network.conv2.filters': 16", "'data.redraw': True",
         "'optimizer.layers.conv1.learning_rate': 0.5", "'network.initialiser': 'paper'",
+        "'network.compute_dtype': 'bfloat16'",
     ):  # fmt: skip
         assert text in done.stdout, done.stderr
 

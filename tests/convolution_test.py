@@ -140,24 +140,78 @@ def test_the_kernel_gradient_of_a_batch_is_contracted_and_never_one_an_image(pat
     assert max(sizes(jax.make_jaxpr(of_batch)(kernel, images).jaxpr)) < 16 * kernel.size
 
 
-def test_the_rule_takes_the_fast_path_for_the_paper_and_xlas_own_elsewhere(monkeypatch):
-    paper = {
-        (10, 10, 1, 64): "xla",
-        (7, 7, 64, 128): "fourier",
-        (4, 4, 128, 128): "fourier",
-        (4, 4, 128, 256): "fourier",
-    }
-    for shape, path in paper.items():
-        assert convolution.path_for(shape, jnp.dtype("float32")) == path
-        assert convolution.path_for(shape, jnp.dtype("bfloat16")) == "xla"
+@pytest.mark.parametrize(
+    ("image", "kernel", "path"),
+    [
+        ((105, 105, 1), (10, 10, 1, 64), "xla"),
+        ((48, 48, 64), (7, 7, 64, 128), "fourier"),
+        ((21, 21, 128), (4, 4, 128, 128), "fourier"),
+        ((9, 9, 128), (4, 4, 128, 256), "fourier"),
+        ((16, 16, 64), (3, 3, 64, 64), "fourier"),
+        ((50, 50, 3), (3, 3, 3, 64), "xla"),
+        ((14, 14, 64), (1, 1, 64, 64), "xla"),
+    ],
+)
+def test_the_rule_takes_the_path_that_was_measured_to_be_the_faster_and_xlas_own_off_the_cpu(
+    monkeypatch, image, kernel, path
+):
+    assert convolution.path_for(image, kernel) == path
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    assert {convolution.path_for(shape, jnp.dtype("float32")) for shape in paper} == {"xla"}
+    assert convolution.path_for(image, kernel) == "xla"
 
 
-def test_bfloat16_stays_bfloat16():
-    image, kernel = (jnp.asarray(x, jnp.bfloat16) for x in arrays(6, (6, 6, 3), (3, 3, 3, 2)))
-    assert convolve(image, kernel).dtype == jnp.bfloat16
-    assert max_pool(image).dtype == jnp.bfloat16
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_bfloat16_stays_bfloat16_and_is_right_to_its_eight_bits(path, channels):
+    shapes = (2, 9, 8, channels), (3, 4, channels, 5), (2, 7, 5, 5)
+    rounded = [jnp.asarray(array, jnp.bfloat16) for array in arrays(6, *shapes)]
+    actuals = value_and_gradients(jax.vmap(path, (0, None)), *rounded)
+    for actual, expected in zip(actuals, reference(*rounded), strict=True):
+        assert actual.dtype == jnp.bfloat16
+        assert_close(actual.astype(jnp.float32), expected, 2**-7)
+    assert max_pool(rounded[0][0]).dtype == jnp.bfloat16
+
+
+def strokes(seed, images, side, channels):
+    """Drawings: a few bars on paper that is exactly 0."""
+    generator = np.random.default_rng(seed)
+    drawn = np.zeros((images, side, side, channels), np.float32)
+    for image in drawn:
+        row, column = generator.integers(0, side - 3, 2)
+        image[row : row + 2, column:] = generator.random((2, side - column, channels))
+        image[row:, column : column + 2] = generator.random((side - row, 2, channels))
+    return drawn
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_blank_paper_gives_exactly_zero_and_its_image_keeps_its_gradient(path):
+    images, (kernel,) = strokes(0, 3, 13, 4), arrays(10, (3, 4, 4, 6))
+    blank = reference(np.abs(images), np.ones_like(kernel), np.zeros((3, 11, 10, 6), np.float32))[0] == 0
+    assert 0.2 < blank.mean() < 0.9
+    cotangent = np.where(blank, arrays(11, blank.shape)[0], 0).astype(np.float32)
+    value, *gradients = value_and_gradients(jax.vmap(path, (0, None)), images, kernel, cotangent)
+    wanted, of_images, of_kernel = reference(images, kernel, cotangent)
+    np.testing.assert_array_equal(np.asarray(value)[blank], 0)
+    assert_close(value, wanted)
+    assert_close(gradients[0], of_images)
+    assert np.abs(of_kernel).max() == 0
+    assert np.abs(gradients[1]).max() < 1e-5
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_layer_without_biases_has_the_gradients_of_float64_on_drawings(path):
+    """Blank paper is at the kink of a ReLU: what is ±1e-7 there, not 0, passes gradients that 0 does not pass."""
+
+    def layer(own, images, kernel, bias):
+        return jax.vmap(lambda image: nn.relu(max_pool(own(image, kernel)) + bias[None, None, :]))(images).mean()
+
+    images, (kernel,) = strokes(1, 4, 14, 8), arrays(12, (3, 3, 8, 16))
+    gradients = jax.jit(jax.grad(partial(layer, path), (0, 1, 2)))(images, kernel, np.zeros(16, np.float32))
+    with jax.enable_x64(True):
+        exactly = [np.float64(array) for array in (images, kernel, np.zeros(16))]
+        wanted = jax.device_get(jax.jit(jax.grad(partial(layer, convolution._xla), (0, 1, 2)))(*exactly))
+    for gradient, expected in zip(gradients, wanted, strict=True):
+        assert_close(gradient / np.abs(expected).max(), expected / np.abs(expected).max())
 
 
 def test_wrong_arguments_are_named():

@@ -1,7 +1,10 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -300,3 +303,35 @@ def test_several_runs_are_compared_in_a_folder_of_their_own(tmp_path, monkeypatc
     assert default.parent.name == "runs"
     assert default.name.startswith("report-")
     assert f"{default / 'report.html'}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("environment", "kept_in"),
+    [
+        ({"XDG_CACHE_HOME": "{folder}/cache"}, "{folder}/cache/siamese_jax/xla"),
+        ({"XDG_CACHE_HOME": "", "HOME": "{folder}/home"}, "{folder}/home/.cache/siamese_jax/xla"),
+        ({"XDG_CACHE_HOME": "{folder}/cache", "JAX_COMPILATION_CACHE_DIR": "{folder}/own"}, "{folder}/own"),
+        ({"XDG_CACHE_HOME": "{folder}/cache", "JAX_COMPILATION_CACHE_DIR": ""}, ""),
+        ({"XDG_CACHE_HOME": "{folder}/file"}, None),
+        ({"XDG_CACHE_HOME": "/proc/nowhere"}, None),
+    ],
+)
+def test_compiled_programs_are_kept_for_the_next_run_where_they_can_be(tmp_path, environment, kept_in):
+    (tmp_path / "file").write_text("")
+    given = {name: value.format(folder=tmp_path) for name, value in environment.items()}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("JAX_")}
+    code = """if True:
+        import jax
+        from siamese_jax import main
+        main.keep_compiled()
+        if jax.config.jax_compilation_cache_dir:
+            jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+        jax.jit(lambda x: x + 1)(1.0)
+        print(repr(jax.config.jax_compilation_cache_dir))"""
+    done = subprocess.run([sys.executable, "-c", code], env=inherited | given, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    folder = kept_in and kept_in.format(folder=tmp_path)
+    assert done.stdout.strip() == repr(folder)
+    assert bool(list(tmp_path.rglob("*-cache"))) == bool(folder)
+    if folder:
+        assert list(Path(folder).glob("*-cache"))

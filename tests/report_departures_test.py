@@ -24,6 +24,11 @@ def test_the_papers_own_experiment_differs_in_nothing():
             64,
             "conv2 has 64 filters of 7×7 with a pool; the paper's has 128 filters of 7×7 with a pool.",
         ),
+        (
+            "network.compute_dtype",
+            "bfloat16",
+            "The twins compute in bfloat16; their parameters, gradients and embeddings are float32.",
+        ),
         ("batch_size", 32, "A minibatch has 32 pairs; the paper's has 128."),
         ("max_epochs", 20, "Training lasts at most 20 epochs; the paper's at most 200."),
     ],

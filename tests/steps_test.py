@@ -57,6 +57,22 @@ def test_the_loss_falls_when_one_batch_is_learned_by_heart(loss, energy):
     assert losses[-1] < 0.5 * losses[0]
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_parameters_updates_and_metrics_are_float32_whatever_the_twins_compute_in(dtype):
+    experiment = replace(EXPERIMENT, network=replace(EXPERIMENT.network, compute_dtype=dtype))
+    state = init_state(root_key(0), experiment, OPTIMIZER, SIDE)
+    after, metrics = train_step(state, batch_of(0), build(experiment.network), OPTIMIZER, experiment)
+    chex.assert_trees_all_equal_shapes_and_dtypes(state, after)
+    floats = {leaf.dtype for leaf in jax.tree.leaves((after, metrics)) if leaf.dtype != jnp.int32}
+    assert floats == {jnp.dtype("float32")}
+    reference, _ = train_step(state, batch_of(0), NET, OPTIMIZER, EXPERIMENT)
+    moved, wanted = (
+        np.concatenate([np.ravel(a - b) for a, b in zip(*map(jax.tree.leaves, (s.params, state.params)), strict=True)])
+        for s in (after, reference)
+    )
+    assert np.linalg.norm(moved - wanted) < 0.25 * np.linalg.norm(wanted)  # a pool may choose otherwise
+
+
 def test_the_step_is_compiled_once():
     chex.clear_trace_counter()
 

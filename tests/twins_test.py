@@ -49,6 +49,21 @@ def test_a_dense_tower_equals_its_layers_written_out_in_numpy():
     assert feature_sides(spec, 5) == {}
 
 
+@pytest.mark.parametrize("tower", ["convolutional", "dense"])
+def test_bfloat16_computes_in_eight_bits_what_float32_does_and_keeps_parameters_gradients_and_embeddings(tower):
+    spec = replace(TINY, tower=tower, hidden=11)
+    image = np.random.default_rng(1).random((17, 17, 1)).astype(np.float32)
+    params = Twin(spec).init(root_key(0), image)
+    exact, rough = (Twin(replace(spec, compute_dtype=dtype)) for dtype in ("float32", "bfloat16"))
+    assert "bf16" not in str(jax.make_jaxpr(exact.apply)(params, image))
+    assert "bf16" in str(jax.make_jaxpr(rough.apply)(params, image))
+    embedding, difference = rough.apply(params, image), rough.apply(params, image) - exact.apply(params, image)
+    assert 0 < np.abs(difference).max() < 1e-2
+    gradients = jax.grad(lambda params: rough.apply(params, image).sum())(params)
+    drawn = rough.init(root_key(0), image)
+    assert {leaf.dtype for leaf in jax.tree.leaves((embedding, gradients, drawn))} == {jnp.dtype("float32")}
+
+
 def test_the_paper_network_has_the_shapes_of_its_table():
     assert feature_sides(find("omniglot_20way").network, 105) == {"conv1": 48, "conv2": 21, "conv3": 9, "conv4": 6}
 

@@ -31,6 +31,7 @@ DIFFERENCES = {
     "network.units": "An embedding has {ours} units; the paper's has {paper}.",
     "network.initialiser": "Initial weights are `{ours}` (variances by fan-in), since the paper's start saturates most "
     "sigmoids.",
+    "network.compute_dtype": "The twins compute in {ours}; their parameters, gradients and embeddings are float32.",
     "optimizer.decay": "Learning rates are multiplied by {ours} an epoch; the paper's by {paper}.",
     "optimizer.initial_momentum": "Momentum starts at {ours}; the paper's at {paper}.",
     "evaluation.n_way": "Random and validation trials are {ours}-way; the paper's are {paper}-way.",

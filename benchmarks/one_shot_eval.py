@@ -1,0 +1,76 @@
+"""The 400 official one-shot trials: 20 runs of 20 queries, each compared with the 20 supports of its run.
+
+Ours embeds the 800 images once and compares embeddings; that is all that is timed, compilation aside. Theirs scores
+trial by trial in PyTorch as public code does: 20 pairs a trial, both images of each through the twins, nothing kept,
+16,000 embeddings in all. So it is timed on `--their_trials` trials and scaled to 400. To tell the idea from the
+libraries, "cached" is PyTorch with our idea: 800 images embedded once, measured in full.
+"""
+
+import argparse
+import functools
+
+import _timing
+import jax
+import numpy as np
+
+from siamese_jax import data, experiments, model
+from siamese_jax.evaluation import Evaluator
+
+LOGITS = 1e-4
+"""Allowed difference of scores, as a fraction of the largest."""
+
+
+def main(flags: argparse.Namespace) -> None:
+    """Compares, times and writes."""
+    import _torch_net
+
+    experiment = experiments.find(flags.experiment)
+    spec = _timing.chosen_data(experiment.data, flags)
+    alphabets, runs = data.load(spec, flags.data_dir, flags.archives)
+    side = alphabets.images.shape[1]
+    params = model.init_params(jax.random.key(0), experiment.network, side)
+    evaluator = Evaluator(model.build(experiment.network), experiment.evaluation.embed_batch)
+
+    def ours() -> np.ndarray:
+        return evaluator.run_logits(dict(params), alphabets.images, runs)  # a new dict: no embedding is known yet
+
+    support, query = (
+        _torch_net.images(model.as_input(alphabets.images[np.ravel(rows)])).unflatten(0, np.shape(runs.query))
+        for rows in (runs.support, runs.query)
+    )
+    net = _torch_net.Siamese(experiment.network, side).load_ours(params)
+    scorers = {name: _torch_net.TrialScorer(net, support, query, name) for name in _torch_net.FORMATS}
+    one_trial = {name: functools.partial(scorer.trial_by_trial, 1) for name, scorer in scorers.items()}
+    their_format = _torch_net.faster(one_trial, flags.their_format)
+    trials, of_all = min(flags.their_trials, np.size(runs.query)), np.size(runs.query)
+    trial_by_trial = functools.partial(scorers[their_format].trial_by_trial, trials)
+    cached = functools.partial(scorers[their_format].cached, experiment.evaluation.embed_batch)
+
+    scores = ours()
+    differences = {
+        "theirs": _timing.check_same("scores", scores.reshape(of_all, -1)[:trials], trial_by_trial(), LOGITS),
+        "cached": _timing.check_same("cached scores", scores, cached(), LOGITS),
+    }
+    seconds = _timing.interleave({"ours": ours, "theirs": trial_by_trial, "cached": cached}, flags.repeats)
+    factor = of_all / trials
+    print(f"theirs: timed on {trials} of {of_all} trials, times multiplied by {factor:g}")
+    seconds["theirs"] = [factor * value for value in seconds["theirs"]]
+    more = {"trials": of_all, "their_trials": trials, "their_times_multiplied_by": factor, "data": spec.name}
+    more |= {"differences": differences, "their_format": their_format}
+    _timing.report(_timing.make_record(f"one_shot_eval_{side}", seconds, **more), seconds, flags.output)
+
+
+def parse(args: list[str] | None = None) -> argparse.Namespace:
+    """Reads the flags."""
+    parser = _timing.make_parser(__doc__)
+    parser.add_argument("--experiment", default="omniglot_20way", help="whose network and data (default: the paper's)")
+    parser.add_argument(
+        "--their_trials", type=_timing.positive, default=20, help="trials timed of theirs (default: 20)"
+    )
+    _timing.add_data_flags(parser)
+    _timing.add_their_format(parser)
+    return parser.parse_args(args)
+
+
+if __name__ == "__main__":
+    main(parse())

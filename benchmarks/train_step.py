@@ -1,0 +1,171 @@
+"""One training step: forward, backward and the paper's update, against PyTorch and against plain Flax.
+
+All three sides start from the same parameters and see the same batch, which lies on the device already. Logits and
+gradients are compared first, and how far two updates move the parameters. Plain Flax is nn.Conv and nn.max_pool,
+with XLA's own gradients, and our update.
+"""
+
+import argparse
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import _timing
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from siamese_jax import experiments, model, specs
+from siamese_jax.loss import cross_entropy
+from siamese_jax.optimizer import make_optimizer
+from siamese_jax.records import PairBatch, TrainState
+from siamese_jax.steps import train_step
+
+LOGITS, GRADIENTS, MOVEMENT = 1e-4, 3e-2, 1e-1
+"""Allowed differences, as fractions of the largest value of an array. Where rounding decides which of a pool is
+largest, or on which side of 0 a ReLU is, a term of a gradient goes elsewhere: with few pairs PyTorch's float32 and
+float64 part by 1e-2, too. Movement is that of the parameters in two updates."""
+
+Layers = dict[str, tuple[np.ndarray, np.ndarray]]
+"""Weight and bias by layer, axes in PyTorch's order."""
+
+
+class PlainFlax(nn.Module):
+    """Our network as a Flax user writes it: two batches of images to logits [B], parameters named as ours."""
+
+    spec: specs.NetSpec
+
+    @nn.compact
+    def __call__(self, left: Array, right: Array) -> Array:
+        features = jnp.concatenate([left, right])
+        for name, conv in self.spec.convs.items():
+            features = nn.relu(nn.Conv(conv.filters, (conv.size, conv.size), padding="VALID", name=name)(features))
+            if conv.pool:
+                features = nn.max_pool(features, window_shape=(2, 2), strides=(2, 2))
+        embeddings = nn.sigmoid(nn.Dense(self.spec.units, name="fc")(features.reshape(len(features), -1)))
+        left, right = jnp.split(embeddings, 2)
+        return nn.Dense(1, name="out")(jnp.abs(left - right))[:, 0]
+
+
+class FlaxNet(NamedTuple):
+    """PlainFlax with the one method that our train step calls."""
+
+    module: PlainFlax
+
+    def pair_logits(self, params: model.Params, left: Array, right: Array) -> Array:
+        """Pairs of images [B, H, W, 1] -> logits [B]."""
+        return self.module.apply({"params": {**params, "out": _dense(params["out"])}}, left, right)
+
+
+class OurStep:
+    """Makes one update of a copy of `params` at each call, and waits for it."""
+
+    def __init__(self, net: Any, params: model.Params, batch: PairBatch, experiment: specs.Experiment):
+        optimizer = make_optimizer(experiment.optimizer, steps_per_epoch=10**6)
+        self._update = jax.jit(lambda state: train_step(state, batch, net, optimizer, experiment), donate_argnums=0)
+        params = jax.tree.map(jnp.copy, params)
+        self.state = TrainState(jnp.int32(0), params, optimizer.init(params))
+
+    def __call__(self) -> None:
+        self.state, _ = jax.block_until_ready(self._update(self.state))
+
+
+def main(flags: argparse.Namespace) -> None:
+    """Compares, times and writes."""
+    import _torch_net
+
+    experiment = experiments.find(flags.experiment)
+    side = specs.SIDE // experiment.data.downsample
+    params = model.init_params(jax.random.key(0), experiment.network, side)
+    batch = make_batch(flags.pairs, side)
+    nets = {"ours": model.build(experiment.network), "flax": FlaxNet(PlainFlax(experiment.network))}
+    repeats = {"ours": flags.repeats, "theirs": flags.repeats, "flax": flags.flax_repeats}
+    if not flags.flax_repeats:
+        del nets["flax"], repeats["flax"]
+
+    def torch_step(name: str) -> tuple[_torch_net.Siamese, Callable[[], None]]:
+        layout = {"memory_format": _torch_net.FORMATS[name]}
+        net = _torch_net.Siamese(experiment.network, side).load_ours(params).to(**layout)
+        optimizer = _torch_net.sgd(net, experiment.optimizer)
+        left, right = (_torch_net.images(images).contiguous(**layout) for images in (batch.left, batch.right))
+        return net, _torch_net.make_step(net, optimizer, left, right, batch.same)
+
+    theirs, step = torch_step("contiguous")
+    their_logits = theirs.logits_of(batch.left, batch.right)
+    step()  # leaves its gradients behind; a second one, below, shows the momentum
+    differences = {}
+    for name, net in nets.items():
+        logits, gradients = logits_and_gradients(net, params, batch)
+        differences[name] = {
+            "logits": _timing.check_same(f"{name}: logits", logits, their_logits, LOGITS),
+            "gradients": compare(
+                f"{name}: gradient", _torch_net.as_theirs(gradients), theirs.gradients_by_layer(), GRADIENTS
+            ),
+        }
+
+    ours = {name: OurStep(net, params, batch, experiment) for name, net in nets.items()}
+    ours["ours"]()
+    ours["ours"]()
+    step()
+    start, moved = _torch_net.as_theirs(params), _torch_net.as_theirs(ours["ours"].state.params)
+    differences["ours"]["movement"] = compare(
+        "movement", subtract(moved, start), subtract(theirs.parameters_by_layer(), start), MOVEMENT
+    )
+
+    their_format = _torch_net.faster({name: torch_step(name)[1] for name in _torch_net.FORMATS}, flags.their_format)
+    sides = {"ours": ours["ours"], "theirs": torch_step(their_format)[1], **ours}
+    seconds = _timing.interleave(sides, repeats)
+    more = {"pairs": flags.pairs, "differences": differences, "their_format": their_format}
+    record = _timing.make_record(f"train_step_{side}_{flags.pairs}", seconds, **more)
+    _timing.report(record, seconds, flags.output)
+
+
+def make_batch(pairs: int, side: int) -> PairBatch:
+    """Noise for images: the time of a step does not depend on what they show."""
+    rng = np.random.default_rng(0)
+    left, right = jnp.asarray(rng.random((2, pairs, side, side, 1), np.float32))
+    return PairBatch(left, right, jnp.arange(pairs, dtype=jnp.float32) % 2)
+
+
+def logits_and_gradients(net: Any, params: model.Params, batch: PairBatch) -> tuple[Array, model.Params]:
+    """Returns logits [B] and the gradients of their cross-entropy."""
+
+    def objective(params: model.Params) -> tuple[Array, Array]:
+        logits = net.pair_logits(params, batch.left, batch.right)
+        return cross_entropy(logits, batch.same), logits
+
+    gradients, logits = jax.jit(jax.grad(objective, has_aux=True))(params)
+    return logits, gradients
+
+
+def compare(what: str, ours: Layers, theirs: Layers, tolerance: float) -> float:
+    """Returns the largest difference of any array, as a fraction of the largest value in it."""
+    return max(
+        _timing.check_same(f"{what} of {layer}", mine, yours, tolerance)
+        for layer in ours
+        for mine, yours in zip(ours[layer], theirs[layer], strict=True)
+    )
+
+
+def subtract(end: Layers, start: Layers) -> Layers:
+    """Returns by how much each array has moved."""
+    return {layer: tuple(a - b for a, b in zip(end[layer], start[layer], strict=True)) for layer in start}
+
+
+def parse(args: list[str] | None = None) -> argparse.Namespace:
+    """Reads the flags."""
+    parser = _timing.make_parser(__doc__)
+    parser.add_argument("--pairs", type=_timing.positive, default=32, help="pairs in the batch (default: 32)")
+    parser.add_argument("--experiment", default="omniglot_20way", help="whose network (default: the paper's)")
+    parser.add_argument("--flax_repeats", type=int, default=5, help="as --repeats, for plain Flax; 0 leaves it out")
+    _timing.add_their_format(parser)
+    return parser.parse_args(args)
+
+
+def _dense(out: dict[str, Array]) -> dict[str, Array]:
+    return {"kernel": out["weight"], "bias": out["bias"]}
+
+
+if __name__ == "__main__":
+    main(parse())
