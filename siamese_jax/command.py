@@ -165,11 +165,13 @@ def check_workdir(experiment: Experiment, workdir: Path) -> None:
     if written is None:
         return
     check_name(experiment.name, workdir, written)
+    registered = dict(specs.leaves(EXPERIMENTS[experiment.name])) if experiment.name in EXPERIMENTS else {}
     for name, value in specs.leaves(experiment):
         if name in MAY_CHANGE or name in specs.DESCRIPTION:
             continue
-        if written.get(name, value) != value:
+        begun = written.get(name, registered.get(name, value))  # a field newer than the run is as registered
+        if begun != value:
             raise UserError(
-                f"{workdir} belongs to a run with {name}={written[name]}, not {value}: "
+                f"{workdir} belongs to a run with {name}={begun}, not {value}: "
                 "choose another --workdir, or give the flags it was begun with"
             )

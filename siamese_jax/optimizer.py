@@ -35,7 +35,8 @@ def make_optimizer(spec: OptimizerSpec, steps_per_epoch: int) -> optax.GradientT
         missing, unused = sorted(set(params) - set(spec.layers)), sorted(set(spec.layers) - set(params))
         if missing or unused:
             raise UserError(
-                f"optimizer.layers must name the network's layers, {sorted(params)}: missing {missing}, unused {unused}"
+                f"optimizer.layers must name the network's layers, {sorted(params)}: missing {missing}, "
+                f"unused {unused}; take an experiment that is registered with this network.tower (--list shows all)"
             )
         return {layer: dict.fromkeys(values, layer) for layer, values in params.items()}
 

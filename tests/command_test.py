@@ -147,6 +147,17 @@ def test_a_damaged_experiment_json_is_a_sentence(tmp_path, text):
     assert "experiment.json" in said
 
 
+def test_a_run_from_before_there_was_a_field_goes_on_only_as_registered(tmp_path):
+    experiment = EXPERIMENTS["omniglot_20way_small"]
+    written = dataclasses.asdict(experiment)
+    del written["loss"], written["data"]["background"]
+    (tmp_path / "experiment.json").write_text(json.dumps(written))
+    command.check_workdir(experiment, tmp_path)
+    for name, value in (("loss.name", "contrastive"), ("data.background", "small1")):
+        with pytest.raises(specs.UserError, match=f"belongs to a run with {name}=.*, not {value}"):
+            command.check_workdir(specs.with_value(experiment, name, value), tmp_path)
+
+
 def test_the_command_that_runs_it_again_names_what_was_changed_and_resolves_to_the_same():
     experiment = EXPERIMENTS["glyphs_20way"]
     for name, value in {"seed": 3, "data.redraw": False, "distort.scale": 0.1, "network.initialiser": "paper"}.items():

@@ -208,6 +208,7 @@ def test_a_workdir_of_another_experiment_is_refused(tmp_path):
         ({"data": DataSpec(train_pairs=12, validation_pairs=9, test_pairs=8)}, "validation_pairs=9"),
         ({"batch_size": 100}, "batch_size=100"),
         ({"optimizer": OptimizerSpec({"conv1": LayerSpec(0.1, 0.9, 0.0)})}, "missing"),
+        ({"network": replace(make_experiment().network, tower="dense")}, "registered with this network.tower"),
         ({"optimizer": OptimizerSpec(dict.fromkeys(LAYERS, LayerSpec(1e30, 0.9, 0.0)))}, "not finite at step"),
     ],
 )
