@@ -18,7 +18,11 @@ from typing import Any
 import jax
 import numpy as np
 
+from siamese_jax.memory import keep_freed_memory
 from siamese_jax.specs import DataSpec
+
+KEEPS_MEMORY = keep_freed_memory()
+"""As the package's own command does. It is the process's: PyTorch gains from it, too."""
 
 RESULTS = Path(__file__).parent / "results"
 LIBRARIES = ("siamese_jax", "jax", "jaxlib", "flax", "optax", "numpy", "torch", "pillow")
@@ -124,6 +128,7 @@ def device() -> dict[str, Any]:
         "machine": _processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "load_at_start": LOAD_AT_START,
+        "keeps_freed_memory": KEEPS_MEMORY,
         "python": platform.python_version(),
         "versions": {name: version for name in LIBRARIES if (version := _version(name))},
     }

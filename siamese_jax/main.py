@@ -17,6 +17,7 @@ from absl import app, logging
 from siamese_jax import command, files, specs
 from siamese_jax.command import FLAGS
 from siamese_jax.experiments import QUICK
+from siamese_jax.memory import keep_freed_memory
 from siamese_jax.specs import Experiment, UserError
 from siamese_jax.written import read_experiment
 
@@ -68,6 +69,7 @@ def report_runs(workdirs: list[Path], output: Path | None) -> None:
 
 def run_experiment(experiment: Experiment, workdir: Path) -> None:
     """Trains (unless --mode=evaluate, or there is nothing to train), evaluates and reports into `workdir`."""
+    keep_freed_memory()
     keep_compiled()
     results = _baselines(experiment, workdir) if experiment.method == "baselines" else _network(experiment, workdir)
     _say(results, workdir)

@@ -13,7 +13,7 @@ FLOORS = {
         "trials", "twins",
     },
     "first": {"baselines", "batches", "inspection", "model", "protocols", "steps"},
-    "doors": {"checkpoint", "data", "files", "metrics", "plots", "report"},
+    "doors": {"checkpoint", "data", "files", "memory", "metrics", "plots", "report"},
     "conductors": {"comparison", "evaluation", "experiments", "gallery", "loop", "measuring", "written"},
     "roof": {"command", "main"},
 }  # fmt: skip

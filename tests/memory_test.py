@@ -1,0 +1,45 @@
+"""Freed memory is kept: seen from outside, in processes of their own, since it cannot be switched off again."""
+
+import ctypes
+import platform
+import subprocess
+import sys
+
+import pytest
+
+from siamese_jax import memory
+
+# Takes and frees 64 MB five times, writing to each page; prints how often the system had to give a page.
+TAKE_AND_FREE = """if True:
+    import resource
+    {before}
+    import numpy as np
+    np.ones(1 << 23)
+    first = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(5):
+        np.ones(1 << 23)
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - first)
+"""
+
+
+def pages(before: str) -> int:
+    code = TAKE_AND_FREE.format(before=before)
+    return int(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_the_system_gives_no_page_twice_once_freed_memory_is_kept(kept):
+    if platform.libc_ver()[0] != "glibc":
+        assert not memory.keep_freed_memory()
+        return
+    asked = pages("from siamese_jax.memory import keep_freed_memory; assert keep_freed_memory()" if kept else "")
+    assert (asked < 100) == kept
+
+
+@pytest.mark.parametrize("error", [AttributeError, OSError, TypeError])
+def test_without_glibc_nothing_changes(monkeypatch, error):
+    def missing(_):
+        raise error
+
+    monkeypatch.setattr(ctypes, "CDLL", missing)
+    assert not memory.keep_freed_memory()
