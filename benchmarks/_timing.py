@@ -1,12 +1,15 @@
 """How the benchmarks time: the sides take turns in one process, after a warm-up each, and all times are kept.
 
 A side is a callable that returns when its result is there; what else the machine does then falls on all sides alike.
+How the C library treats freed memory is a matter of the process, and weighs heavily: our process does as the package's
+own command does (`keep_freed_memory`), and PyTorch runs in one of its own, which does what its users' do.
 """
 
 import argparse
 import dataclasses
 import importlib.metadata
 import json
+import multiprocessing
 import os
 import platform
 import statistics
@@ -21,14 +24,49 @@ import numpy as np
 from siamese_jax.memory import keep_freed_memory
 from siamese_jax.specs import DataSpec
 
-KEEPS_MEMORY = keep_freed_memory()
-"""As the package's own command does. It is the process's: PyTorch gains from it, too."""
-
 RESULTS = Path(__file__).parent / "results"
 LIBRARIES = ("siamese_jax", "jax", "jaxlib", "flax", "optax", "numpy", "torch", "pillow")
 
 Seconds = dict[str, list[float]]
 """The times of each side, in the order in which they were measured; the side "ours" is one of them."""
+
+
+class Elsewhere:
+    """A side in a process of its own: calls what `make(*args)` returns there, and waits for it.
+
+    `make` is a function at the top of a module. With `keep` that process keeps freed memory, as ours does.
+    """
+
+    def __init__(self, make: Callable[..., Callable[[], Any]], *args: Any, keep: bool = False):
+        context = multiprocessing.get_context("spawn")  # a fork of a process in which JAX has threads may hang
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs, keep, make, jax.device_get(args)))
+        self._process.start()
+
+    def __call__(self) -> None:
+        self._ask(give=False)
+
+    def result(self) -> Any:
+        """Calls it once, and brings what it returns over here."""
+        return self._ask(give=True)
+
+    def close(self) -> None:
+        """Ends the process."""
+        self._pipe.send(None)
+        self._process.join()
+
+    def _ask(self, give: bool) -> Any:
+        self._pipe.send(give)
+        return self._pipe.recv()
+
+
+def _serve(pipe: Any, keep: bool, make: Callable[..., Callable[[], Any]], args: Sequence[Any]) -> None:
+    if keep:
+        keep_freed_memory()
+    side = make(*args)
+    while (give := pipe.recv()) is not None:
+        result = side()
+        pipe.send(result if give else None)
 
 
 def make_parser(doc: str) -> argparse.ArgumentParser:
@@ -128,7 +166,6 @@ def device() -> dict[str, Any]:
         "machine": _processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "load_at_start": LOAD_AT_START,
-        "keeps_freed_memory": KEEPS_MEMORY,
         "python": platform.python_version(),
         "versions": {name: version for name in LIBRARIES if (version := _version(name))},
     }

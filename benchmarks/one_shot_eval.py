@@ -8,13 +8,15 @@ libraries, "cached" is PyTorch with our idea: 800 images embedded once, measured
 
 import argparse
 import functools
+from collections.abc import Callable
 
 import _timing
 import jax
 import numpy as np
 
-from siamese_jax import data, experiments, model
+from siamese_jax import data, experiments, model, specs
 from siamese_jax.evaluation import Evaluator
+from siamese_jax.memory import keep_freed_memory
 
 LOGITS = 1e-4
 """Allowed difference of scores, as a fraction of the largest."""
@@ -24,6 +26,7 @@ def main(flags: argparse.Namespace) -> None:
     """Compares, times and writes."""
     import _torch_net
 
+    keep_freed_memory()
     experiment = experiments.find(flags.experiment)
     spec = _timing.chosen_data(experiment.data, flags)
     alphabets, runs = data.load(spec, flags.data_dir, flags.archives)
@@ -38,26 +41,50 @@ def main(flags: argparse.Namespace) -> None:
         _torch_net.images(model.as_input(alphabets.images[np.ravel(rows)])).unflatten(0, np.shape(runs.query))
         for rows in (runs.support, runs.query)
     )
-    net = _torch_net.Siamese(experiment.network, side).load_ours(params)
-    scorers = {name: _torch_net.TrialScorer(net, support, query, name) for name in _torch_net.FORMATS}
-    one_trial = {name: functools.partial(scorer.trial_by_trial, 1) for name, scorer in scorers.items()}
+    given = params, experiment, support.numpy(force=True), query.numpy(force=True)
+    one_trial = {
+        name: _timing.Elsewhere(their_scores, *given, name, "trial_by_trial", 1) for name in _torch_net.FORMATS
+    }
     their_format = _torch_net.faster(one_trial, flags.their_format)
+    for side_elsewhere in one_trial.values():
+        side_elsewhere.close()
     trials, of_all = min(flags.their_trials, np.size(runs.query)), np.size(runs.query)
-    trial_by_trial = functools.partial(scorers[their_format].trial_by_trial, trials)
-    cached = functools.partial(scorers[their_format].cached, experiment.evaluation.embed_batch)
+    trial_by_trial = _timing.Elsewhere(their_scores, *given, their_format, "trial_by_trial", trials)
+    cached = _timing.Elsewhere(their_scores, *given, their_format, "cached", experiment.evaluation.embed_batch)
 
     scores = ours()
+    first = scores.reshape(of_all, -1)[:trials]
     differences = {
-        "theirs": _timing.check_same("scores", scores.reshape(of_all, -1)[:trials], trial_by_trial(), LOGITS),
-        "cached": _timing.check_same("cached scores", scores, cached(), LOGITS),
+        "theirs": _timing.check_same("scores", first, trial_by_trial.result(), LOGITS),
+        "cached": _timing.check_same("cached scores", scores, cached.result(), LOGITS),
     }
     seconds = _timing.interleave({"ours": ours, "theirs": trial_by_trial, "cached": cached}, flags.repeats)
+    trial_by_trial.close()
+    cached.close()
     factor = of_all / trials
     print(f"theirs: timed on {trials} of {of_all} trials, times multiplied by {factor:g}")
     seconds["theirs"] = [factor * value for value in seconds["theirs"]]
     more = {"trials": of_all, "their_trials": trials, "their_times_multiplied_by": factor, "data": spec.name}
     more |= {"differences": differences, "their_format": their_format}
     _timing.report(_timing.make_record(f"one_shot_eval_{side}", seconds, **more), seconds, flags.output)
+
+
+def their_scores(
+    params: model.Params,
+    experiment: specs.Experiment,
+    support: np.ndarray,
+    query: np.ndarray,
+    name: str,
+    method: str,
+    argument: int,
+) -> Callable[[], np.ndarray]:
+    """Returns a callable that scores by a method of `_torch_net.TrialScorer`."""
+    import _torch_net
+    import torch
+
+    net = _torch_net.Siamese(experiment.network, support.shape[-1]).load_ours(params)
+    images = (torch.from_numpy(part).to(_torch_net.DEVICE) for part in (support, query))
+    return functools.partial(getattr(_torch_net.TrialScorer(net, *images, name), method), argument)
 
 
 def parse(args: list[str] | None = None) -> argparse.Namespace:

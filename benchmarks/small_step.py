@@ -14,6 +14,7 @@ import numpy as np
 from jax import Array
 
 from siamese_jax.convolution import convolve, max_pool
+from siamese_jax.memory import keep_freed_memory
 
 LAYERS, FILTERS, IMAGES = 4, 64, 160
 LOSS, GRADIENTS = 1e-4, 1e-2
@@ -27,6 +28,7 @@ def main(flags: argparse.Namespace) -> None:
     """Compares, times and writes."""
     import _torch_net
 
+    keep_freed_memory()
     params = init_params(jax.random.key(0), flags.channels)
     images = jax.random.uniform(jax.random.key(1), (IMAGES, flags.side, flags.side, flags.channels))
     compiled = jax.jit(jax.value_and_grad(loss))
@@ -34,11 +36,12 @@ def main(flags: argparse.Namespace) -> None:
     def ours() -> tuple[Array, Params]:
         return jax.block_until_ready(compiled(params, images))
 
-    by_format = {name: torch_step(params, images, name) for name in _torch_net.FORMATS}
+    by_format = {name: _timing.Elsewhere(torch_step, params, images, name) for name in _torch_net.FORMATS}
     their_format = _torch_net.faster(by_format, flags.their_format)
     theirs = by_format[their_format]
+    keeping = _timing.Elsewhere(torch_step, params, images, their_format, keep=True)
 
-    (our_loss, our_gradients), (their_loss, their_gradients) = ours(), theirs()
+    (our_loss, our_gradients), (their_loss, their_gradients) = ours(), theirs.result()
     of_gradients = [
         _timing.check_same(f"gradient {layer}", mine, yours, GRADIENTS)
         for layer, pair in enumerate(zip(our_gradients, their_gradients, strict=True))
@@ -48,7 +51,9 @@ def main(flags: argparse.Namespace) -> None:
         "loss": _timing.check_same("loss", our_loss, their_loss, LOSS),
         "gradients": max(of_gradients),
     }
-    seconds = _timing.interleave({"ours": ours, "theirs": theirs}, flags.repeats)
+    seconds = _timing.interleave({"ours": ours, "theirs": theirs, "theirs_keeping": keeping}, flags.repeats)
+    for side_elsewhere in (*by_format.values(), keeping):
+        side_elsewhere.close()
     more = {"images": IMAGES, "channels": flags.channels, "differences": differences, "their_format": their_format}
     _timing.report(_timing.make_record(f"small_step_{flags.side}", seconds, **more), seconds, flags.output)
 

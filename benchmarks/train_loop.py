@@ -23,6 +23,7 @@ from PIL import Image
 
 from siamese_jax import data, distort, experiments, keys, loop, model, splits
 from siamese_jax.batches import steps_per_epoch
+from siamese_jax.memory import keep_freed_memory
 from siamese_jax.optimizer import make_optimizer
 from siamese_jax.pairs import draw_pair
 from siamese_jax.records import Alphabets
@@ -89,6 +90,7 @@ def main(flags: argparse.Namespace) -> None:
     """Writes the PNGs, compares, times and writes."""
     import _torch_net
 
+    keep_freed_memory()
     experiment = experiments.find(EXPERIMENTS[flags.side])
     experiment = dataclasses.replace(
         experiment, batch_size=flags.pairs, data=_timing.chosen_data(experiment.data, flags)
@@ -119,9 +121,16 @@ def main(flags: argparse.Namespace) -> None:
         our_logits = jax.jit(model.build(experiment.network).pair_logits)(params, left, right)
         their_logits = _torch_net.Siamese(experiment.network, flags.side).load_ours(params).logits_of(left, right)
         differences["logits"] = _timing.check_same("logits", our_logits, their_logits, LOGITS)
-        by_format = {name: torch_loop(experiment, flags.side, params, pairs, name) for name in _torch_net.FORMATS}
+        by_format = {
+            name: _timing.Elsewhere(torch_loop, experiment, flags.side, params, pairs, name)
+            for name in _torch_net.FORMATS
+        }
         their_format = _torch_net.faster(by_format, flags.their_format)
+        for name, side in by_format.items():
+            if name != their_format:
+                side.close()  # its workers would wait beside
         seconds = _timing.interleave({"ours": ours, "theirs": by_format[their_format]}, flags.repeats)
+        by_format[their_format].close()
     more = {"steps": steps, "pairs": flags.pairs, "our_read_s": read_s, "data": experiment.data.name}
     more |= {"workers": WORKERS, "differences": differences, "their_format": their_format}
     _timing.report(_timing.make_record(f"train_loop_{flags.side}", seconds, **more), seconds, flags.output)

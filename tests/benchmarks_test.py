@@ -52,6 +52,22 @@ def test_sides_take_turns_after_a_warm_up_that_is_not_timed(timing):
     assert seconds == {"ours": [1, 2, 3], "theirs": [10, 20, 30]}
 
 
+def make_counter(start: int, step: int):
+    """Returns a callable that counts up; made in the other process, where its memory is."""
+    counted = iter(range(start, 1000, step))
+    return lambda: next(counted)
+
+
+def test_a_side_elsewhere_is_made_once_and_called_in_a_process_of_its_own(timing):
+    side = timing.Elsewhere(make_counter, 5, 10)
+    assert side() is None
+    assert side.result() == 15
+    assert side() is None
+    assert side.result() == 35
+    side.close()
+    assert not side._process.is_alive()
+
+
 def test_a_slow_side_may_be_timed_less_often(timing):
     clock = Clock()
     sides = {"ours": clock.side("A", 1), "theirs": clock.side("B", 2), "flax": clock.side("C", 9)}
