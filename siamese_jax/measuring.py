@@ -21,7 +21,7 @@ from siamese_jax.metrics import read_metrics
 from siamese_jax.model import SiameseNet
 from siamese_jax.protocols import DIGITS, protocols
 from siamese_jax.records import Alphabets, Dataset
-from siamese_jax.report import write_report, write_results
+from siamese_jax.report import PICTURES, write_report, write_results
 from siamese_jax.specs import EvalSpec, Experiment, UserError
 
 Results = dict[str, Any]
@@ -144,9 +144,14 @@ def _results(measured: Mapping[str, Measured]) -> Results:
 
 
 def _write(workdir: Path, results: Results, measured: Mapping[str, Measured]) -> None:
-    """Writes results.json, and trials.npz: the credit [R, Q] of each trial, by which two runs are compared in pairs."""
+    """Writes results.json, and trials.npz: the credit [R, Q] of each trial, by which two runs are compared in pairs.
+
+    Pictures of an earlier measurement go: not every one is drawn again.
+    """
     write_results(workdir, results)
     write_arrays(workdir / "trials.npz", {name: part.credit.astype("float32") for name, part in measured.items()})
+    for name in PICTURES:
+        (workdir / name).unlink(missing_ok=True)
 
 
 def _about(experiment: Experiment, dataset: Dataset, sets: dict[str, Alphabets], command: str) -> Results:

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 FOLDER = Path(__file__).parent.parent / "benchmarks"
-SCRIPTS = ("train_step", "train_loop", "one_shot_eval", "small_step", "convolution", "scaling")
+SCRIPTS = ("train_step", "train_loop", "one_shot_eval", "small_step", "convolution", "scaling", "input")
 
 
 @pytest.fixture(autouse=True)

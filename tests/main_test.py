@@ -15,7 +15,7 @@ from siamese_jax import command, comparison, data, loop, main
 from siamese_jax.experiments import LAYERS
 from siamese_jax.files import read_arrays
 from siamese_jax.report import PICTURES
-from siamese_jax.specs import ConvSpec, DataSpec, EvalSpec, LayerSpec, OptimizerSpec, UserError
+from siamese_jax.specs import ConvSpec, DataSpec, DistortSpec, EvalSpec, LayerSpec, OptimizerSpec, UserError
 
 
 @pytest.fixture(autouse=True)
@@ -176,6 +176,14 @@ def test_measured_with_other_ways_the_epoch_is_still_judged_by_the_trials_it_was
     said = (tmp_path / "report.md").read_text()
     report(f"--workdir={tmp_path}")
     assert (tmp_path / "report.md").read_text() == said
+
+
+def test_a_picture_of_an_earlier_measurement_does_not_stay(tmp_path):
+    run(tmp_path, "--mode=train", experiment=make_experiment(distort=DistortSpec(copies=0)))
+    (tmp_path / "distortions.png").write_bytes(b"of another day")  # without distortions it is not drawn
+    run(tmp_path, "--mode=evaluate", experiment=make_experiment(distort=DistortSpec(copies=0)))
+    assert not (tmp_path / "distortions.png").exists()
+    assert (tmp_path / "training.png").exists()
 
 
 def test_evaluating_a_workdir_without_a_checkpoint_is_refused(tmp_path):

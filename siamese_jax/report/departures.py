@@ -64,7 +64,7 @@ def choices(experiment: Experiment) -> list[str]:
     sentences = [
         f'The images of a "different" pair come from {"two drawers, as those of a" if two else "any drawers, unlike a"}'
         ' "same" pair.',
-        f"Momentum rises to its final value over {experiment.optimizer.momentum_epochs} epochs.",
+        f"Momentum rises to its final value over {_epochs(experiment.optimizer.momentum_epochs)}.",
         f"The L2 penalty covers {'weights and biases' if biases else 'weights, not biases'}.",
     ]
     if experiment.network.tower == "dense":
@@ -79,6 +79,10 @@ def choices(experiment: Experiment) -> list[str]:
             "publish them."
         )
     return sentences
+
+
+def _epochs(count: int) -> str:
+    return f"{count} epoch{'s'[: count != 1]}"
 
 
 def _convolutions(network: NetSpec) -> list[str]:

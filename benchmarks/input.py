@@ -1,0 +1,60 @@
+"""What the input costs: drawing a batch of 128 pairs and warping its 256 images, beside the whole step with it in it.
+
+Both are the package's own, compiled: `draw_batch`, and the update that draws its batch, differentiates and updates.
+"""
+
+import argparse
+import statistics
+
+import _timing
+import jax
+import jax.numpy as jnp
+
+from siamese_jax import data, experiments, keys, loop, splits
+from siamese_jax.batches import draw_batch, steps_per_epoch
+from siamese_jax.memory import keep_freed_memory
+from siamese_jax.optimizer import make_optimizer
+from siamese_jax.steps import init_state
+
+
+def main(flags: argparse.Namespace) -> None:
+    """Times and writes."""
+    keep_freed_memory()
+    experiment = experiments.find(flags.experiment)
+    spec = _timing.chosen_data(experiment.data, flags)
+    train = splits.split(data.load(spec, flags.data_dir, flags.archives), experiment.data.drawer_split)["train"]
+    key, place, images = keys.root_key(0), splits.layout(train), jnp.asarray(train.images)
+    state = init_state(
+        key, experiment, make_optimizer(experiment.optimizer, steps_per_epoch(experiment)), images.shape[1]
+    )
+    update = loop.compile_update(experiment, train)
+    draw = jax.jit(lambda step, images: draw_batch(key, step, images, place, experiment))
+    step = 0
+
+    def whole() -> None:
+        nonlocal state
+        state, _ = jax.block_until_ready(update(state))
+
+    def inputs() -> None:
+        nonlocal step
+        step += 1
+        jax.block_until_ready(draw(jnp.int32(step), images))
+
+    seconds = _timing.interleave({"ours": inputs, "step": whole}, flags.repeats)
+    share = statistics.median(seconds["ours"]) / statistics.median(seconds["step"])
+    print(f"the input is {share:.1%} of the step")
+    more = {"share_of_step": share, "pairs": experiment.batch_size, "data": spec.name}
+    record = _timing.make_record(f"input_{images.shape[1]}", seconds, **more)
+    _timing.report(record, seconds, flags.output)
+
+
+def parse(args: list[str] | None = None) -> argparse.Namespace:
+    """Reads the flags."""
+    parser = _timing.make_parser(__doc__)
+    parser.add_argument("--experiment", default="omniglot_20way_small", help="whose (default: omniglot_20way_small)")
+    _timing.add_data_flags(parser)
+    return parser.parse_args(args)
+
+
+if __name__ == "__main__":
+    main(parse())
