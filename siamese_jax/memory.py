@@ -6,9 +6,9 @@ page and zeroed. A training step on a CPU frees and takes gigabytes: that is a t
 
 import ctypes
 
-# From glibc's malloc.h: options of mallopt, and the values that switch the giving back off.
+# From glibc's malloc.h: options of mallopt, and the values that switch the giving back off; -1 is no limit.
 _M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8
-_KEEPING = {_M_MMAP_MAX: 0, _M_TRIM_THRESHOLD: 2**31 - 1, _M_ARENA_MAX: 1}
+_KEEPING = {_M_MMAP_MAX: 0, _M_TRIM_THRESHOLD: -1, _M_ARENA_MAX: 1}
 
 
 def keep_freed_memory() -> bool:
