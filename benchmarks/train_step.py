@@ -2,8 +2,8 @@
 
 All sides start from the same parameters and see the same batch, which lies on the device already. Logits and gradients
 are compared first, and how far two updates move the parameters. "theirs" is PyTorch as it comes, "theirs_keeping" is
-PyTorch in a process that keeps freed memory as ours does. Plain Flax is nn.Conv and nn.max_pool, with XLA's own
-gradients, and our update.
+PyTorch in a process that keeps freed memory as ours does. "flax" is plain Flax as it comes: nn.Conv and nn.max_pool,
+with XLA's own gradients, and our update.
 """
 
 import argparse
@@ -100,11 +100,11 @@ def main(flags: argparse.Namespace) -> None:
             ),
         }
 
-    ours = {name: OurStep(net, params, batch, experiment) for name, net in nets.items()}
-    ours["ours"]()
-    ours["ours"]()
+    ours = OurStep(nets["ours"], params, batch, experiment)
+    ours()
+    ours()
     step()
-    start, moved = _torch_net.as_theirs(params), _torch_net.as_theirs(ours["ours"].state.params)
+    start, moved = _torch_net.as_theirs(params), _torch_net.as_theirs(ours.state.params)
     differences["ours"]["movement"] = compare(
         "movement", subtract(moved, start), subtract(theirs.parameters_by_layer(), start), MOVEMENT
     )
@@ -113,9 +113,11 @@ def main(flags: argparse.Namespace) -> None:
     by_format = {name: _timing.Elsewhere(their_step, params, batch, experiment, name) for name in _torch_net.FORMATS}
     their_format = _torch_net.faster(by_format, flags.their_format)
     keeping = _timing.Elsewhere(their_step, params, batch, experiment, their_format, keep=True)
-    sides = {"ours": ours["ours"], "theirs": by_format[their_format], "theirs_keeping": keeping, **ours}
+    sides = {"ours": ours, "theirs": by_format[their_format], "theirs_keeping": keeping}
+    if flags.flax_repeats:
+        sides["flax"] = _timing.Elsewhere(flax_step, params, batch, experiment)
     seconds = _timing.interleave(sides, repeats)
-    for side_elsewhere in (*by_format.values(), keeping):
+    for side_elsewhere in {*sides.values(), *by_format.values()} - {ours}:
         side_elsewhere.close()
     more = {"pairs": flags.pairs, "differences": differences, "their_format": their_format}
     record = _timing.make_record(f"train_step_{side}_{flags.pairs}", seconds, **more)
@@ -138,6 +140,11 @@ def torch_step(
 def their_step(*args: Any) -> Callable[[], None]:
     """As `torch_step`, but only the callable."""
     return torch_step(*args)[1]
+
+
+def flax_step(params: model.Params, batch: PairBatch, experiment: specs.Experiment) -> Callable[[], None]:
+    """Returns a callable that makes one update of plain Flax's network."""
+    return OurStep(FlaxNet(PlainFlax(experiment.network)), params, batch, experiment)
 
 
 def make_batch(pairs: int, side: int) -> PairBatch:
