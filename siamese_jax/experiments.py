@@ -117,7 +117,7 @@ BASELINES = replace(
     BASE,
     name="baselines_20way",
     summary="no training: nearest neighbour on pixels, and modified Hausdorff distance",
-    cost_cpu="51 s on 2 cores, from the archives",
+    cost_cpu="41 s on 2 cores, from the archives",
     cost_gpu="the same: it computes on the CPU",
     expected="official runs: nearest neighbour 19.0 % (14.8 to 23.2), modified Hausdorff 61.25 % (53.8 to 68.5)",
     method="baselines",
