@@ -200,10 +200,7 @@ def _measured(score: Score, alphabets: Alphabets, runs: Runs, warnings: list[str
         "k_shot": about["k_shot"],
         **_summed_up(earned),
         "ci95": clustered_interval(earned.ravel(), of_run.ravel()),
-        # One alphabet says nothing of others.
-        "ci95_by_alphabet": clustered_interval(earned.ravel(), of_alphabet.ravel())
-        if len(np.unique(of_alphabet)) > 1
-        else None,
+        "ci95_by_alphabet": clustered_interval(earned.ravel(), of_alphabet.ravel(), unknown=None),
         "ties": ties(scores),
         "alphabets": len(about["alphabets"]),
         "by_alphabet": {alphabets.names[i]: _summed_up(earned[of_alphabet == i]) for i in np.unique(of_alphabet)},

@@ -1,7 +1,7 @@
 """Memory that is freed stays in the process, for the next step's buffers.
 
 By default, glibc gives each large buffer back to the system when it is freed, and takes it anew a moment later, page by
-page and zeroed. A training step on a CPU frees and takes gigabytes: that is a third of its time.
+page and zeroed. A training step on a CPU frees and takes gigabytes: that is a third to a half of its time.
 """
 
 import ctypes

@@ -58,8 +58,8 @@ def ties(logits: np.ndarray) -> int:
 
 
 def clustered_interval(
-    values: np.ndarray, clusters: np.ndarray, resamples: int = 9999, unknown: Interval = (0.0, 1.0)
-) -> Interval:
+    values: np.ndarray, clusters: np.ndarray, resamples: int = 9999, unknown: Interval | None = (0.0, 1.0)
+) -> Interval | None:
     """Returns the 95 % bootstrap interval of the mean of `values` [N] when whole clusters are drawn, not values.
 
     Trials of one run, or pairs of one alphabet, are alike: to count them as independent would make the interval too
