@@ -14,9 +14,10 @@ from jax.test_util import check_grads
 from scipy.signal import correlate
 
 from siamese_jax import convolution
-from siamese_jax.convolution import convolve, max_pool
+from siamese_jax.convolution import convolve, max_pool, winograd
 
-PATHS = [convolution._xla, convolution._fourier]
+PATHS = list(convolution.PATHS.values())
+PATH = pytest.mark.parametrize("path", PATHS, ids=list(convolution.PATHS))
 SHAPES = st.tuples(*[st.integers(1, 9)] * 2, *[st.integers(1, 5)] * 2, *[st.integers(1, 4)] * 2)
 
 
@@ -50,7 +51,7 @@ def assert_close(actual, expected, tolerance=1e-5):
     assert np.abs(np.asarray(actual) - expected).max() <= tolerance * max(np.abs(expected).max(), 1e-3)
 
 
-@pytest.mark.parametrize("path", PATHS)
+@PATH
 @settings(max_examples=6)
 @given(shape=SHAPES, seed=st.integers(0, 99))
 @example(shape=(5, 4, 5, 4, 3, 2), seed=0).via("a kernel as large as the image")
@@ -58,7 +59,8 @@ def assert_close(actual, expected, tolerance=1e-5):
 @example(shape=(9, 7, 1, 1, 4, 3), seed=0).via("odd sides and a kernel of one pixel")
 def test_every_path_has_the_value_and_both_gradients_of_the_convolution_in_float64(path, shape, seed):
     height, width, kh, kw, channels, filters = shape
-    kh, kw = min(kh, height), min(kw, width)
+    largest = winograd.LARGEST_KERNEL if path is convolution.PATHS["winograd"] else 5
+    kh, kw = min(kh, height, largest), min(kw, width, largest)
     outputs = (2, height - kh + 1, width - kw + 1, filters)
     images, kernel, cotangent = arrays(seed, (2, height, width, channels), (kh, kw, channels, filters), outputs)
     actuals = value_and_gradients(jax.vmap(path, (0, None)), images, kernel, cotangent)
@@ -66,11 +68,31 @@ def test_every_path_has_the_value_and_both_gradients_of_the_convolution_in_float
         assert_close(actual, expected)
 
 
-def test_the_fourier_path_keeps_its_accuracy_at_the_size_of_the_papers_second_layer():
-    images, kernel, cotangent = arrays(0, (1, 48, 48, 64), (7, 7, 64, 128), (1, 42, 42, 128))
-    actuals = value_and_gradients(jax.vmap(convolution._fourier, (0, None)), images, kernel, cotangent)
-    for actual, expected in zip(actuals, reference(images, kernel, cotangent), strict=True):
-        assert_close(actual, expected, 3e-6)
+@pytest.mark.parametrize(
+    ("path", "image", "kernel", "tolerance"),
+    [
+        ("fourier", (48, 48, 64), (7, 7, 64, 128), 3e-6),
+        ("winograd", (26, 26, 64), (3, 3, 64, 64), 1e-5),
+    ],
+)
+def test_a_path_keeps_its_accuracy_at_the_size_of_a_layer_that_takes_it(path, image, kernel, tolerance):
+    assert convolution.path_for(image, kernel) == path
+    outputs = (image[0] - kernel[0] + 1, image[1] - kernel[1] + 1, kernel[3])
+    arguments = arrays(0, (1, *image), kernel, (1, *outputs))
+    actuals = value_and_gradients(jax.vmap(convolution.PATHS[path], (0, None)), *arguments)
+    for actual, expected in zip(actuals, reference(*arguments), strict=True):
+        assert_close(actual, expected, tolerance)
+
+
+@pytest.mark.parametrize("length", range(1, 18))
+@pytest.mark.parametrize("taps", [1, 2, 3])
+def test_the_products_of_a_tile_at_its_points_are_the_correlation_of_numpy(length, taps):
+    tiling = winograd._tiling(length + taps - 1, taps)
+    of_tile, of_taps, of_output = winograd._matrices(tiling)
+    tile, kernel = arrays(length, (tiling.points,), (taps,))
+    found = of_output @ ((of_tile @ tile) * (of_taps @ kernel))
+    np.testing.assert_allclose(found, np.correlate(tile, kernel, "valid"), rtol=1e-6, atol=1e-6)
+    assert (tiling.count - 1) * tiling.outputs < length <= tiling.count * tiling.outputs
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -83,9 +105,9 @@ def test_same_padding_is_that_of_xla(size, channels):
         assert_close(actual, wanted)
 
 
-@pytest.mark.parametrize("path", PATHS)
+@PATH
 def test_every_path_is_scipys_correlation_summed_over_channels(path):
-    image, kernel = arrays(2, (8, 11, 3), (3, 4, 3, 2))
+    image, kernel = arrays(2, (8, 11, 3), (3, 2, 3, 2))
     wanted = [sum(correlate(image[..., c], kernel[..., c, f], "valid") for c in range(3)) for f in range(2)]
     assert_close(path(image, kernel), np.stack(wanted, axis=-1))
 
@@ -98,7 +120,7 @@ def test_convolve_is_the_sum_one_would_write_by_hand():
     assert_close(convolve(image, kernel), wanted)
 
 
-@pytest.mark.parametrize("path", PATHS)
+@PATH
 def test_twins_of_pairs_under_nested_vmap_equal_a_loop(path):
     images, kernel, cotangent = arrays(4, (3, 2, 7, 6, 2), (3, 2, 2, 4), (3, 2, 5, 5, 4))
     twins_of_pairs = jax.vmap(jax.vmap(path, (0, None)), (0, None))
@@ -112,7 +134,7 @@ def test_twins_of_pairs_under_nested_vmap_equal_a_loop(path):
     assert_close(gradient_of_kernel, total)
 
 
-@pytest.mark.parametrize("path", PATHS)
+@PATH
 def test_the_gradient_of_each_example_is_its_own(path):
     images, kernel, cotangent = arrays(5, (3, 6, 5, 2), (3, 3, 2, 2), (3, 4, 3, 2))
     gradient = jax.grad(lambda k, x, g: jnp.sum(path(x, k) * g))
@@ -130,7 +152,7 @@ def sizes(jaxpr):
             yield from sizes(inner)
 
 
-@pytest.mark.parametrize("path", PATHS)
+@PATH
 def test_the_kernel_gradient_of_a_batch_is_contracted_and_never_one_an_image(path):
     """With many channels and few pixels a kernel gradient an image would be by far the largest array."""
     images, kernel = jnp.zeros((16, 4, 4, 24)), jnp.zeros((3, 3, 24, 24))
@@ -147,7 +169,9 @@ def test_the_kernel_gradient_of_a_batch_is_contracted_and_never_one_an_image(pat
         ((48, 48, 64), (7, 7, 64, 128), "fourier"),
         ((21, 21, 128), (4, 4, 128, 128), "fourier"),
         ((9, 9, 128), (4, 4, 128, 256), "fourier"),
-        ((16, 16, 64), (3, 3, 64, 64), "fourier"),
+        ((14, 14, 64), (3, 3, 64, 64), "winograd"),
+        ((26, 26, 32), (3, 3, 32, 32), "winograd"),
+        ((32, 32, 8), (5, 5, 8, 32), "fourier"),
         ((50, 50, 3), (3, 3, 3, 64), "xla"),
         ((14, 14, 64), (1, 1, 64, 64), "xla"),
     ],
@@ -160,10 +184,10 @@ def test_the_rule_takes_the_path_that_was_measured_to_be_the_faster_and_xlas_own
     assert convolution.path_for(image, kernel) == "xla"
 
 
-@pytest.mark.parametrize("path", PATHS)
+@PATH
 @pytest.mark.parametrize("channels", [1, 3])
 def test_bfloat16_stays_bfloat16_and_is_right_to_its_eight_bits(path, channels):
-    shapes = (2, 9, 8, channels), (3, 4, channels, 5), (2, 7, 5, 5)
+    shapes = (2, 9, 8, channels), (3, 2, channels, 5), (2, 7, 7, 5)
     rounded = [jnp.asarray(array, jnp.bfloat16) for array in arrays(6, *shapes)]
     actuals = value_and_gradients(jax.vmap(path, (0, None)), *rounded)
     for actual, expected in zip(actuals, reference(*rounded), strict=True):
@@ -183,10 +207,10 @@ def strokes(seed, images, side, channels):
     return drawn
 
 
-@pytest.mark.parametrize("path", PATHS)
+@PATH
 def test_blank_paper_gives_exactly_zero_and_its_image_keeps_its_gradient(path):
-    images, (kernel,) = strokes(0, 3, 13, 4), arrays(10, (3, 4, 4, 6))
-    blank = reference(np.abs(images), np.ones_like(kernel), np.zeros((3, 11, 10, 6), np.float32))[0] == 0
+    images, (kernel,) = strokes(0, 3, 13, 4), arrays(10, (3, 2, 4, 6))
+    blank = reference(np.abs(images), np.ones_like(kernel), np.zeros((3, 11, 12, 6), np.float32))[0] == 0
     assert 0.2 < blank.mean() < 0.9
     cotangent = np.where(blank, arrays(11, blank.shape)[0], 0).astype(np.float32)
     value, *gradients = value_and_gradients(jax.vmap(path, (0, None)), images, kernel, cotangent)
@@ -198,7 +222,7 @@ def test_blank_paper_gives_exactly_zero_and_its_image_keeps_its_gradient(path):
     assert np.abs(gradients[1]).max() < 1e-5
 
 
-@pytest.mark.parametrize("path", PATHS)
+@PATH
 def test_a_layer_without_biases_has_the_gradients_of_float64_on_drawings(path):
     """Blank paper is at the kink of a ReLU: what is ±1e-7 there, not 0, passes gradients that 0 does not pass."""
 
@@ -209,7 +233,7 @@ def test_a_layer_without_biases_has_the_gradients_of_float64_on_drawings(path):
     gradients = jax.jit(jax.grad(partial(layer, path), (0, 1, 2)))(images, kernel, np.zeros(16, np.float32))
     with jax.enable_x64(True):
         exactly = [np.float64(array) for array in (images, kernel, np.zeros(16))]
-        wanted = jax.device_get(jax.jit(jax.grad(partial(layer, convolution._xla), (0, 1, 2)))(*exactly))
+        wanted = jax.device_get(jax.jit(jax.grad(partial(layer, convolution.PATHS["xla"]), (0, 1, 2)))(*exactly))
     for gradient, expected in zip(gradients, wanted, strict=True):
         assert_close(gradient / np.abs(expected).max(), expected / np.abs(expected).max())
 
