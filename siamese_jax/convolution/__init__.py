@@ -17,7 +17,10 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from siamese_jax.convolution import fourier, winograd
+from siamese_jax.convolution import fourier, patches, winograd
+
+Correlation = Callable[[Array, Array], Array]
+"""Image [H, W, C] and kernel [kh, kw, C, F] -> [H - kh + 1, W - kw + 1, F]."""
 
 
 def convolve(image: Array, kernel: Array, padding: Literal["VALID", "SAME"] = "VALID") -> Array:
@@ -39,25 +42,27 @@ def convolve(image: Array, kernel: Array, padding: Literal["VALID", "SAME"] = "V
     return PATHS[path_for(image.shape, kernel.shape)](image, kernel)
 
 
-def path_for(image_shape: tuple[int, ...], kernel_shape: tuple[int, ...]) -> Literal["winograd", "fourier", "xla"]:
-    """Returns how a padded image [H, W, C] meets a kernel [kh, kw, C, F]: on a CPU with fewer multiplications.
+def path_for(image_shape: tuple[int, ...], kernel_shape: tuple[int, ...]) -> str:
+    """Returns the name in PATHS of how a padded image [H, W, C] meets a kernel [kh, kw, C, F].
 
-    GPUs and TPUs have fast gradients of their own: XLA's. On a CPU, the first of "winograd" and "fourier" that takes
-    fewer multiplications than the direct sum. Times in ms of value and gradients (* of the kernel only), 160 images,
-    the paths in turn; how many times fewer multiplications stands beside each:
+    GPUs and TPUs have fast gradients of their own: "xla". On a CPU it is the first of "winograd" and "fourier" that
+    takes fewer multiplications than the direct sum; then "patches", unless a patch has more numbers than the value has
+    pixels, when a gradient for each image would be large. Times in ms of value and gradients (* of the kernel only),
+    160 images (of the paper's network 64), the paths in turn, by `benchmarks/convolution.py`:
 
         TABLE
 
-    Not there, as slower than one of these everywhere: a product with all patches as its rows (unless the layer is
-    quick), a sum of kh·kw products of shifted images.
+    Left out, as slower: a sum of kh·kw products of shifted images.
     """
     if jax.default_backend() != "cpu":
         return "xla"
     (height, width, channels), (kh, kw, _, filters) = image_shape, kernel_shape
-    direct = (height - kh + 1) * (width - kw + 1) * kh * kw * channels * filters
-    if winograd.multiplications(image_shape, kernel_shape) < direct:
+    pixels, patch = (height - kh + 1) * (width - kw + 1), kh * kw * channels
+    if winograd.multiplications(image_shape, kernel_shape) < pixels * patch * filters:
         return "winograd"
-    return "fourier" if fourier.multiplications(image_shape, kernel_shape) < direct else "xla"
+    if fourier.multiplications(image_shape, kernel_shape) < pixels * patch * filters:
+        return "fourier"
+    return "patches" if patch <= pixels else "xla"
 
 
 def max_pool(image: Array) -> Array:
@@ -73,13 +78,13 @@ def max_pool(image: Array) -> Array:
     return reduce(lambda largest, corner: jnp.where(largest >= corner, largest, corner), corners)
 
 
-def _xla(image: Array, kernel: Array) -> Array:
-    return lax.conv_general_dilated(image[None], kernel, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC"))[0]
+def _in_float32(correlate: Correlation, image: Array, kernel: Array) -> Array:
+    exact = jnp.promote_types(image.dtype, jnp.float32)  # transforms and sums of gradients need more than 8 bits
+    return correlate(image.astype(exact), kernel.astype(exact)).astype(image.dtype)
 
 
-def _transformed(correlate: Callable[[Array, Array], Array], image: Array, kernel: Array) -> Array:
-    exact = jnp.promote_types(image.dtype, jnp.float32)  # transforms need more than bfloat16's 8 bits
-    value = correlate(image.astype(exact), kernel.astype(exact)).astype(image.dtype)
+def _transformed(correlate: Correlation, image: Array, kernel: Array) -> Array:
+    value = _in_float32(correlate, image, kernel)
     # Blank paper gives 0 with any kernel. Out of a transform comes ±1e-7, half of which a ReLU without bias lets pass,
     # and its gradient, too. The convolution is linear: its own gradient stays what it is.
     return value - lax.stop_gradient(jnp.where(_blank(image, *kernel.shape[:2])[..., None], value, 0))
@@ -90,9 +95,10 @@ def _blank(image: Array, kh: int, kw: int) -> Array:
     return ~lax.reduce_window(jnp.any(image != 0, axis=-1), False, lax.bitwise_or, (kh, kw), (1, 1), "VALID")
 
 
-PATHS: Mapping[str, Callable[[Array, Array], Array]] = {
-    "xla": _xla,
+PATHS: Mapping[str, Correlation] = {
+    "xla": patches.by_xla,
+    "patches": partial(_in_float32, patches.correlate),
     "fourier": partial(_transformed, fourier.correlate),
     "winograd": partial(_transformed, winograd.correlate),
 }
-"""Image [H, W, C] and kernel [kh, kw, C, F] -> [H - kh + 1, W - kw + 1, F], each in its way."""
+"""Every way there is, by name."""
