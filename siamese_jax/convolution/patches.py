@@ -1,4 +1,4 @@
-"""The convolution of an image with few channels: XLA's value; the gradient of the kernel from patches, image by image."""
+"""The convolution of an image with few channels: XLA's value; the kernel's gradient from patches, image by image."""
 
 import jax
 import jax.numpy as jnp
