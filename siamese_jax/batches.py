@@ -5,10 +5,11 @@ import jax.numpy as jnp
 from jax import Array
 
 from siamese_jax import keys
-from siamese_jax.distort import IDENTITY, apply_affine, draw_affine
+from siamese_jax.distort import IDENTITY, Warp, apply_warp, draw_warp, turned, without
+from siamese_jax.grids import draw_grid
 from siamese_jax.model import as_input
 from siamese_jax.pairs import draw_pair, draw_triplet, shuffled
-from siamese_jax.records import Layout, PairBatch
+from siamese_jax.records import GridBatch, Layout, PairBatch
 from siamese_jax.specs import Experiment, UserError
 
 
@@ -19,7 +20,17 @@ def examples_per_epoch(experiment: Experiment) -> int:
 
 
 def steps_per_epoch(experiment: Experiment) -> int:
-    """Full batches in one pass over the training set; what is left over waits for another epoch's order."""
+    """Full batches in one pass over the training set; what is left over waits for another epoch's order.
+
+    Grid batches are no pass over anything: an epoch has as many as `data.epoch_steps` says.
+    """
+    if experiment.loss.of_grids:
+        return experiment.data.epoch_steps
+    if experiment.data.rotations:
+        raise UserError(
+            f"data.rotations=True turns alphabets of grid batches: take loss.name=all_pairs or n_way, not "
+            f"{experiment.loss.name}"
+        )
     examples = examples_per_epoch(experiment)
     if examples >= 2**31:
         raise UserError(f"an epoch of {examples:,} pairs is too long to number: take fewer than 2**31")
@@ -30,8 +41,41 @@ def steps_per_epoch(experiment: Experiment) -> int:
     return examples // experiment.batch_size
 
 
-def draw_batch(key: Array, step: Array, images: Array, layout: Layout, experiment: Experiment) -> PairBatch:
-    """Draws the batch of `step` from the training images, uint8 [N, H, W].
+def pairs_per_step(experiment: Experiment) -> int:
+    """Pairs of images that a batch trains on: of a grid, all within an alphabet, or by two drawers for `n_way`."""
+    data = experiment.data
+    if not experiment.loss.of_grids:
+        return experiment.batch_size
+    images = data.batch_characters * data.batch_drawers
+    by_one_drawer = data.batch_characters if experiment.loss.name == "n_way" else 1
+    return data.batch_alphabets * images * (images - by_one_drawer) // 2
+
+
+def draw_batch(key: Array, step: Array, images: Array, layout: Layout, experiment: Experiment) -> PairBatch | GridBatch:
+    """Draws the batch of `step` from the training images, uint8 [N, H, W]."""
+    draw = _draw_grids if experiment.loss.of_grids else _draw_pairs
+    return draw(key, step, images, layout, experiment)
+
+
+def _draw_grids(key: Array, step: Array, images: Array, layout: Layout, experiment: Experiment) -> GridBatch:
+    """Draws a grid; unless `distort.copies` is 0 every image is distorted, each on its own."""
+    distort, side = experiment.distort, images.shape[1:]
+    rows, present, turns = draw_grid(keys.stream(key, "grids", step), layout, experiment.data)
+    drawn = as_input(images[rows])
+
+    def distorted(key: Array, turn: Array, image: Array) -> Array:
+        warp = draw_warp(key, distort, side) if distort.copies else Warp(IDENTITY)
+        return apply_warp(image, turned(warp, turn))
+
+    if distort.copies or experiment.data.rotations:
+        each = jax.random.split(keys.stream(key, "grid distortions", step), rows.size)
+        turns = jnp.broadcast_to(turns[:, None, None], rows.shape).ravel()
+        drawn = jax.vmap(distorted)(each, turns, drawn.reshape(-1, *side)).reshape(drawn.shape)
+    return GridBatch(drawn, present)
+
+
+def _draw_pairs(key: Array, step: Array, images: Array, layout: Layout, experiment: Experiment) -> PairBatch:
+    """Draws pairs.
 
     A fixed set has each pair once as it is and `distort.copies` times distorted, each image of a pair on its own; an
     epoch is a pass over the set in an order of its own (paper, sections 3.2 and 4.3). For the triplet loss, pairs 2i
@@ -60,9 +104,8 @@ def draw_batch(key: Array, step: Array, images: Array, layout: Layout, experimen
             rows, same = jnp.stack([anchor, positive, anchor, negative]), jnp.array([True, False])
         drawn = as_input(images[rows])
         if distort.copies:
-            affines = jax.vmap(lambda key: draw_affine(key, distort))(jnp.stack(key_images))
-            affines = jax.tree.map(lambda drawn, none: jnp.where(plain, none, drawn), affines, IDENTITY)
-            drawn = jax.vmap(apply_affine)(drawn[..., 0], affines)[..., None]
+            draw = jax.vmap(lambda key: without(draw_warp(key, distort, images.shape[1:]), plain))
+            drawn = jax.vmap(apply_warp)(drawn[..., 0], draw(jnp.stack(key_images)))[..., None]
         return PairBatch(drawn[0::2], drawn[1::2], same.astype(jnp.float32))
 
     drawn = jax.vmap(draw_example)(first + jnp.arange(batch))

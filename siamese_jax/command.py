@@ -16,7 +16,7 @@ FLAGS = flags.FLAGS
 
 MAY_CHANGE = (
     "max_epochs", "patience", "checkpoint_minutes", "log_steps", "evaluation.random_trials", "evaluation.mnist",
-    "evaluation.embed_batch",
+    "evaluation.embed_batch", "evaluation.views",
 )  # fmt: skip
 """Fields that a workdir's training may be continued with otherwise: they say how far it goes, not where."""
 
@@ -167,7 +167,9 @@ def check_workdir(experiment: Experiment, workdir: Path) -> None:
     check_name(experiment.name, workdir, written)
     registered = dict(specs.leaves(EXPERIMENTS[experiment.name])) if experiment.name in EXPERIMENTS else {}
     for name, value in specs.leaves(experiment):
-        if name in MAY_CHANGE or name in specs.DESCRIPTION:
+        # A schedule over all epochs is another one if there are more of them.
+        scheduled = name == "max_epochs" and experiment.optimizer.name == "adamw"
+        if name in specs.DESCRIPTION or (name in MAY_CHANGE and not scheduled):
             continue
         begun = written.get(name, registered.get(name, value))  # a field newer than the run is as registered
         if begun != value:

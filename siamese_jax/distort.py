@@ -1,4 +1,4 @@
-"""Affine distortions of one image (paper, section 4.3): draw the parameters, then apply them.
+"""Distortions of one image, affine (paper, section 4.3) and perhaps elastic: draw the parameters, then apply them.
 
 An image is float32 [H, W] in [0, 1] with paper at 0, so what a warp brings in from outside is paper. Angles are
 degrees, shifts pixels, x to the right and y down.
@@ -30,6 +30,39 @@ class Affine(NamedTuple):
 IDENTITY = Affine()
 
 
+class Warp(NamedTuple):
+    """An affine map, and `bend` [2, p, q]: by how many pixels points on a coarse grid are displaced (rows, columns).
+
+    None is no bend at all.
+    """
+
+    affine: Affine
+    bend: Array | None = None
+
+
+def draw_warp(key: Array, spec: DistortSpec, shape: tuple[int, int]) -> Warp:
+    """Draws a distortion of images of that `shape`: T, and the bend with `spec.probability`, else none."""
+    affine = draw_affine(key, spec)
+    if not spec.elastic:
+        return Warp(affine)
+    # A key beside those of T, whose draws are the same with and without a bend.
+    key_value, key_included = jax.random.split(jax.random.fold_in(key, 1))
+    points = tuple(max(2, round(pixels / spec.elastic_scale)) for pixels in shape)
+    bend = spec.elastic * jax.random.normal(key_value, (2, *points))
+    return Warp(affine, jnp.where(jax.random.bernoulli(key_included, spec.probability), bend, 0.0))
+
+
+def without(warp: Warp, none: Array) -> Warp:
+    """Returns the warp, or where `none` (bool []) the one that changes nothing."""
+    identity = Warp(IDENTITY, None if warp.bend is None else jnp.zeros_like(warp.bend))
+    return jax.tree.map(lambda drawn, plain: jnp.where(none, plain, drawn), warp, identity)
+
+
+def turned(warp: Warp, quarters: Array) -> Warp:
+    """Returns the warp followed by so many clockwise turns of 90°."""
+    return warp._replace(affine=warp.affine._replace(rotation=warp.affine.rotation + 90.0 * quarters))
+
+
 def draw_affine(key: Array, spec: DistortSpec) -> Affine:
     """Draws T: each component uniform in its range with `spec.probability`, else as in the identity."""
     key_value, key_included = jax.random.split(key)
@@ -56,8 +89,17 @@ def forward_matrix(affine: Affine) -> Array:
 
 def apply_affine(image: Array, affine: Affine) -> Array:
     """Warps an image [H, W] about its centre, then shifts it; bilinear, paper outside. Same shape and range."""
+    return apply_warp(image, Warp(affine))
+
+
+def apply_warp(image: Array, warp: Warp) -> Array:
+    """Warps an image [H, W] as `apply_affine` does, and bends it, in one resampling. Same shape and range.
+
+    A pixel pulls from where the affine map says, displaced by the bend, whose points are spread evenly and filled up by
+    cubic interpolation.
+    """
     chex.assert_rank(image, 2)
-    height, width = image.shape
+    (height, width), affine = image.shape, warp.affine
     centre_y, centre_x = (height - 1) / 2, (width - 1) / 2
     y, x = jnp.meshgrid(jnp.arange(height) - centre_y, jnp.arange(width) - centre_x, indexing="ij")
     matrix = forward_matrix(affine)
@@ -66,4 +108,7 @@ def apply_affine(image: Array, affine: Affine) -> Array:
     determinant = matrix[0, 0] * matrix[1, 1] - matrix[0, 1] * matrix[1, 0]
     source_x = (matrix[1, 1] * x - matrix[0, 1] * y) / determinant
     source_y = (matrix[0, 0] * y - matrix[1, 0] * x) / determinant
+    if warp.bend is not None:
+        bend_y, bend_x = jax.image.resize(warp.bend, (2, height, width), "cubic")
+        source_y, source_x = source_y + bend_y, source_x + bend_x
     return map_coordinates(image, [source_y + centre_y, source_x + centre_x], order=1, mode="constant", cval=0.0)

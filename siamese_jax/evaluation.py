@@ -15,8 +15,9 @@ from jax import Array
 from scipy.special import expit
 
 from siamese_jax import keys, splits
+from siamese_jax.distort import Affine, Warp, apply_affine, draw_affine, without
 from siamese_jax.doctor import Seen, examine_runs, examine_scores
-from siamese_jax.model import Params, SiameseNet
+from siamese_jax.model import Params, SiameseNet, as_input
 from siamese_jax.pairs import check_pair_count, draw_pair
 from siamese_jax.protocols import DIGITS, Protocol, card, draw, draw_digits
 from siamese_jax.records import Alphabets, Dataset, Runs
@@ -34,7 +35,7 @@ from siamese_jax.scores import (
     verified,
     weighted_intervals,
 )
-from siamese_jax.specs import Experiment, UserError
+from siamese_jax.specs import DistortSpec, Experiment, UserError
 from siamese_jax.trials import draw_runs
 
 Result = dict[str, Any]
@@ -65,12 +66,12 @@ class Evaluator:
     """A network's jitted embedding and comparing; made once, so that each is compiled once.
 
     Embeddings are kept for as long as the parameters are the same object: each image is embedded once, whatever is
-    measured on it.
+    measured on it. With `views`, each image is embedded as the mean over them.
     """
 
-    def __init__(self, net: SiameseNet, embed_batch: int, combine: str = "mean_score"):
+    def __init__(self, net: SiameseNet, embed_batch: int, combine: str = "mean_score", views: Affine | None = None):
         self._embed_batch = embed_batch
-        self._embed = jax.jit(net.embed_images)
+        self._embed = jax.jit(net.embed_images if views is None else functools.partial(embed_views, net, views))
         self._compare = jax.jit(net.compare_pairs)
         score_run = functools.partial(net.trial_logits, combine=combine)
         self._score: Callable[..., Array] = jax.jit(jax.vmap(score_run, in_axes=(None, 0, 0)))
@@ -119,6 +120,24 @@ class Evaluator:
             for i in range(0, len(left), PAIRS)
         ]
         return _finite(np.concatenate(jax.device_get(parts)), "verification scores")
+
+
+def draw_views(spec: DistortSpec, count: int) -> Affine:
+    """Draws the views [count] of EvalSpec: the image itself, then affine distortions, the same for all images."""
+    each = jax.random.split(keys.stream(keys.root_key(0), "views"), count)
+    drawn = Warp(jax.vmap(lambda key: draw_affine(key, spec))(each))
+    return without(drawn, jnp.arange(count) == 0).affine
+
+
+def embed_views(net: SiameseNet, views: Affine, params: Params, images: Array) -> Array:
+    """Images, uint8 [N, H, W] -> the means [N, D] of their embeddings over views [V]."""
+    plain = as_input(images)[..., 0]
+
+    def of_view(view: Affine) -> Array:
+        seen = jax.vmap(apply_affine, in_axes=(0, None))(plain, view)[..., None]
+        return jax.vmap(net.embed, in_axes=(None, 0))(params, seen)
+
+    return jax.lax.map(of_view, views).mean(axis=0)
 
 
 def validation_runs(experiment: Experiment, validation: Alphabets) -> Runs:

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.special import expit
 
 from siamese_jax import inspection, keys, plots
-from siamese_jax.distort import apply_affine, draw_affine
+from siamese_jax.distort import apply_warp, draw_warp
 from siamese_jax.evaluation import Evaluator, Measured
 from siamese_jax.model import Params, SiameseNet, as_input
 from siamese_jax.records import Alphabets
@@ -77,7 +77,7 @@ def draw_training(workdir: Path, experiment: Experiment, train: Alphabets, rows:
     key = keys.stream(keys.root_key(experiment.seed), "figure 5")
 
     def distorted(key: jax.Array, image: jax.Array) -> jax.Array:
-        return jax.vmap(lambda key: apply_affine(image, draw_affine(key, experiment.distort)))(
+        return jax.vmap(lambda key: apply_warp(image, draw_warp(key, experiment.distort, image.shape)))(
             jax.random.split(key, COPIES)
         )
 

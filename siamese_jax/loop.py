@@ -18,11 +18,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from siamese_jax import keys, splits
-from siamese_jax.batches import draw_batch, steps_per_epoch
+from siamese_jax.batches import draw_batch, pairs_per_step, steps_per_epoch
 from siamese_jax.checkpoint import Checkpoints, restore
+from siamese_jax.grids import check_grid
 from siamese_jax.metrics import MetricsLog, Progress
 from siamese_jax.model import Params, build
-from siamese_jax.optimizer import learning_rate, make_optimizer, momentum
+from siamese_jax.optimizer import kept_params, make_optimizer, rates
 from siamese_jax.pairs import check_pair_count
 from siamese_jax.records import Alphabets, TrainState
 from siamese_jax.specs import Experiment, UserError
@@ -83,7 +84,10 @@ class _Kept(NamedTuple):
 
 def check_training(experiment: Experiment, train: Alphabets) -> None:
     """Raises UserError, before the first step, for anything that training would stumble over."""
-    check_pair_count(experiment.data.train_pairs, len(train.names), "train_pairs")
+    if experiment.loss.of_grids:
+        check_grid(experiment.data, splits.layout(train))
+    else:
+        check_pair_count(experiment.data.train_pairs, len(train.names), "train_pairs")
     steps_per_epoch(experiment)
     _template(experiment, train.images.shape[1])
 
@@ -112,7 +116,7 @@ def fit(
     if restored is None:
         # As one program, which the compilation cache keeps; operation by operation it takes seconds.
         state = jax.jit(lambda: _first_state(experiment, train.images.shape[1]))()
-        start, history = _Kept(state, _copy(state.params)), History()
+        start, history = _Kept(state, _copy(kept_params(state.params, state.opt_state))), History()
     else:
         start, history = restored.state, History(**restored.meta["history"])
     total_steps = steps_per_epoch(experiment) * experiment.max_epochs
@@ -147,7 +151,7 @@ class _Session:
     ):
         self.experiment, self.history = experiment, history
         self._loss = experiment.loss.name
-        self.steps_per_epoch = steps_per_epoch(experiment)
+        self.steps_per_epoch, self._pairs = steps_per_epoch(experiment), pairs_per_step(experiment)
         self.state, self.best = start
         self.step = int(self.state.step)
         self._doors = doors
@@ -193,9 +197,9 @@ class _Session:
         rate = math.nan
         if self._compiled:
             self._steps, self._seconds = self._steps + len(rows), self._seconds + seconds
-            self.history.timed_pairs += len(rows) * self.experiment.batch_size
+            self.history.timed_pairs += len(rows) * self._pairs
             self.history.timed_seconds += seconds
-            rate = len(rows) * self.experiment.batch_size / seconds
+            rate = len(rows) * self._pairs / seconds
         self._compiled = True
         self._epoch_losses += [row[self._loss] for row in rows]
         means = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
@@ -204,15 +208,15 @@ class _Session:
     def end_epoch(self, validate: Callable[[Params], float]) -> None:
         """Validates, and keeps the parameters if they are the best so far."""
         self._check_finite()
-        accuracy = validate(self.state.params)
+        params = kept_params(self.state.params, self.state.opt_state)
+        accuracy = validate(params)
         history, epoch = self.history, self.epoch
         history.epochs = epoch
         if accuracy > history.best_accuracy:
-            history.best_epoch, history.best_accuracy, self.best = epoch, accuracy, _copy(self.state.params)
-        spec = self.experiment.optimizer
-        rates = {f"learning_rate/{name}": learning_rate(rule, spec, epoch - 1) for name, rule in spec.layers.items()}
-        momenta = {f"momentum/{name}": momentum(rule, spec, epoch - 1) for name, rule in spec.layers.items()}
-        self._doors.log.write(self.step, epoch, validation_one_shot=accuracy, **rates, **momenta)
+            history.best_epoch, history.best_accuracy, self.best = epoch, accuracy, _copy(params)
+        spec, epochs = self.experiment.optimizer, self.experiment.max_epochs
+        at_its_end = rates(spec, epoch - 1, self.steps_per_epoch, epochs)
+        self._doors.log.write(self.step, epoch, validation_one_shot=accuracy, **at_its_end)
         loss, rate = float(np.mean(self._epoch_losses)), history.pairs_per_second
         self._doors.progress.epoch(epoch, loss, accuracy, rate, self._seconds_left(rate))
         self._epoch_losses.clear()
@@ -247,16 +251,18 @@ class _Session:
     def _diverged(self, step: int) -> UserError:
         good = self._doors.checkpoints.latest
         kept = "there is no checkpoint yet" if good is None else f"the last good checkpoint is step {good}"
+        field = (
+            "optimizer.rate" if self.experiment.optimizer.name == "adamw" else "optimizer.layers.LAYER.learning_rate"
+        )
         return UserError(
             f"the loss is not finite at step {step} (epoch {(step - 1) // self.steps_per_epoch + 1}): training has "
-            f"diverged; {kept}. Lower the learning rates (--optimizer.layers.LAYER.learning_rate) and start with a new "
-            "--workdir"
+            f"diverged; {kept}. Lower the learning rates (--{field}) and start with a new --workdir"
         )
 
     def _show(self, loss: float, more_steps: int, more_seconds: float) -> None:
         """Moves the bar; the rate is that of the session so far, with steps that are not counted yet."""
         steps, seconds = self._steps + more_steps, self._seconds + more_seconds
-        rate = steps * self.experiment.batch_size / seconds if seconds else math.nan
+        rate = steps * self._pairs / seconds if seconds else math.nan
         left = self._seconds_left(rate)
         self._doors.progress.step(self.step, self.epoch, rate, loss, left)
         if self._if_slow and steps >= SETTLED and left > HOUR:
@@ -266,7 +272,7 @@ class _Session:
 
     def _seconds_left(self, pairs_per_second: float) -> float:
         steps = self.steps_per_epoch * self.experiment.max_epochs - self.step
-        return steps * self.experiment.batch_size / pairs_per_second
+        return steps * self._pairs / pairs_per_second
 
 
 def compile_update(experiment: Experiment, train: Alphabets) -> Callable[[TrainState], tuple[TrainState, Any]]:
@@ -284,7 +290,7 @@ def compile_update(experiment: Experiment, train: Alphabets) -> Callable[[TrainS
 
 
 def _optimizer(experiment: Experiment) -> Any:
-    return make_optimizer(experiment.optimizer, steps_per_epoch(experiment))
+    return make_optimizer(experiment.optimizer, steps_per_epoch(experiment), experiment.max_epochs)
 
 
 def _template(experiment: Experiment, side: int) -> _Kept:

@@ -1,5 +1,5 @@
 """What training minimises: the paper's cross-entropy of "same" (section 3.2; its printed sign is a slip) or a loss of
-distances, and an L2 penalty per layer.
+distances, and an L2 penalty per layer. Losses of grid batches compare every image with all others of its alphabet.
 """
 
 from collections.abc import Mapping
@@ -11,6 +11,9 @@ import optax
 from jax import Array
 
 from siamese_jax.specs import LossSpec, OptimizerSpec
+
+NEVER = -1e9
+"""The score of a character that is not there: no choice, and still finite."""
 
 
 def batch_loss(logits: Array, bias: Array, same: Array, spec: LossSpec) -> tuple[Array, Array]:
@@ -29,6 +32,57 @@ def batch_loss(logits: Array, bias: Array, same: Array, spec: LossSpec) -> tuple
         return contrastive(distances, same, spec.margin), jnp.mean(right)
     nearer, farther = distances[0::2], distances[1::2]
     return triplet(nearer, farther, spec.margin), jnp.mean(nearer < farther)
+
+
+def grid_loss(logits: Array, present: Array, spec: LossSpec) -> tuple[Array, Array]:
+    """Returns the loss [] of a grid batch and the share [] of right decisions: of choices, or as pairs are weighted.
+
+    `logits` [A, K, M, K, M] are of pairs of images of an alphabet, `present` [A, K] says which characters count.
+    """
+    return (n_way if spec.name == "n_way" else all_pairs)(logits, present)
+
+
+def all_pairs(logits: Array, present: Array) -> tuple[Array, Array]:
+    """Mean cross-entropy in nats of all pairs of different images, "same" and "different" weighted half and half.
+
+    `logits` [A, K, M, K, M], `present` [A, K]. The share [] of right answers is weighted likewise: chance is ½.
+    """
+    _, characters, drawers = _check_grid(logits, present)
+    same = jnp.eye(characters, dtype=bool)[:, None, :, None]
+    itself = same & jnp.eye(drawers, dtype=bool)[None, :, None, :]
+    counted = (present[:, :, None] & present[:, None, :])[:, :, None, :, None] & ~itself[None]
+    same = jnp.broadcast_to(same[None], logits.shape)
+    weight = _shares(counted & same) / 2 + _shares(counted & ~same) / 2
+    entropy = optax.sigmoid_binary_cross_entropy(logits, same.astype(logits.dtype))
+    return jnp.sum(weight * entropy), jnp.sum(weight * ((logits > 0) == same))
+
+
+def n_way(logits: Array, present: Array) -> tuple[Array, Array]:
+    """Mean cross-entropy in nats of one-shot choices, and the share [] of right ones.
+
+    `logits` [A, K, M, K, M], `present` [A, K]. Each image is a query once for each other drawer, whose images of the
+    alphabet's characters are its supports: a trial as in the released runs.
+    """
+    _, characters, drawers = _check_grid(logits, present)
+    scores = jnp.where(present[:, None, None, None, :], jnp.moveaxis(logits, 3, 4), NEVER)  # [A, K, M, M, K]
+    other = ~jnp.eye(drawers, dtype=bool)[None, None]
+    weight = _shares(jnp.broadcast_to(present[:, :, None, None] & other, scores.shape[:-1]))
+    answer = jnp.broadcast_to(jnp.arange(characters)[None, :, None, None], scores.shape[:-1])
+    entropy = optax.softmax_cross_entropy_with_integer_labels(scores, answer)
+    return jnp.sum(weight * entropy), jnp.sum(weight * (scores.argmax(-1) == answer))
+
+
+def _check_grid(logits: Array, present: Array) -> tuple[int, int, int]:
+    chex.assert_rank([logits, present], [5, 2])
+    alphabets, characters, drawers = logits.shape[:3]
+    chex.assert_shape(logits, (alphabets, characters, drawers, characters, drawers))
+    chex.assert_shape(present, (alphabets, characters))
+    return alphabets, characters, drawers
+
+
+def _shares(counted: Array) -> Array:
+    """Returns weights that sum to 1, equal where `counted` and 0 elsewhere."""
+    return counted / jnp.maximum(counted.sum(), 1)
 
 
 def cross_entropy(logits: Array, same: Array) -> Array:
@@ -56,6 +110,8 @@ def triplet(positive: Array, negative: Array, margin: float) -> Array:
 def penalty(params: Mapping[str, Mapping[str, Any]], spec: OptimizerSpec) -> Array:
     """Σ_j λ_j ‖w_j‖² over layers, without biases unless `spec.l2_on_biases`; the optimizer adds its gradient, 2λw."""
     total = jnp.float32(0.0)
+    if spec.name == "adamw":  # its decay of weights is no part of a loss
+        return total
     for layer, values in params.items():
         for name, value in values.items():
             if name != "bias" or spec.l2_on_biases:

@@ -103,8 +103,7 @@ def _network(experiment: Experiment, workdir: Path) -> dict[str, Any]:
     from siamese_jax.twins import feature_sides
 
     # Whatever can be found wrong is found wrong before anything is downloaded, prepared or written.
-    side = specs.SIDE // experiment.data.downsample
-    feature_sides(experiment.network, side)
+    feature_sides(experiment.network, experiment.data.image_side)
     steps_per_epoch(experiment)
     with contextlib.ExitStack() as stack:
         if FLAGS.mode == "train":
@@ -168,6 +167,7 @@ def _load_digits(side: int | None) -> "Alphabets":
 def _say(results: dict[str, Any], workdir: Path) -> None:
     """Prints the results, each with its trials and 95 % interval."""
     _say_one_shot({name: part for name, part in results.get("one_shot", {}).items() if name != "random_trials"})
+    _say_one_shot(results.get("one_shot_views", {}), "averaged views, ")
     for name, measured in results.get("baselines", {}).items():
         _say_one_shot(measured, f"{name.replace('_', ' ')}, ")
     for name, reason in results["not_measured"].items():

@@ -18,8 +18,8 @@ from siamese_jax.evaluation import Evaluator, Measured, Score
 from siamese_jax.files import write_arrays
 from siamese_jax.loop import Fitted
 from siamese_jax.metrics import read_metrics
-from siamese_jax.model import SiameseNet
-from siamese_jax.protocols import DIGITS, protocols
+from siamese_jax.model import Params, SiameseNet
+from siamese_jax.protocols import DIGITS, Protocol, protocols
 from siamese_jax.records import Alphabets, Dataset
 from siamese_jax.report import PICTURES, write_report, write_results
 from siamese_jax.specs import EvalSpec, Experiment, UserError
@@ -34,6 +34,8 @@ COMPARED_UNDER = {
     "modified_hausdorff": ("official_runs", "koch_400", "mnist_10way"),
 }
 """The protocols under which a comparison that learns nothing is measured."""
+VIEWED_UNDER = ("official_runs", "koch_400", "within_alphabet")
+"""The protocols under which averaged views are measured: each image costs as many times as there are views."""
 
 
 def measure_network(
@@ -80,6 +82,8 @@ def measure_network(
         "one_shot": one_shot,
         "not_measured": refused | no_digits,
     }
+    if experiment.evaluation.views > 1:
+        results["one_shot_views"] = _viewed(experiment, dataset, sets, net, params, seen, wanted)
     _write(workdir, results, measured)
     rows = read_metrics(workdir)
     gallery.draw_training(workdir, experiment, sets["train"], rows)
@@ -120,6 +124,26 @@ def measure_baselines(
     _write(workdir, results, trials)
     write_report(workdir, experiment, results, [])
     return results
+
+
+def _viewed(
+    experiment: Experiment,
+    dataset: Dataset,
+    sets: dict[str, Alphabets],
+    net: SiameseNet,
+    params: Params,
+    seen: evaluation.Seen,
+    wanted: Mapping[str, Protocol],
+) -> Results:
+    """Measures with averaged views; each card says of how many."""
+    spec = experiment.evaluation
+    views = evaluation.draw_views(experiment.distort, spec.views)
+    score = functools.partial(Evaluator(net, spec.embed_batch, spec.combine, views).run_logits, params)
+    some = {name: wanted[name] for name in VIEWED_UNDER if name in wanted}
+    measured, _ = evaluation.one_shot_by_protocol(score, dataset, sets, seen, some)
+    return {
+        name: {**result, "card": {**result["card"], "views": spec.views}} for name, result in _results(measured).items()
+    }
 
 
 def _on_digits(

@@ -1,5 +1,6 @@
 """The siamese network: one twin, one energy, one dict of parameters {layer: {name: array}} for both."""
 
+from functools import partial
 from typing import NamedTuple
 
 import chex
@@ -12,6 +13,9 @@ from siamese_jax.specs import NetSpec
 from siamese_jax.twins import Twin, feature_sides
 
 Params = dict[str, dict[str, Array]]
+
+AT_ONCE = 1 << 22
+"""Numbers, in the differences of embeddings, that are held at a time when all are compared with all."""
 
 
 class SiameseNet(NamedTuple):
@@ -50,6 +54,23 @@ class SiameseNet(NamedTuple):
     def compare_pairs(self, params: Params, left: Array, right: Array) -> Array:
         """Embeddings [B, D] twice -> logits [B]."""
         return jax.vmap(self.compare, in_axes=(None, 0, 0))(params, left, right)
+
+    def grid_logits(self, params: Params, embeddings: Array) -> Array:
+        """Embeddings of a grid [A, K, M, D] -> logits [A, K, M, K, M] of each with all of its alphabet.
+
+        Some rows at a time, made again for the gradient: the differences of all pairs would take D times the memory.
+        """
+        alphabets, characters, drawers, length = embeddings.shape
+        images = characters * drawers
+        flat = embeddings.reshape(alphabets, images, length)
+        together = min(images, max(1, AT_ONCE // (alphabets * images * length)))
+        with_all = jax.checkpoint(jax.vmap(self.compare, in_axes=(None, 0, None)))
+
+        def of_alphabet(embeddings: Array) -> Array:
+            return jax.lax.map(partial(with_all, params, embeddings), embeddings, batch_size=together)
+
+        logits = jax.vmap(of_alphabet)(flat)
+        return logits.reshape(alphabets, characters, drawers, characters, drawers)
 
     def trial_logits(self, params: Params, support: Array, query: Array, combine: str = "mean_score") -> Array:
         """Embeddings of a run's supports [n_way, k_shot, D] and queries [Q, D] -> scores [Q, n_way].

@@ -1,10 +1,12 @@
-"""The paper's update, per layer: v ← −η (∇ + 2λw) + μ v, w ← w + v (section 3.2; its printed penalty sign is a slip).
+"""The paper's update, or AdamW; and the running mean of the weights that either makes.
+
+The paper's, per layer: v ← −η (∇ + 2λw) + μ v, w ← w + v (section 3.2; its printed penalty sign is a slip).
 
 The velocity contains the learning rate, so a rate that decays does not shrink what is already moving. η decays by a
 factor every epoch; μ rises linearly, epoch by epoch, from a common start to the layer's own.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -25,11 +27,87 @@ def momentum(layer: LayerSpec, spec: OptimizerSpec, epoch: Array | int) -> Array
     return spec.initial_momentum + (layer.momentum - spec.initial_momentum) * risen
 
 
-def make_optimizer(spec: OptimizerSpec, steps_per_epoch: int) -> optax.GradientTransformation:
-    """Returns the paper's optimizer for params of the form {layer: {name: array}}.
+def adamw_rate(spec: OptimizerSpec, total_steps: int, step: Array | int) -> Array:
+    """Returns AdamW's learning rate at `step` of `total_steps`, counted from 0."""
+    if spec.schedule == "cosine":
+        return optax.cosine_decay_schedule(spec.rate, total_steps)(step)
+    if spec.schedule == "one_cycle":
+        return optax.cosine_onecycle_schedule(total_steps, spec.rate, spec.warmup)(step)
+    return jnp.float32(spec.rate)
 
-    Its init raises UserError unless every layer has a rule and every rule a layer.
+
+def rates(spec: OptimizerSpec, epoch: int, steps_per_epoch: int, epochs: int) -> dict[str, Array]:
+    """Returns the rates, and momenta, at the end of `epoch`, counted from 0, by the names they are logged under."""
+    if spec.name == "adamw":
+        last = (epoch + 1) * steps_per_epoch - 1
+        return {"learning_rate": adamw_rate(spec, epochs * steps_per_epoch, last)}
+    return {f"learning_rate/{name}": learning_rate(rule, spec, epoch) for name, rule in spec.layers.items()} | {
+        f"momentum/{name}": momentum(rule, spec, epoch) for name, rule in spec.layers.items()
+    }
+
+
+def make_optimizer(spec: OptimizerSpec, steps_per_epoch: int, epochs: int) -> optax.GradientTransformation:
+    """Returns the optimizer of a spec for params of the form {layer: {name: array}}; AdamW's schedule has `epochs`.
+
+    Its init raises UserError unless every layer has a rule and every rule a layer; AdamW has none.
     """
+    inner = _adamw(spec, steps_per_epoch * epochs) if spec.name == "adamw" else _paper(spec, steps_per_epoch)
+    return _averaging(inner, spec.average) if spec.average else inner
+
+
+class Averaged(NamedTuple):
+    """The state of an optimizer that keeps the running mean of the weights; `count` [] int32 of updates."""
+
+    inner: Any
+    mean: Any
+    count: Array
+
+
+def kept_params(params: Any, opt_state: Any) -> Any:
+    """Returns the parameters that are validated and kept: their running mean where the optimizer has one."""
+    return opt_state.mean if isinstance(opt_state, Averaged) else params
+
+
+def _averaging(inner: optax.GradientTransformation, decay: float) -> optax.GradientTransformation:
+    """Returns `inner` with the mean of the weights after each of its updates.
+
+    Early on the decay is lower, (1 + t) / (10 + t) after t updates: the start is soon forgotten.
+    """
+
+    def init(params: Any) -> Averaged:
+        # Copies, since the state is donated whole, and no buffer can be given away twice.
+        return Averaged(inner.init(params), jax.tree.map(jnp.copy, params), jnp.int32(0))
+
+    def update(gradients: Any, state: Averaged, params: Any) -> tuple[Any, Averaged]:
+        updates, inner_state = inner.update(gradients, state.inner, params)
+        kept = jnp.minimum(decay, (1.0 + state.count) / (10.0 + state.count))
+        mean = jax.tree.map(
+            lambda mean, new: kept * mean + (1.0 - kept) * new, state.mean, optax.apply_updates(params, updates)
+        )
+        return updates, Averaged(inner_state, mean, state.count + 1)
+
+    return optax.GradientTransformation(init, update)
+
+
+def _adamw(spec: OptimizerSpec, total_steps: int) -> optax.GradientTransformation:
+    def kernels(params: dict[str, Any]) -> dict[str, Any]:
+        return jax.tree.map_with_path(lambda path, _: path[-1].key == "kernel", params)
+
+    adamw = optax.adamw(lambda step: adamw_rate(spec, total_steps, step), weight_decay=spec.weight_decay, mask=kernels)
+    adamw = optax.chain(optax.clip_by_global_norm(spec.clip), adamw) if spec.clip else adamw
+
+    def init(params: dict[str, Any]) -> Any:
+        if spec.layers:
+            raise UserError(
+                f"optimizer.layers has rules for {sorted(spec.layers)}, which optimizer.name=adamw does not use: "
+                "take an experiment without"
+            )
+        return adamw.init(params)
+
+    return optax.GradientTransformation(init, adamw.update)
+
+
+def _paper(spec: OptimizerSpec, steps_per_epoch: int) -> optax.GradientTransformation:
 
     def labels(params: dict[str, Any]) -> dict[str, Any]:
         missing, unused = sorted(set(params) - set(spec.layers)), sorted(set(spec.layers) - set(params))

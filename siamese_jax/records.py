@@ -2,6 +2,7 @@
 
     N  images            A  alphabets         B  pairs in a batch     R  one-shot runs
     H  rows              W  columns           C  channels (1)         D  embedding length
+    K  characters and M  drawers of an alphabet in a grid batch
     Q  queries of a run  n_way, k_shot: classes of a trial, examples of each
 
 An image is uint8, 0 for paper, 255 for full ink, [H, W] in storage; a network sees float32 in [0, 1], [H, W, 1].
@@ -65,6 +66,16 @@ class PairBatch(NamedTuple):
     left: Array
     right: Array
     same: Array
+
+
+class GridBatch(NamedTuple):
+    """Images [A, K, M, H, W, 1] float32 in [0, 1]: A alphabets, of each K characters, of each M drawers.
+
+    `present` [A, K] bool is false where an alphabet has fewer characters: those images stand in and do not count.
+    """
+
+    images: Array
+    present: Array
 
 
 class TrainState(NamedTuple):

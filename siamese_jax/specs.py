@@ -28,6 +28,8 @@ class DataSpec:
     2015)."""
     downsample: int = 1
     """Side of the square blocks that are averaged into one pixel: 3 makes 105×105 into 35×35."""
+    side: int = 0
+    """Side that images are resized to by area averages, where no block of whole pixels gives it; 0: as they are."""
     drawer_split: Literal["paper", "official"] = "paper"
     """`paper`: train on drawers 1-12, validate on 13-16, test on 17-20. `official`: train on 9-20,
     validate on 5-8, test on 1-4, so that no drawer of the official one-shot runs is trained on."""
@@ -41,6 +43,21 @@ class DataSpec:
     """False: one fixed set of pairs, each as it is and in `distort.copies` distorted copies, seen again each
     epoch, as in the paper. True: an epoch is `train_pairs` pairs never seen before, as many of them
     distorted as in a fixed set."""
+    batch_alphabets: int = 2
+    """A grid batch, for the losses `all_pairs` and `n_way`: alphabets, of each so many characters, of each so many
+    drawers; the images of an alphabet are all compared with each other."""
+    batch_characters: int = 20
+    """An alphabet of fewer characters shows all it has."""
+    batch_drawers: int = 4
+    epoch_steps: int = 100
+    """Steps from one validation to the next in training on grid batches, which have no pass over a set."""
+    rotations: bool = False
+    """Whether an alphabet of a grid batch is turned by a multiple of 90°, drawn anew each time: it is another then."""
+
+    @property
+    def image_side(self) -> int:
+        """Rows and columns of the images that are trained on."""
+        return self.side or SIDE // self.downsample
 
 
 @dataclass(frozen=True)
@@ -58,6 +75,11 @@ class DistortSpec:
     """Scales are 1 ± this."""
     translation: float = 2.0
     """Pixels of the image that is trained on, either way."""
+    elastic: float = 0.0
+    """Standard deviation, in those pixels, of a smooth random displacement of each point (Simard, Steinkraus and Platt
+    2003), included with `probability` like the components; 0 switches it off."""
+    elastic_scale: int = 8
+    """Pixels between the points that are displaced independently; those between follow smoothly."""
 
 
 @dataclass(frozen=True)
@@ -77,12 +99,23 @@ class NetSpec:
     conv2: ConvSpec = ConvSpec(128, 7, pool=True)
     conv3: ConvSpec = ConvSpec(128, 4, pool=True)
     conv4: ConvSpec = ConvSpec(256, 4, pool=False)
-    tower: Literal["convolutional", "dense"] = "convolutional"
-    """`convolutional`: conv1 to conv4, then fc. `dense`: two hidden layers of ReLUs, then fc; no convolution."""
+    tower: Literal["convolutional", "dense", "residual"] = "convolutional"
+    """`convolutional`: conv1 to conv4, then fc. `dense`: two hidden layers of ReLUs, then fc; no convolution.
+    `residual`: a 3×3 convolution, then stages of two with a way around them (He et al. 2016), then fc; every stage ends
+    in a pool, and doubles the filters of the one before."""
     hidden: int = 1024
     """Units of each hidden layer of a dense tower."""
+    width: int = 32
+    """Filters of a residual tower's first stage."""
+    stages: int = 3
+    """Of a residual tower, each of which halves the side."""
+    normalisation: Literal["none", "group", "layer"] = "group"
+    """After each convolution of a residual tower: over groups of 8 channels (Wu and He 2018) or over all of them,
+    within one image, so that a twin stays a function of one image."""
     units: int = 4096
-    """Sigmoid units of the fully connected layer: the length of an embedding."""
+    """Units of the fully connected layer: the length of an embedding."""
+    head: Literal["sigmoid", "linear"] = "sigmoid"
+    """What those units are."""
     energy: Literal["weighted_l1", "euclidean", "cosine"] = "weighted_l1"
     """The distance of two embeddings: with a learned weight a unit, or a learned scale."""
     initialiser: Literal["paper", "scaled"] = "scaled"
@@ -93,8 +126,8 @@ class NetSpec:
 
     @property
     def convs(self) -> Mapping[str, ConvSpec]:
-        """The convolutions in order, by name; a dense tower has none."""
-        if self.tower == "dense":
+        """The paper's convolutions in order, by name; another tower has none of them."""
+        if self.tower != "convolutional":
             return {}
         return {"conv1": self.conv1, "conv2": self.conv2, "conv3": self.conv3, "conv4": self.conv4}
 
@@ -108,11 +141,19 @@ class NetSpec:
 class LossSpec:
     """What training minimises, beside the penalty of the optimizer's rules."""
 
-    name: Literal["cross_entropy", "contrastive", "triplet"] = "cross_entropy"
+    name: Literal["cross_entropy", "contrastive", "triplet", "all_pairs", "n_way"] = "cross_entropy"
     """`cross_entropy` of p(same), the paper's. `contrastive`: Hadsell, Chopra and LeCun (2006). `triplet`: Schroff,
-    Kalenichenko and Philbin (2015), where half of a batch's pairs are "same", and share an image each with the rest."""
+    Kalenichenko and Philbin (2015), where half of a batch's pairs are "same", and share an image each with the rest.
+    Two losses of grid batches, whose images are embedded once and then compared with each other: `all_pairs`,
+    cross-entropy of p(same) of every pair, "same" and "different" weighted half and half; `n_way`, cross-entropy of
+    choosing each image's character among the images of one other drawer."""
     margin: float = 1.0
-    """The distance that the latter two ask of "different" pairs."""
+    """The distance that `contrastive` and `triplet` ask of "different" pairs."""
+
+    @property
+    def of_grids(self) -> bool:
+        """Whether it is of grid batches, `DataSpec.batch_alphabets` and so on, instead of `Experiment.batch_size`."""
+        return self.name in ("all_pairs", "n_way")
 
 
 @dataclass(frozen=True)
@@ -126,10 +167,11 @@ class LayerSpec:
 
 @dataclass(frozen=True)
 class OptimizerSpec:
-    """SGD with momentum and a rule per layer (paper, section 3.2)."""
+    """SGD with momentum and a rule per layer (paper, section 3.2), or one rule for all layers."""
 
     layers: Mapping[str, LayerSpec] = field(default_factory=dict)
-    """One rule for each layer (conv1-conv4 or dense1-dense2, fc, out); a missing or unused rule is an error."""
+    """One rule for each layer (conv1-conv4 or dense1-dense2, fc, out); a missing or unused rule is an error.
+    None for `adamw`."""
     decay: float = 0.99
     """Factor on every learning rate, once an epoch."""
     initial_momentum: float = 0.5
@@ -137,6 +179,22 @@ class OptimizerSpec:
     """Epochs over which momentum rises from `initial_momentum` to each layer's. The paper leaves it open."""
     l2_on_biases: bool = False
     """Whether the penalty covers biases, too. The paper leaves it open."""
+    name: Literal["paper", "adamw"] = "paper"
+    """`paper`: the fields before this one. `adamw`: Loshchilov and Hutter (2019), those after this one."""
+    rate: float = 2e-3
+    """The highest learning rate of AdamW."""
+    schedule: Literal["constant", "cosine", "one_cycle"] = "one_cycle"
+    """Of AdamW's rate, over all `max_epochs`: `cosine` falls to zero, `one_cycle` rises first (Smith and
+    Topin 2019)."""
+    warmup: float = 0.25
+    """The share of all steps in which `one_cycle` rises."""
+    weight_decay: float = 1e-2
+    """AdamW's, on the kernels of layers alone."""
+    clip: float = 0.0
+    """The norm that AdamW's gradient is cut down to; 0 leaves it."""
+    average: float = 0.0
+    """Decay, a step, of the running mean of the weights (Polyak and Juditsky 1992) that is validated, kept and
+    measured in place of the weights themselves; 0 does without."""
 
 
 @dataclass(frozen=True)
@@ -152,6 +210,9 @@ class EvalSpec:
     random_trials: int = 10_000
     mnist: bool = True
     """Whether trials of MNIST digits are measured as well, which takes MNIST's archives, or a download of 12 MB."""
+    views: int = 1
+    """From 2: each image is also embedded as the mean over so many views, itself and affine distortions of it, and what
+    that reaches is reported apart."""
     embed_batch: int = 100
     """Images embedded at a time; a matter of memory, not of results."""
 
@@ -175,6 +236,7 @@ class Experiment:
     evaluation: EvalSpec = EvalSpec()
     seed: int = 0
     batch_size: int = 128
+    """Pairs of a batch; a grid batch has its own measures in `data`."""
     max_epochs: int = 200
     patience: int = 20
     """Epochs without a gain in validation one-shot accuracy after which training stops."""
@@ -190,10 +252,10 @@ SIDE = 105
 DESCRIPTION = ("name", "summary", "cost_cpu", "cost_gpu", "expected")
 """The fields of an Experiment that describe it and decide nothing."""
 
-MAY_BE_ZERO = {"copies", "momentum_epochs", "seed"}
+MAY_BE_ZERO = {"copies", "momentum_epochs", "seed", "side"}
 AT_MOST_ONE = {"probability", "momentum", "initial_momentum", "decay"}
-BELOW_ONE = {"scale", "shear"}
-"""Beyond these a distorted image would be folded over."""
+BELOW_ONE = {"scale", "shear", "average", "warmup"}
+"""Beyond the first two a distorted image would be folded over; the others are shares that leave something."""
 
 
 def leaves(spec: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

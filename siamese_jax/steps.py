@@ -6,9 +6,9 @@ import optax
 from jax import Array
 
 from siamese_jax import keys
-from siamese_jax.loss import batch_loss, penalty
+from siamese_jax.loss import batch_loss, grid_loss, penalty
 from siamese_jax.model import Params, SiameseNet, init_params
-from siamese_jax.records import PairBatch, TrainState
+from siamese_jax.records import GridBatch, PairBatch, TrainState
 from siamese_jax.specs import Experiment
 
 Metrics = dict[str, Array]
@@ -22,7 +22,7 @@ def init_state(key: Array, experiment: Experiment, optimizer: optax.GradientTran
 
 def train_step(
     state: TrainState,
-    batch: PairBatch,
+    batch: PairBatch | GridBatch,
     net: SiameseNet,
     optimizer: optax.GradientTransformation,
     experiment: Experiment,
@@ -30,10 +30,15 @@ def train_step(
     """Makes one update from one batch; returns the new state and the metrics of the parameters before it.
 
     Metrics, float32 []: the loss under its own name (`cross_entropy` in nats), `penalty` (Σ λ‖w‖²), and `accuracy` in
-    [0, 1] by the rule that the loss trains (see `loss.batch_loss`).
+    [0, 1] by the rule that the loss trains (see `loss.batch_loss` and `loss.grid_loss`).
     """
 
     def objective(params: Params) -> tuple[Array, Array]:
+        if experiment.loss.of_grids:
+            embed = jax.vmap(net.embed, in_axes=(None, 0))
+            grid = batch.images.shape[:3]
+            embeddings = embed(params, batch.images.reshape(-1, *batch.images.shape[3:])).reshape(*grid, -1)
+            return grid_loss(net.grid_logits(params, embeddings), batch.present, experiment.loss)
         logits = net.pair_logits(params, batch.left, batch.right)
         return batch_loss(logits, params["out"]["bias"][0], batch.same, experiment.loss)
 

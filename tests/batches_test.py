@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tiny import make_dataset, make_experiment
 
-from siamese_jax.batches import draw_batch, examples_per_epoch, steps_per_epoch
+from siamese_jax.batches import draw_batch, examples_per_epoch, pairs_per_step, steps_per_epoch
 from siamese_jax.experiments import find
 from siamese_jax.keys import root_key
 from siamese_jax.model import as_input
@@ -111,3 +111,67 @@ def test_an_odd_batch_of_triplets_is_refused():
 def test_a_batch_larger_than_an_epoch_is_refused():
     with pytest.raises(UserError, match="batch_size=37 .* 36 pairs"):
         steps_per_epoch(make_experiment(batch_size=37))
+
+
+def grid_batch(step: int = 0, **changes):
+    experiment = make_experiment(loss=LossSpec("n_way"), **changes)
+    return jax.jit(lambda step: draw_batch(root_key(0), step, IMAGES, layout(TRAIN), experiment))(step)
+
+
+GRID = {"batch_alphabets": 2, "batch_characters": 4, "batch_drawers": 3}
+
+
+def test_a_grid_batch_is_of_training_images_character_by_character():
+    images, present = grid_batch(data=DataSpec(**GRID), distort=DistortSpec(copies=0))
+    assert images.shape == (2, 4, 3, *IMAGES.shape[1:], 1)
+    assert present.all()
+    characters = [[{KNOWN[np.asarray(i).tobytes()] for i in drawn} for drawn in alphabet] for alphabet in images]
+    assert all(len(of_it) == 1 for alphabet in characters for of_it in alphabet)
+    for alphabet in characters:
+        assert len({next(iter(of_it)) // 5 for of_it in alphabet}) == 1  # five characters an alphabet
+        assert len({next(iter(of_it)) for of_it in alphabet}) == 4
+
+
+def test_a_grid_batch_is_another_each_step_and_every_image_is_distorted_on_its_own():
+    first, again, second = (np.asarray(grid_batch(s, data=DataSpec(**GRID)).images) for s in (0, 0, 1))
+    np.testing.assert_array_equal(first, again)
+    assert not (first == second).all()
+    always = DistortSpec(copies=1, probability=1.0)
+    images = np.asarray(grid_batch(data=DataSpec(**GRID), distort=always).images).reshape(-1, *IMAGES.shape[1:], 1)
+    assert not any(image.tobytes() in KNOWN for image in images)
+
+
+def test_rotations_turn_whole_alphabets():
+    plain = grid_batch(data=DataSpec(**GRID), distort=DistortSpec(copies=0)).images
+    turns = set()
+    for step in range(6):
+        plain, turned = (
+            np.asarray(grid_batch(step, data=DataSpec(**GRID, rotations=on), distort=DistortSpec(copies=0)).images)
+            for on in (False, True)
+        )
+        for before, after in zip(plain, turned, strict=True):
+            after = after.reshape(-1, *after.shape[2:])
+            quarters = [
+                q
+                for q in range(4)
+                if np.allclose(np.rot90(before.reshape(after.shape), -q, axes=(1, 2)), after, atol=1e-3)
+            ]
+            assert len(quarters) == 1
+            turns |= set(quarters)
+    assert len(turns) >= 3
+
+
+def test_an_epoch_of_grid_batches_is_as_long_as_its_field_says_and_counts_its_pairs():
+    data = DataSpec(**GRID, epoch_steps=7)
+    sizes = {name: make_experiment(data=data, loss=LossSpec(name)) for name in ("all_pairs", "n_way")}
+    assert steps_per_epoch(sizes["n_way"]) == 7
+    images = [(c, d) for c in range(4) for d in range(3)]
+    pairs = [(a, b) for i, a in enumerate(images) for b in images[:i]]
+    assert pairs_per_step(sizes["all_pairs"]) == 2 * len(pairs)
+    assert pairs_per_step(sizes["n_way"]) == 2 * sum(a[1] != b[1] for a, b in pairs)
+    assert pairs_per_step(make_experiment()) == 4
+
+
+def test_rotations_are_refused_where_no_alphabet_is_drawn_whole():
+    with pytest.raises(UserError, match="rotations=True.*loss.name=all_pairs or n_way, not cross_entropy"):
+        steps_per_epoch(make_experiment(data=DataSpec(rotations=True)))

@@ -1,3 +1,4 @@
+import contextlib
 import dataclasses
 import json
 import shlex
@@ -182,3 +183,11 @@ def test_mistakes_are_answered_before_anything_heavy_is_imported():
     refused(run("--experiment=glyphs_20way", "--seed=-1"))
     code = "import sys, siamese_jax.main; assert not {'jax', 'numpy'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+@pytest.mark.parametrize(("name", "refused"), [("glyphs_20way", False), ("omniglot_20way_fast", True)])
+def test_a_run_goes_on_for_more_epochs_unless_its_schedule_would_be_another(tmp_path, name, refused):
+    (tmp_path / "experiment.json").write_text(json.dumps(dataclasses.asdict(EXPERIMENTS[name])))
+    longer = specs.with_value(EXPERIMENTS[name], "max_epochs", 500)
+    with pytest.raises(specs.UserError, match="max_epochs=12, not 500") if refused else contextlib.nullcontext():
+        command.check_workdir(longer, tmp_path)

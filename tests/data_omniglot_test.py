@@ -1,6 +1,7 @@
 """Omniglot: the real archives read back right, compared with another way of reading them, and bad ones refused."""
 
 import io
+import itertools
 import shutil
 import zipfile
 
@@ -262,3 +263,29 @@ def test_damaged_prepared_omniglot_is_refused(prepared_omniglot, tmp_path):
     shard.write_bytes(shard.read_bytes()[:-10])
     with pytest.raises(UserError, match=r"siamese_omniglot/runs/1\.0\.0 is damaged .*: delete that folder"):
         data.load(DataSpec(), str(tmp_path / "data"))
+
+
+def test_resized_images_are_means_of_the_areas_that_their_pixels_cover():
+    images = (255 * (np.random.default_rng(0).random((3, 105, 105)) < 0.3)).astype(np.uint8)
+    edges = np.linspace(0, 105, 49)
+    covered = np.array(
+        [[max(0.0, min(b, i + 1) - max(a, i)) for i in range(105)] for a, b in itertools.pairwise(edges)]
+    )
+    covered /= covered.sum(axis=1, keepdims=True)
+    expected = np.einsum("ri,nij,cj->nrc", covered, images, covered)
+    assert np.abs(characters.average_areas(images, 48) - expected).max() <= 3  # Pillow rounds, after rows and columns
+    np.testing.assert_array_equal(characters.average_areas(images, 105), images)
+
+
+@pytest.mark.parametrize(("downsample", "side"), [(3, 48), (1, 106)])
+def test_a_side_that_cannot_be_had_is_refused(tmp_path, downsample, side):
+    with pytest.raises(UserError, match=rf"data\.side={side} cannot be had"):
+        data.load(DataSpec(downsample=downsample, side=side), str(tmp_path))
+
+
+def test_images_can_be_loaded_at_any_side(loaded, prepared_omniglot):
+    small = data.load(DataSpec(side=48), prepared_omniglot).alphabets
+    assert small.images.shape == (32_460, 48, 48)
+    np.testing.assert_array_equal(
+        small.images[5000], characters.average_areas(loaded.alphabets.images[5000:5001], 48)[0]
+    )

@@ -8,10 +8,11 @@ from scipy.special import expit
 from tiny import SIDE, make_dataset, make_experiment
 
 from siamese_jax import evaluation
+from siamese_jax.distort import Affine, apply_affine
 from siamese_jax.keys import root_key
 from siamese_jax.model import as_input, build, init_params
 from siamese_jax.protocols import protocols
-from siamese_jax.specs import EvalSpec, UserError
+from siamese_jax.specs import DistortSpec, EvalSpec, UserError
 from siamese_jax.splits import split
 
 EXPERIMENT = make_experiment()
@@ -277,3 +278,18 @@ def test_parameters_that_are_not_finite_are_an_error_not_a_result():
 def test_what_evaluation_would_stumble_over_is_refused_before_training(spec, words):
     with pytest.raises(UserError, match=words):
         evaluation.check_evaluation(make_experiment(evaluation=spec), SETS["validation"], SETS["test"])
+
+
+def test_averaged_views_are_the_image_itself_and_the_same_distortions_of_every_image():
+    spec = DistortSpec(probability=1.0)
+    views = evaluation.draw_views(spec, 3)
+    images, pixels = DATASET.alphabets.images[:20], DATASET.alphabets.images[:20] / np.float32(255)
+    mean = evaluation.Evaluator(NET, 16, views=views).embed(PARAMS, images)
+    for image, embedding in zip(pixels, mean, strict=True):
+        seen = [apply_affine(jnp.asarray(image), Affine(*(part[v] for part in views))) for v in range(3)]
+        np.testing.assert_allclose(seen[0], image, atol=1e-6)
+        assert min(abs(np.asarray(other) - image).max() for other in seen[1:]) > 0.05
+        expected = np.mean([NET.embed(PARAMS, view[..., None]) for view in seen], axis=0)
+        np.testing.assert_allclose(embedding, expected, rtol=1e-4, atol=1e-5)
+    for part, again in zip(views, evaluation.draw_views(spec, 3), strict=True):
+        np.testing.assert_array_equal(part, again)

@@ -9,8 +9,8 @@ PACKAGE = Path(__file__).parent.parent / "siamese_jax"
 FLOORS = {
     "anyone": {"__init__", "specs", "records", "keys"},
     "ground": {
-        "convolution", "distort", "doctor", "energy", "initialisers", "loss", "optimizer", "pairs", "scores", "splits",
-        "trials", "twins",
+        "convolution", "distort", "doctor", "energy", "grids", "initialisers", "loss", "optimizer", "pairs", "scores",
+        "splits", "trials", "twins",
     },
     "first": {"baselines", "batches", "inspection", "model", "protocols", "steps"},
     "doors": {"checkpoint", "data", "files", "memory", "metrics", "plots", "report"},

@@ -17,7 +17,7 @@ from siamese_jax import loop
 from siamese_jax.checkpoint import Checkpoints, restore
 from siamese_jax.experiments import LAYERS
 from siamese_jax.metrics import read_metrics
-from siamese_jax.specs import DataSpec, LayerSpec, OptimizerSpec, UserError
+from siamese_jax.specs import DataSpec, DistortSpec, LayerSpec, LossSpec, OptimizerSpec, UserError
 from siamese_jax.splits import split
 
 TRAIN = split(make_dataset(), "paper")["train"]
@@ -218,3 +218,50 @@ def test_sigkill_in_the_middle_of_an_epoch_loses_at_most_that_epoch(tmp_path):
         fit(workdir, experiment, [0.5] * epochs)
         states.append(restore(workdir, loop._template(experiment, SIDE)).state)
     chex.assert_trees_all_equal(*states)
+
+
+def test_a_run_on_grid_batches_with_averaged_weights_resumes_to_the_same_bits(tmp_path):
+    experiment = replace(
+        EXPERIMENT,
+        data=DataSpec(batch_characters=4, batch_drawers=3, epoch_steps=4, rotations=True),
+        distort=DistortSpec(elastic=0.5),
+        loss=LossSpec("n_way"),
+        optimizer=OptimizerSpec(name="adamw", average=0.9),
+        max_epochs=3,
+    )
+    whole, seen = fit(tmp_path / "whole", experiment, (0.5, 0.7, 0.6))
+    assert whole.step == 12
+    chex.assert_trees_all_equal(whole.params, seen[1])
+    state = restore(tmp_path / "whole", loop._template(experiment, SIDE)).state.state
+    # What was validated, and would have been kept of the last epoch, is the mean of the weights.
+    chex.assert_trees_all_equal(seen[2], jax.device_get(state.opt_state.mean))
+    assert bool((seen[2]["fc"]["kernel"] != jax.device_get(state.params["fc"]["kernel"])).any())
+    losses = [row for row in read_metrics(tmp_path / "whole") if "n_way" in row]
+    assert losses[-1]["step"] == 12
+    with pytest.raises(KeyboardInterrupt):
+        fit_until_validation(tmp_path / "parts", experiment, 2)
+    parts, _ = fit(tmp_path / "parts", experiment, (0.5, 0.7, 0.6))
+    chex.assert_trees_all_equal(whole.params, parts.params)
+    chex.assert_trees_all_equal(state, restore(tmp_path / "parts", loop._template(experiment, SIDE)).state.state)
+
+
+def fit_until_validation(workdir, experiment, number):
+    """Trains until the validation of that number, which is interrupted."""
+    count = 0
+
+    def validate(_):
+        nonlocal count
+        count += 1
+        if count == number:
+            raise KeyboardInterrupt
+        return 0.5
+
+    with Checkpoints(workdir) as checkpoints:
+        loop.fit(experiment, TRAIN, validate, checkpoints)
+
+
+def test_a_grid_that_training_cannot_fill_is_refused_before_the_first_step():
+    experiment = replace(EXPERIMENT, loss=LossSpec("all_pairs"), optimizer=OptimizerSpec(name="adamw"))
+    with pytest.raises(UserError, match=r"data\.batch_characters=20 is out of range"):
+        loop.check_training(experiment, TRAIN)
+    loop.check_training(replace(experiment, data=DataSpec(train_pairs=7, batch_characters=5)), TRAIN)

@@ -1,8 +1,9 @@
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from siamese_jax.loss import batch_loss, contrastive, cross_entropy, penalty, triplet
+from siamese_jax.loss import all_pairs, batch_loss, contrastive, cross_entropy, n_way, penalty, triplet
 from siamese_jax.specs import LayerSpec, LossSpec, OptimizerSpec
 
 
@@ -54,3 +55,54 @@ def test_the_penalty_weighs_each_layer_and_leaves_biases_alone_unless_asked(on_b
     layers = {"fc": LayerSpec(0.1, 0.9, 0.1), "out": LayerSpec(0.1, 0.9, 0.5)}
     spec = OptimizerSpec(layers, l2_on_biases=on_biases)
     np.testing.assert_allclose(penalty(params, spec), expected, rtol=1e-6)
+
+
+def grid(shape=(2, 4, 3), missing=((1, 3),)):
+    alphabets, characters, drawers = shape
+    rng = np.random.default_rng(1)
+    logits = rng.normal(size=(*shape, characters, drawers)).astype(np.float32)
+    present = np.ones((alphabets, characters), bool)
+    for place in missing:
+        present[place] = False
+    return logits, present
+
+
+def test_all_pairs_weights_same_and_different_pairs_of_different_images_half_and_half():
+    logits, present = grid()
+    costs, rights = {True: [], False: []}, {True: [], False: []}
+    for a, i, m, j, n in np.ndindex(logits.shape):
+        if present[a, i] and present[a, j] and (i, m) != (j, n):
+            p = 1 / (1 + np.exp(-float(logits[a, i, m, j, n])))
+            costs[i == j].append(-np.log(p if i == j else 1 - p))
+            rights[i == j].append((p > 0.5) == (i == j))
+    loss, right = all_pairs(jnp.asarray(logits), jnp.asarray(present))
+    np.testing.assert_allclose(loss, (np.mean(costs[True]) + np.mean(costs[False])) / 2, rtol=1e-5)
+    np.testing.assert_allclose(right, (np.mean(rights[True]) + np.mean(rights[False])) / 2, rtol=1e-5)
+
+
+def test_n_way_is_the_mean_over_trials_of_one_drawers_queries_and_another_drawers_supports():
+    logits, present = grid()
+    costs, rights = [], []
+    for a, i, m, n in np.ndindex(2, 4, 3, 3):
+        if m != n and present[a, i]:
+            scores = np.array([float(logits[a, i, m, j, n]) for j in range(4) if present[a, j]])
+            costs.append(np.log(np.exp(scores).sum()) - scores[i])
+            rights.append(scores.argmax() == i)
+    assert len(costs) == 7 * 6
+    loss, right = n_way(jnp.asarray(logits), jnp.asarray(present))
+    np.testing.assert_allclose(loss, np.mean(costs), rtol=1e-5)
+    np.testing.assert_allclose(right, np.mean(rights), rtol=1e-5)
+
+
+@pytest.mark.parametrize("loss", [all_pairs, n_way])
+def test_a_character_that_is_not_there_changes_no_loss_of_grids_and_gets_no_gradient(loss):
+    logits, present = grid()
+    other = logits.copy()
+    other[1, 3], other[1, :, :, 3] = 50.0, -50.0
+    values = [loss(jnp.asarray(one), jnp.asarray(present)) for one in (logits, other)]
+    np.testing.assert_array_equal(*values)
+    gradient = np.asarray(jax.grad(lambda x: loss(x, jnp.asarray(present))[0])(jnp.asarray(logits)))
+    assert np.isfinite(gradient).all()
+    assert not gradient[1, 3].any()
+    assert not gradient[1, :, :, 3].any()
+    assert gradient[1, 2].any()

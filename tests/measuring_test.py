@@ -1,6 +1,7 @@
 """What is measured of a network and of comparisons; the whole way is walked by main_test."""
 
 import functools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -87,3 +88,23 @@ def test_the_papers_network_embeds_800_images_for_the_400_official_trials_and_no
     measured, _ = evaluation.one_shot_by_protocol(score, dataset, sets, {}, {"official_runs": wanted["official_runs"]})
     assert measured["official_runs"].result["trials"] == 400
     assert sum(embedded) == 800
+
+
+def test_averaged_views_are_measured_beside_the_plain_figures_and_change_none(tmp_path):
+    dataset, results = make_dataset(), {}
+    for views in (1, 3):
+        experiment = make_experiment()
+        experiment = replace(experiment, evaluation=replace(experiment.evaluation, views=views))
+        sets, net = split(dataset, "paper"), build(experiment.network)
+        fitted = Fitted(init_params(root_key(0), experiment.network, SIDE), 0, History())
+        evaluator = evaluation.Evaluator(net, 16)
+        results[views] = measuring.measure_network(
+            experiment, tmp_path, dataset, sets, net, evaluator, fitted, make_digits, "the command"
+        )
+    assert "one_shot_views" not in results[1]
+    assert results[1]["one_shot"] == results[3]["one_shot"]
+    viewed = results[3]["one_shot_views"]
+    assert set(viewed) == {"official_runs", "within_alphabet"}  # the tiny data set is too small for the paper's 400
+    for name, part in viewed.items():
+        assert part["card"]["views"] == 3
+        assert part["card"]["trials_id"] == results[3]["one_shot"][name]["card"]["trials_id"]

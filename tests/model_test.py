@@ -99,3 +99,18 @@ def test_ink_is_one_and_paper_zero():
 def test_a_network_too_deep_for_its_images_is_refused():
     with pytest.raises(UserError, match="leaves no pixels"):
         init_params(root_key(0), find("omniglot_20way").network, 35)
+
+
+@pytest.mark.parametrize("energy", ["weighted_l1", "euclidean", "cosine"])
+@pytest.mark.parametrize("at_once", [1, 1 << 22])
+def test_all_images_of_an_alphabet_are_compared_with_all_however_many_at_once(energy, at_once, monkeypatch):
+    monkeypatch.setattr("siamese_jax.model.AT_ONCE", at_once)
+    net = build(replace(NET.twin.spec, energy=energy))
+    embeddings = jnp.asarray(np.random.default_rng(0).normal(size=(2, 3, 2, 8)), jnp.float32)
+    params = {"out": net.energy.init(root_key(1), embeddings[0, 0, 0], embeddings[0, 0, 0])["params"]}
+    logits = np.asarray(net.grid_logits(params, embeddings))
+    for a, i, m, j, n in np.ndindex(2, 3, 2, 3, 2):
+        expected = net.compare(params, embeddings[a, i, m], embeddings[a, j, n])
+        np.testing.assert_allclose(logits[a, i, m, j, n], expected, rtol=1e-4, atol=1e-3)
+    gradient = jax.grad(lambda e: (net.grid_logits(params, e) ** 2).sum())(embeddings)
+    assert np.isfinite(gradient).all()

@@ -3,6 +3,7 @@
 import pytest
 from example_run import RESULTS, SMALL, line_with
 
+from siamese_jax.experiments import find
 from siamese_jax.report import DIFFERENCES, PAPER, choices, differences, report
 from siamese_jax.specs import DESCRIPTION, leaves, with_value
 
@@ -46,7 +47,11 @@ def test_the_other_drawer_split_names_its_drawers():
 
 def test_every_field_of_an_experiment_is_a_difference_a_choice_or_none_of_the_papers_business():
     our_own = {"method", "seed", "log_steps", "checkpoint_minutes", "evaluation.mnist"}
-    our_own |= {"loss.margin", "network.hidden"}  # of a loss and a tower that are not the paper's
+    # Of losses, towers, distortions and an optimizer that are not the paper's, and told with them.
+    our_own |= {"loss.margin", "network.hidden", "network.width", "network.stages", "network.normalisation"}
+    our_own |= {"data.batch_alphabets", "data.batch_characters", "data.batch_drawers", "data.epoch_steps"}
+    our_own |= {"optimizer.rate", "optimizer.schedule", "optimizer.warmup", "optimizer.weight_decay", "optimizer.clip"}
+    our_own |= {"distort.elastic_scale", "evaluation.views"}
     our_own |= {"evaluation.combine", "evaluation.random_trials", "evaluation.embed_batch"}
     for name, value in leaves(PAPER):
         other = {bool: lambda v: not v, str: lambda v: v + "!", int: lambda v: v + 1, float: lambda v: v + 1}
@@ -77,3 +82,23 @@ def test_another_tower_energy_or_loss_is_told_with_what_only_it_has():
     assert any("`triplet` loss" in sentence for sentence in differences(triplet))
     assert "The loss asks for a margin of 0.25 between distances." in choices(triplet)
     assert any("`cosine`" in sentence for sentence in differences(with_value(PAPER, "network.energy", "cosine")))
+
+
+def test_training_on_grids_of_another_tower_by_another_optimizer_is_told_whole_and_without_what_it_does_not_use():
+    experiment = find("omniglot_20way_fast")
+    sentences = differences(experiment)
+    told = " ".join(sentences)
+    assert not any("{" in sentence or "pairs; the paper's" in sentence for sentence in sentences)
+    assert "resized to 48×48" in told
+    assert "2 alphabets × 20 characters × 4 drawers" in told
+    assert (
+        "`residual`: 3 stages of two 3×3 convolutions with a way around them, the first of 32 filters, `group`" in told
+    )
+    assert "AdamW, with rates up to 0.002 (`one_cycle`, rising for 25 % of all steps), weight decay 0.01" in told
+    assert "norm of 1" in told
+    assert "elastic, too, by a standard deviation of 0.7 pixels at points 8 pixels apart" in told
+    assert "running mean of the weights, with decay 0.995" in told
+    assert not any("Momentum rises" in sentence or "L2 penalty" in sentence for sentence in choices(experiment))
+    assert any("every 100 steps" in sentence for sentence in choices(experiment))
+    all_pairs = with_value(PAPER, "loss.name", "all_pairs")
+    assert any("p(same) over all pairs of a batch" in sentence for sentence in differences(all_pairs))

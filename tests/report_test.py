@@ -201,3 +201,15 @@ def test_numbers_stand_to_the_right_and_words_to_the_left():
     lines = table(["what", "x", "y", "z", "p"], rows).splitlines()
     assert lines[1].replace("-", "") == "|  | : | : |  | : |"
     assert lines[2] == "| a\\|b | 4.5 |    **12** | seen   |       – |"
+
+
+def test_averaged_views_stand_apart_from_the_plain_figures():
+    official = RESULTS["one_shot"]["official_runs"]
+    viewed = {**official, "accuracy": 0.91, "correct": 364, "card": {**official["card"], "views": 8}}
+    text = report(SMALL, changed(one_shot_views={"official_runs": viewed}))
+    plain, apart = text.split("### With averaged views")
+    assert "mean over 8 views: itself and 7 affine distortions" in apart
+    assert "91.00" in line_with(apart.split("###")[0], "Lake's 20 official runs")
+    assert "91.00" not in plain
+    assert "91.00" not in apart.split("###")[1]
+    assert "averaged views" not in report(SMALL, RESULTS)

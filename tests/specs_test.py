@@ -44,6 +44,14 @@ def test_leaves_name_every_plain_value_of_the_nested_dict():
         ("data.name", "imagenet"),
         ("network.initialiser", "papper"),
         ("network.conv3.filters", 0),
+        ("data.batch_drawers", 0),
+        ("data.side", -1),
+        ("distort.elastic_scale", 0),
+        ("optimizer.average", 1.0),
+        ("optimizer.warmup", 1.0),
+        ("evaluation.views", 0),
+        ("network.normalisation", "batch"),
+        ("loss.name", "one_way"),
     ],
 )
 def test_check_names_the_field_and_the_value_that_no_run_could_use(name, value):
@@ -54,3 +62,9 @@ def test_check_names_the_field_and_the_value_that_no_run_could_use(name, value):
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_registered_experiment_passes_the_check(name):
     specs.check(find(name))
+
+
+def test_the_side_of_the_images_is_the_one_asked_for_or_what_blocks_leave():
+    assert specs.DataSpec().image_side == 105
+    assert specs.DataSpec(downsample=3).image_side == 35
+    assert specs.DataSpec(side=48).image_side == 48

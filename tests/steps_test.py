@@ -10,15 +10,15 @@ from tiny import SIDE, make_dataset, make_experiment
 from siamese_jax.batches import draw_batch, steps_per_epoch
 from siamese_jax.keys import root_key
 from siamese_jax.model import build
-from siamese_jax.optimizer import make_optimizer
-from siamese_jax.specs import LossSpec
+from siamese_jax.optimizer import kept_params, make_optimizer
+from siamese_jax.specs import DataSpec, LossSpec, NetSpec, OptimizerSpec
 from siamese_jax.splits import layout, split
 from siamese_jax.steps import init_state, train_step
 
 EXPERIMENT = make_experiment()
 TRAIN = split(make_dataset(), "paper")["train"]
 NET = build(EXPERIMENT.network)
-OPTIMIZER = make_optimizer(EXPERIMENT.optimizer, steps_per_epoch(EXPERIMENT))
+OPTIMIZER = make_optimizer(EXPERIMENT.optimizer, steps_per_epoch(EXPERIMENT), EXPERIMENT.max_epochs)
 
 
 def batch_of(step):
@@ -91,3 +91,50 @@ def test_the_same_seed_gives_the_same_parameters_and_another_seed_others():
     first, again, other = (init_state(root_key(seed), EXPERIMENT, OPTIMIZER, SIDE) for seed in (0, 0, 1))
     chex.assert_trees_all_equal(first, again)
     assert bool(jnp.any(first.params["fc"]["kernel"] != other.params["fc"]["kernel"]))
+
+
+GRID = DataSpec(batch_alphabets=2, batch_characters=4, batch_drawers=3)
+
+
+def test_the_gradient_of_a_grid_batch_is_that_of_its_pairs_compared_one_by_one():
+    experiment = replace(EXPERIMENT, loss=LossSpec("all_pairs"), data=GRID)
+    batch = draw_batch(root_key(0), 0, jnp.asarray(TRAIN.images), layout(TRAIN), experiment)
+    state = init_state(root_key(0), experiment, OPTIMIZER, SIDE)
+    after, metrics = jax.jit(lambda state: train_step(state, batch, NET, OPTIMIZER, experiment))(state)
+    images = batch.images.reshape(2, 12, SIDE, SIDE, 1)
+    first, second = np.triu_indices(12, 1)
+    same = jnp.asarray(first // 3 == second // 3)
+
+    def objective(params):
+        p = [jax.nn.sigmoid(NET.pair_logits(params, of_it[first], of_it[second])) for of_it in images]
+        p = jnp.stack(p)
+        entropy = -jnp.where(same[None], jnp.log(p), jnp.log(1 - p))
+        return (entropy[:, same].mean() + entropy[:, ~same].mean()) / 2
+
+    np.testing.assert_allclose(metrics["all_pairs"], objective(state.params), rtol=1e-5)
+    kernels = jax.tree.map(lambda w: 2e-4 * w, state.params)
+    gradients = jax.jit(jax.grad(objective))(state.params)
+    for layer, values in gradients.items():
+        for name, gradient in values.items():
+            slope = gradient + (kernels[layer][name] if name != "bias" else 0.0)
+            moved = state.params[layer][name] - 0.05 * slope
+            np.testing.assert_allclose(after.params[layer][name], moved, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("loss", ["all_pairs", "n_way"])
+def test_a_grid_batch_is_learned_by_heart_with_averaged_weights_that_follow(loss):
+    network = NetSpec(tower="residual", width=8, stages=2, units=8, head="linear")
+    adamw = OptimizerSpec(name="adamw", rate=0.01, schedule="constant", average=0.9)
+    experiment = replace(EXPERIMENT, loss=LossSpec(loss), data=GRID, network=network, optimizer=adamw)
+    optimizer, net = make_optimizer(adamw, 1, 60), build(network)
+    state = init_state(root_key(0), experiment, optimizer, SIDE)
+    batch = draw_batch(root_key(0), 0, jnp.asarray(TRAIN.images), layout(TRAIN), experiment)
+    step = jax.jit(lambda state: train_step(state, batch, net, optimizer, experiment))
+    losses = []
+    for _ in range(60):
+        state, metrics = step(state)
+        losses.append(float(metrics[loss]))
+    assert losses[-1] < 0.5 * losses[0]
+    mean = kept_params(state.params, state.opt_state)
+    _, of_mean = step(state._replace(params=mean))
+    assert float(of_mean[loss]) < 0.5 * losses[0]

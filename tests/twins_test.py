@@ -9,7 +9,7 @@ import scipy.signal
 from siamese_jax.experiments import find
 from siamese_jax.keys import root_key
 from siamese_jax.specs import ConvSpec, NetSpec, UserError
-from siamese_jax.twins import Twin, feature_sides
+from siamese_jax.twins import Twin, feature_sides, normalise
 
 TINY = NetSpec(ConvSpec(3, 4, True), ConvSpec(4, 3, True), ConvSpec(5, 2, False), ConvSpec(6, 1, False), units=7)
 
@@ -96,3 +96,61 @@ def test_a_filter_that_leaves_no_pixels_is_refused_by_its_name(name):
     spec = NetSpec(**{**TINY.convs, name: ConvSpec(3, 30, False)})
     with pytest.raises(UserError, match=rf"network\.{name}\.size=30 leaves no pixels"):
         feature_sides(spec, 17)
+
+
+RESIDUAL = NetSpec(tower="residual", width=8, stages=2, units=7, head="linear")
+
+
+@pytest.mark.parametrize("normalisation", ["none", "group", "layer"])
+@pytest.mark.parametrize("head", ["linear", "sigmoid"])
+def test_a_residual_tower_equals_its_layers_written_out_in_numpy(normalisation, head):
+    spec = replace(RESIDUAL, normalisation=normalisation, head=head)
+    image = np.random.default_rng(0).random((17, 17, 1)).astype(np.float32)
+    params = jax.jit(Twin(spec).init)(root_key(0), image)["params"]
+    rng = np.random.default_rng(1)
+    params = jax.tree.map(lambda x: x + jnp.asarray(rng.normal(0, 0.1, x.shape), jnp.float32), params)
+    assert set(params) == {"stem", "stage1a", "stage1b", "stage2a", "stage2b", "stage2_around", "fc"}
+
+    def pooled(features):
+        side = features.shape[0] // 2
+        return features[: 2 * side, : 2 * side].reshape(side, 2, side, 2, -1).max(axis=(1, 3))
+
+    def layer(name, features, after=lambda features: features):
+        kernel = np.asarray(params[name]["kernel"], np.float64)
+        maps = [
+            sum(scipy.signal.correlate2d(features[..., c], kernel[..., c, f], "same") for c in range(kernel.shape[2]))
+            for f in range(kernel.shape[3])
+        ]
+        features = after(np.stack(maps, axis=-1))
+        if normalisation != "none":
+            size = 8 if normalisation == "group" else features.shape[-1]
+            for first in range(0, features.shape[-1], size):
+                group = features[..., first : first + size]
+                features[..., first : first + size] = (group - group.mean()) / np.sqrt(group.var() + 1e-5)
+            features = features * np.asarray(params[name]["scale"])
+        return features + np.asarray(params[name]["bias"])
+
+    features = np.maximum(layer("stem", image.astype(np.float64), pooled), 0)
+    for stage in (1, 2):
+        inner = layer(f"stage{stage}b", np.maximum(layer(f"stage{stage}a", features), 0))
+        around = features @ np.asarray(params["stage2_around"]["kernel"], np.float64) if stage == 2 else features
+        features = np.maximum(pooled(around + inner), 0)
+    units = features.ravel() @ np.asarray(params["fc"]["kernel"], np.float64) + np.asarray(params["fc"]["bias"])
+    expected = units if head == "linear" else 1 / (1 + np.exp(-units))
+    np.testing.assert_allclose(Twin(spec).apply({"params": params}, image), expected, rtol=2e-3, atol=1e-4)
+    assert feature_sides(spec, 17) == {"stage1": 4, "stage2": 2}
+
+
+def test_normalised_features_have_mean_0_and_variance_1_and_an_empty_image_stays_finite():
+    features = jnp.asarray(np.random.default_rng(0).normal(3, 2, (5, 4, 16)), jnp.float32)
+    grouped = np.asarray(normalise(features, "group")).reshape(20, 2, 8)
+    np.testing.assert_allclose(grouped.mean(axis=(0, 2)), 0, atol=1e-5)
+    np.testing.assert_allclose(grouped.var(axis=(0, 2)), 1, rtol=1e-4)
+    gradient = jax.grad(lambda x: normalise(x, "group").sum())(jnp.zeros((5, 4, 16)))
+    assert np.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize(("change", "field"), [({"stages": 4}, "stages=4"), ({"width": 12}, "width=12")])
+def test_a_residual_tower_that_cannot_be_is_refused_by_its_field(change, field):
+    with pytest.raises(UserError, match=rf"network\.{field}"):
+        feature_sides(replace(RESIDUAL, **change), 17)

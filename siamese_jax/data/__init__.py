@@ -13,18 +13,19 @@ from siamese_jax.specs import DataSpec, UserError
 
 
 def load(spec: DataSpec, data_dir: str | None = None, archives: str | None = None) -> Dataset:
-    """Returns all images of the data set `spec.name`, averaged over blocks of `spec.downsample`, and its released runs.
+    """Returns all images of the data set `spec.name`, downsampled or resized as it says, and its released runs.
 
     It is prepared under `data_dir` (None: TFDS's own default, see TFDS_DATA_DIR) if it is not there yet: from the files
     in the folder `archives` or in its subfolder `spec.name`, else from a download. Raises UserError for what the user
     can mend: no network, files that are missing, damaged or not the published ones, a full or read-only disk, damaged
-    prepared data, a `downsample` that does not divide the images' side, a `background` that the data set does not have.
+    prepared data, a `downsample` that does not divide the images' side or goes with a `side`, a `side` that is larger
+    than the images, a `background` that the data set does not have.
     """
     from siamese_jax.data import characters, store
 
-    characters.check_downsample(spec.downsample)  # before minutes are spent on a download
+    characters.check_size(spec.downsample, spec.side)  # before minutes are spent on a download
     drawn, runs = _glyphs(data_dir) if spec.name == "glyphs" else _omniglot(data_dir, archives)
-    alphabets, numbers = characters.decode(store.read(drawn, characters.SPLIT), spec.downsample)
+    alphabets, numbers = characters.decode(store.read(drawn, characters.SPLIT), spec.downsample, spec.side)
     if spec.background != "all":
         alphabets = _only(alphabets, spec, drawn.info.metadata or {})
     return Dataset(alphabets, characters.decode_runs(store.read(runs, characters.RUNS_SPLIT), numbers))

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
+from PIL import Image
 
 from siamese_jax.records import Alphabets, Runs
 from siamese_jax.specs import UserError
@@ -65,20 +66,22 @@ def encode(alphabet: str, origin: str, character: int, drawers: np.ndarray, ink:
     }
 
 
-def decode(records: Iterable[Mapping[str, Any]], downsample: int = 1) -> tuple[Alphabets, np.ndarray]:
+def decode(records: Iterable[Mapping[str, Any]], downsample: int = 1, side: int = 0) -> tuple[Alphabets, np.ndarray]:
     """Returns all records as Alphabets, and each character's number in the archive [characters] int32.
 
     Background alphabets come first, then evaluation ones, each in alphabetical order. Blocks of `downsample` ×
-    `downsample` pixels are averaged into one, rounded to uint8. Raises UserError if 105 is not a multiple of it.
+    `downsample` pixels are averaged into one, rounded to uint8; or images are resized to `side` unless that is 0.
+    UserError if 105 is not a multiple of `downsample`, or less than `side`, or both are asked for.
     """
-    check_downsample(downsample)
+    check_size(downsample, side)
     records = sorted(records, key=lambda record: (record["origin"], record["alphabet"], record["character"]))
-    side = SIDE // downsample
+    resize, side = bool(side), side or SIDE // downsample
     images = np.empty((len(records), DRAWERS, side, side), np.uint8)
     for drawings, record in zip(images, records, strict=True):
         packed = np.frombuffer(record["drawings"], np.uint8)
         ink = np.unpackbits(packed, count=DRAWERS * SIDE * SIDE).reshape(DRAWERS, SIDE, SIDE)
-        drawings[:] = average_blocks(np.negative(ink, out=ink), downsample)  # as uint8, -1 is 255
+        full = np.negative(ink, out=ink)  # as uint8, -1 is 255
+        drawings[:] = average_areas(full, side) if resize else average_blocks(full, downsample)
 
     released = [(record["alphabet"].decode(), record["origin"].decode()) for record in records]
     alphabets = list(dict.fromkeys(released))
@@ -108,8 +111,10 @@ def decode_runs(records: Iterable[Mapping[str, np.ndarray]], numbers: np.ndarray
     )
 
 
-def check_downsample(k: int) -> None:
-    """Raises UserError unless blocks of k×k pixels tile an image of 105×105."""
+def check_size(k: int, side: int = 0) -> None:
+    """Raises UserError unless blocks of k×k pixels tile an image of 105×105, or it can be resized to side×side."""
+    if side and (k != 1 or side > SIDE):
+        raise UserError(f"data.side={side} cannot be had with data.downsample={k}: take 1 to {SIDE}, and downsample=1")
     if k < 1 or SIDE % k:
         raise UserError(
             f"downsample={k} does not divide {SIDE} pixels, the side of an image: use 1, 3, 5, 7, 15, 21 or 35"
@@ -122,3 +127,9 @@ def average_blocks(images: np.ndarray, k: int) -> np.ndarray:
         return images
     total = sum(images[..., row::k, column::k].astype(np.int32) for row in range(k) for column in range(k))
     return ((total + k * k // 2) // (k * k)).astype(np.uint8)
+
+
+def average_areas(images: np.ndarray, side: int) -> np.ndarray:
+    """Resizes uint8 images [N, H, W] to side×side: each pixel is the mean of the area that it covers."""
+    resized = [Image.fromarray(image).resize((side, side), Image.Resampling.BOX) for image in images]
+    return np.stack([np.asarray(image) for image in resized])

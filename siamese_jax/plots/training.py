@@ -16,6 +16,8 @@ LOSSES = {
     "cross_entropy": "cross-entropy of a pair (nats)",
     "contrastive": "contrastive loss of a pair",
     "triplet": "triplet loss",
+    "all_pairs": "cross-entropy of a pair (nats)",
+    "n_way": "cross-entropy of a choice (nats)",
 }
 
 
@@ -24,7 +26,7 @@ def training_figure(rows: Sequence[dict[str, Any]], n_way: int = 20, loss_name: 
 
     `rows` are the lines of metrics.jsonl. A value that is missing or None leaves a gap. The horizontal axis counts
     epochs done, or steps as long as no epoch is finished. `n_way` is that of the validation trials, `loss_name`
-    that of `LossSpec`; only cross-entropy has a level of chance.
+    that of `LossSpec`; only the cross-entropy of pairs has a level of chance that is always the same.
     """
     finished = [row for row in rows if "validation_one_shot" in row]
     training = [row for row in rows if loss_name in row]
@@ -36,7 +38,7 @@ def training_figure(rows: Sequence[dict[str, Any]], n_way: int = 20, loss_name: 
     # A single point makes no line, so that few points need markers.
     marker = {"marker": "."} if len(training) < 20 else {}
     loss.plot(steps, _column(training, loss_name), color=BLUE, label="training pairs", **marker)
-    if loss_name == "cross_entropy":
+    if loss_name in ("cross_entropy", "all_pairs"):
         chance(loss, math.log(2), "chance: ln 2")
     loss.set(title="loss", ylabel=LOSSES[loss_name])
     loss.set_ylim(bottom=0)

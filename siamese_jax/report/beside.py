@@ -21,6 +21,8 @@ def table_1(experiment: Experiment, test: Mapping[str, Any]) -> str:
     cells = [cell, "–"] if copies == 0 else ["–", cell if copies == 8 else f"{cell} with {copies} copies"]
     published = [[f"{n:,}", f"{none:.2f}", f"{eight:.2f}", "published"] for n, (none, eight) in TABLE_1.items()]
     pairs = f"{experiment.data.train_pairs:,}{' new ones an epoch' if experiment.data.redraw else ''}"
+    if experiment.loss.of_grids:
+        pairs = "all of each batch"
     this = [f"**this run**: {pairs}", *cells, "**measured**"]
     return table(["training pairs", "no distortions", "8 distorted copies", ""], [this, *published])
 

@@ -10,7 +10,10 @@ PAPER = Experiment(
 DIFFERENCES = {
     "data.name": "The images are {ours}, not Omniglot.",
     "data.background": "Training is on five background alphabets (set `{ours}`); the paper's is on all 30.",
-    "data.downsample": "Images are averaged down by {ours} to {side}×{side} pixels; the paper's are 105×105.",
+    "data.downsample": "Images are averaged down by {ours} to {image_side}×{image_side} pixels; the paper's are "
+    "105×105.",
+    "data.side": "Images are resized to {ours}×{ours} pixels; the paper's are 105×105.",
+    "data.rotations": "Whole alphabets are turned by multiples of 90°, as new ones; the paper turns none.",
     "data.drawer_split": "Training is by drawers {train}, validation by {validation} and test by {test} (`{ours}` "
     "split); the paper trains on 12 drawers, validates on 4 and tests on the last 4.",
     "data.train_pairs": "The training set has {ours} pairs; the paper's largest has {paper}.",
@@ -24,14 +27,19 @@ DIFFERENCES = {
     "distort.shear": "Distortions shear by up to {ours}; the paper's by up to {paper}.",
     "distort.scale": "Distortions scale by 1 ± {ours}; the paper's by 1 ± {paper}.",
     "distort.translation": "Distortions translate by up to {ours} pixels; the paper's by up to {paper}.",
-    "network.tower": "The twins have no convolutions: their tower is `{ours}`.",
+    "distort.elastic": "Distortions are elastic, too, by a standard deviation of {ours} pixels at points "
+    "{elastic_scale} pixels apart; the paper's are affine alone.",
+    "network.tower": "{tower}.",
+    "network.head": "The units of an embedding are {ours}; the paper's are sigmoids.",
     "network.energy": "Embeddings are compared by `{ours}` distance; the paper's by weighted L1.",
-    "loss.name": "Training minimises the `{ours}` loss of distances, so that p(same) is a score and no probability; "
-    "the paper minimises the cross-entropy of p(same).",
+    "loss.name": "Training minimises {loss}; the paper minimises the cross-entropy of p(same), pair by pair.",
     "network.units": "An embedding has {ours} units; the paper's has {paper}.",
     "network.initialiser": "Initial weights are `{ours}` (variances by fan-in), since the paper's start saturates most "
     "sigmoids.",
     "network.compute_dtype": "The twins compute in {ours}; their parameters, gradients and embeddings are float32.",
+    "optimizer.name": "{adamw}; the paper's optimizer is SGD with a rate, a momentum and a penalty a layer.",
+    "optimizer.average": "What is measured is the running mean of the weights, with decay {ours} a step; the paper "
+    "measures the weights.",
     "optimizer.decay": "Learning rates are multiplied by {ours} an epoch; the paper's by {paper}.",
     "optimizer.initial_momentum": "Momentum starts at {ours}; the paper's at {paper}.",
     "evaluation.n_way": "Random and validation trials are {ours}-way; the paper's are {paper}-way.",
@@ -43,18 +51,30 @@ DIFFERENCES = {
 }
 """What is said of each field in which an experiment can differ from the paper; `_convolutions` says the rest."""
 
+TOWERS = {
+    "dense": "The twins have no convolutions: their tower is `dense`",
+    "residual": "The twins' tower is `residual`: {stages} stages of two 3×3 convolutions with a way around them, the "
+    "first of {width} filters, `{normalisation}` normalisation",
+}
+LOSSES = {
+    "all_pairs": "the cross-entropy of p(same) over all pairs of a batch of {grid}, each image embedded once",
+    "n_way": "the cross-entropy of one-shot choices within a batch of {grid}, each image embedded once, so that "
+    "p(same) is a score and no probability",
+}
+"""Said of a loss; the others are of distances."""
+UNUSED_BY_GRIDS = ("data.train_pairs", "data.redraw", "data.different_drawers", "batch_size")
+"""Fields of training on pairs one by one."""
+UNUSED_BY_ADAMW = ("optimizer.decay", "optimizer.initial_momentum")
+
 
 def differences(experiment: Experiment) -> list[str]:
     """Returns a sentence for each way in which an experiment differs from what the paper states."""
     ours, paper = dict(leaves(experiment)), dict(leaves(PAPER))
     drawers = {name: ranges(numbers) for name, numbers in splits.DRAWERS[experiment.data.drawer_split].items()}
-    side = 105 // experiment.data.downsample
-    # Without distorted copies, how they would have been distorted makes no difference.
-    unused = set() if experiment.distort.copies else {n for n in paper if n.startswith("distort.")} - {"distort.copies"}
     return [
-        text.format(ours=value(ours[name]), paper=value(paper[name]), side=side, **drawers)
+        text.format(ours=value(ours[name]), paper=value(paper[name]), **drawers, **_words(experiment))
         for name, text in DIFFERENCES.items()
-        if ours[name] != paper[name] and name not in unused
+        if ours[name] != paper[name] and name not in _unused(experiment)
     ] + _convolutions(experiment.network)
 
 
@@ -63,15 +83,23 @@ def choices(experiment: Experiment) -> list[str]:
     two, biases = experiment.data.different_drawers, experiment.optimizer.l2_on_biases
     sentences = [
         f'The images of a "different" pair come from {"two drawers, as those of a" if two else "any drawers, unlike a"}'
-        ' "same" pair.',
-        f"Momentum rises to its final value over {_epochs(experiment.optimizer.momentum_epochs)}.",
-        f"The L2 penalty covers {'weights and biases' if biases else 'weights, not biases'}.",
+        ' "same" pair.'
     ]
+    if experiment.optimizer.name != "adamw":
+        sentences += [
+            f"Momentum rises to its final value over {_epochs(experiment.optimizer.momentum_epochs)}.",
+            f"The L2 penalty covers {'weights and biases' if biases else 'weights, not biases'}.",
+        ]
+    if experiment.loss.of_grids:
+        sentences.append(
+            f"There is no pass over a set: validation comes every {experiment.data.epoch_steps:,} steps, which count "
+            "as an epoch."
+        )
     if experiment.network.tower == "dense":
         sentences.append(
-            f"A dense tower has two hidden layers of {experiment.network.hidden:,} ReLUs before its sigmoids."
+            f"A dense tower has two hidden layers of {experiment.network.hidden:,} ReLUs before its units."
         )
-    if experiment.loss.name != "cross_entropy":
+    if experiment.loss.name in ("contrastive", "triplet"):
         sentences.append(f"The loss asks for a margin of {experiment.loss.margin:g} between distances.")
     if experiment.optimizer.layers:
         sentences.append(
@@ -83,6 +111,36 @@ def choices(experiment: Experiment) -> list[str]:
 
 def _epochs(count: int) -> str:
     return f"{count} epoch{'s'[: count != 1]}"
+
+
+def _unused(experiment: Experiment) -> set[str]:
+    """Returns the fields that make no difference, given others."""
+    unused = set()
+    if not experiment.distort.copies:  # then how images would have been distorted makes none
+        unused |= {name for name in DIFFERENCES if name.startswith("distort.")} - {"distort.copies"}
+    if experiment.loss.of_grids:
+        unused |= {"data.train_pairs", "data.redraw", "batch_size"}
+    if experiment.optimizer.name == "adamw":
+        unused |= {"optimizer.decay", "optimizer.initial_momentum"}
+    return unused
+
+
+def _words(experiment: Experiment) -> dict[str, object]:
+    """Returns what stands in the sentences of more than one field."""
+    data, network, optimizer = experiment.data, experiment.network, experiment.optimizer
+    clip = f", its gradient cut down to a norm of {optimizer.clip:g}" if optimizer.clip else ""
+    grid = f"{data.batch_alphabets} alphabets × {data.batch_characters} characters × {data.batch_drawers} drawers"
+    of_distances = "the `{loss}` loss of distances, so that p(same) is a score and no probability"
+    loss = LOSSES.get(experiment.loss.name, of_distances)
+    return {
+        "image_side": data.image_side,
+        "elastic_scale": experiment.distort.elastic_scale,
+        "tower": TOWERS.get(network.tower, "{tower}").format(**vars(network)),
+        "loss": loss.format(loss=experiment.loss.name, grid=grid),
+        "adamw": f"The optimizer is AdamW, with rates up to {optimizer.rate:g} (`{optimizer.schedule}`"
+        + (f", rising for {100 * optimizer.warmup:g} % of all steps" if optimizer.schedule == "one_cycle" else "")
+        + f"), weight decay {optimizer.weight_decay:g}{clip}",
+    }
 
 
 def _convolutions(network: NetSpec) -> list[str]:

@@ -47,6 +47,7 @@ def network(results: Mapping[str, Any]) -> str:
     text += "".join(f"{words} " for combine, words in COMBINE.items() if combine in combined)
     text += "The card of each figure, with its alphabets and seed, stands in results.json."
     text += _notes(rows, results.get("not_measured", {}))
+    text += _views(data["name"], results.get("one_shot_views", {}))
     if in_grid:
         text += "\n\n### By the number of ways\n\n" + _grid(list(in_grid.values()))
     if measured.get("official_runs", {}).get("drawers_seen_in_training"):
@@ -82,6 +83,19 @@ def task(part: Mapping[str, Any]) -> str:
 def without_duplicates(one_shot: OneShot) -> OneShot:
     """Returns the results without `random_trials`, an older name that `within_alphabet` stands under, too."""
     return {name: part for name, part in one_shot.items() if name != "random_trials"}
+
+
+def _views(data: str, viewed: OneShot) -> str:
+    """Returns what averaged views reached, which is never in the tables of what the network reached by one look."""
+    if not viewed:
+        return ""
+    rows = [(label(data, key, part), part) for key, part in viewed.items()]
+    views = rows[0][1]["card"]["views"]
+    text = (
+        f"\n\n### With averaged views\n\nEach image is embedded as the mean over {views} views: itself and {views - 1} "
+    )
+    text += "affine distortions of it, the same for all images. The figures above are of each image as it is.\n\n"
+    return text + _accuracies(rows)
 
 
 def _beside_the_paper(measured: Mapping[str, OneShot], data: Mapping[str, Any]) -> str:

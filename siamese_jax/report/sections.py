@@ -124,7 +124,7 @@ def _training(experiment: Experiment, training: Mapping[str, Any] | None, rows: 
     ]
     if loss:
         name = experiment.loss.name
-        chance = " (chance 0.693)" if name == "cross_entropy" else ""
+        chance = " (chance 0.693)" if name in ("cross_entropy", "all_pairs") else ""
         words = name.replace("_", "-")
         lines.append(f"{words} of a training pair: {loss[0]:.3f} at first, {loss[-1]:.3f} at last{chance}")
     return bullets(lines)
