@@ -57,8 +57,8 @@ def draw_network(
     params: Params,
 ) -> None:
     """Draws the first layer's filters, and what each unit says in the first released trial."""
-    if "conv1" in params:
-        plots.save(plots.filters_figure(np.asarray(params["conv1"]["kernel"])), workdir / "filters.png")
+    if first := params.get("conv1", params.get("stem")):
+        plots.save(plots.filters_figure(np.asarray(first["kernel"])), workdir / "filters.png")
     query, right, rival = alphabets.images[list(_rows(official, 0, 0))]
     embedded = evaluator.embed(params, np.stack([query, right, rival]))
     terms = [np.asarray(net.contributions(params, embedded[0], other)) for other in embedded[1:]]

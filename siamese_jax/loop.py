@@ -21,6 +21,7 @@ from siamese_jax import keys, splits
 from siamese_jax.batches import draw_batch, pairs_per_step, steps_per_epoch
 from siamese_jax.checkpoint import Checkpoints, restore
 from siamese_jax.grids import check_grid
+from siamese_jax.health import diagnosis, examine, update_sizes
 from siamese_jax.metrics import MetricsLog, Progress
 from siamese_jax.model import Params, build
 from siamese_jax.optimizer import kept_params, make_optimizer, rates
@@ -29,6 +30,8 @@ from siamese_jax.records import Alphabets, TrainState
 from siamese_jax.specs import Experiment, UserError
 from siamese_jax.steps import init_state, train_step
 
+EXAMINED_CHARACTERS, EXAMINED_DRAWERS = 20, 4
+"""Of the training images, in the health of a network."""
 HOUR = 3600.0
 SETTLED = 3
 """Steps after which the rate is worth an estimate."""
@@ -126,6 +129,8 @@ def fit(
         _asked_to_stop() as asked,
     ):
         session = _Session(experiment, train, start, history, _Doors(checkpoints, log, progress, asked), if_slow)
+        if restored is None:
+            log.write(0, 1, **session.examine())
         while history.stopped_by(experiment) == "not finished":
             session.train_a_while()
             if session.step % session.steps_per_epoch == 0:
@@ -155,7 +160,7 @@ class _Session:
         self.state, self.best = start
         self.step = int(self.state.step)
         self._doors = doors
-        self._update = compile_update(experiment, train)
+        self._update, self._examine = compile_update(experiment, train), compile_examine(experiment, train)
         self._compiled = False
         self._steps, self._seconds = 0, 0.0  # of this session, since it compiled
         self._if_slow = if_slow if jax.default_backend() == "cpu" else ""
@@ -205,6 +210,10 @@ class _Session:
         means = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
         self._doors.log.write(self.step, self.epoch, **means, pairs_per_second=rate)
 
+    def examine(self) -> dict[str, float]:
+        """Returns the health of the parameters, and the sizes of the update that would be made next."""
+        return {name: float(value) for name, value in jax.device_get(self._examine(self.state, self._update)).items()}
+
     def end_epoch(self, validate: Callable[[Params], float]) -> None:
         """Validates, and keeps the parameters if they are the best so far."""
         self._check_finite()
@@ -216,9 +225,12 @@ class _Session:
             history.best_epoch, history.best_accuracy, self.best = epoch, accuracy, _copy(params)
         spec, epochs = self.experiment.optimizer, self.experiment.max_epochs
         at_its_end = rates(spec, epoch - 1, self.steps_per_epoch, epochs)
-        self._doors.log.write(self.step, epoch, validation_one_shot=accuracy, **at_its_end)
+        health = self.examine()
+        self._doors.log.write(self.step, epoch, validation_one_shot=accuracy, **at_its_end, **health)
         loss, rate = float(np.mean(self._epoch_losses)), history.pairs_per_second
         self._doors.progress.epoch(epoch, loss, accuracy, rate, self._seconds_left(rate))
+        if sentence := diagnosis(self.experiment, loss, health):
+            self._doors.progress.note(sentence)
         self._epoch_losses.clear()
 
     def save_if_due(self) -> None:
@@ -287,6 +299,20 @@ def compile_update(experiment: Experiment, train: Alphabets) -> Callable[[TrainS
 
     # The images are an argument: as a constant they would be copied into the program.
     return functools.partial(jax.jit(update, donate_argnums=0), images=images)
+
+
+def compile_examine(experiment: Experiment, train: Alphabets) -> Callable[..., dict[str, Any]]:
+    """Returns a callable (state, update) -> the health of the state's parameters (see `health.examine`), with the
+    sizes of the update that `update` would make; neither is changed.
+    """
+    net, images = build(experiment.network), jnp.asarray(splits.grid(train, EXAMINED_CHARACTERS, EXAMINED_DRAWERS))
+    look, sizes = jax.jit(functools.partial(examine, net)), jax.jit(update_sizes)
+
+    def examined(state: TrainState, update: Callable[[TrainState], tuple[TrainState, Any]]) -> dict[str, Any]:
+        after, _ = update(_copy(state))
+        return look(state.params, images) | sizes(state.params, after.params)
+
+    return examined
 
 
 def _optimizer(experiment: Experiment) -> Any:

@@ -28,6 +28,10 @@ class SiameseNet(NamedTuple):
         """One image [H, W, 1] in [0, 1] -> its embedding [D]."""
         return self.twin.apply({"params": params}, image)
 
+    def layers(self, params: Params, image: Array) -> dict[str, Array]:
+        """One image [H, W, 1] -> what each layer of the twin gives, by name (see `Twin.layers`)."""
+        return self.twin.apply({"params": params}, image, method="layers")
+
     def compare(self, params: Params, left: Array, right: Array) -> Array:
         """Two embeddings [D] -> the logit [] of "same"."""
         terms, bias = self.energy.apply({"params": params["out"]}, left, right)

@@ -63,3 +63,10 @@ def layout(alphabets: Alphabets) -> Layout:
         raise UserError(f"not every character has one image by each of the {drawers} drawers, sorted by character")
     first, count = np.unique(alphabets.alphabet[::drawers], return_index=True, return_counts=True)[1:]
     return Layout(first=first.astype(np.int32), count=count.astype(np.int32), drawers=drawers)
+
+
+def grid(alphabets: Alphabets, characters: int, drawers: int) -> np.ndarray:
+    """Returns images [K, M, H, W] of at most so many characters, spread evenly over all, by the first drawers."""
+    by_character = alphabets.images.reshape(-1, layout(alphabets).drawers, *alphabets.images.shape[1:])
+    chosen = np.linspace(0, len(by_character) - 1, min(characters, len(by_character))).astype(int)
+    return by_character[chosen, :drawers]

@@ -104,33 +104,45 @@ class Twin(nn.Module):
 
     spec: NetSpec
 
-    @nn.compact
     def __call__(self, image: Array) -> Array:
+        """One image [H, W, 1] -> its embedding [D]."""
+        return self.head(self.layers(image)["fc"])
+
+    def head(self, units: Array) -> Array:
+        """What `fc` gives, [D] -> the embedding [D]."""
+        return nn.sigmoid(units) if self.spec.head == "sigmoid" else units
+
+    @nn.compact
+    def layers(self, image: Array) -> dict[str, Array]:
+        """One image [H, W, 1] -> what each layer gives, by name, channels last: after its ReLU, or `fc` without one."""
         chex.assert_rank(image, 3)
         start, dtype = self.spec.initialiser, jnp.dtype(self.spec.compute_dtype)
+        given: dict[str, Array] = {}
         features = image.astype(dtype)
         for name, conv in self.spec.convs.items():
-            features = ConvLayer(conv, start, name=name)(features)
+            features = given[name] = ConvLayer(conv, start, name=name)(features)
         if self.spec.tower == "residual":
-            features = self._residual(features)
+            given |= self._residual(features)
+            features = given[f"stage{self.spec.stages}"]
         features = features.reshape(-1)
         dense = partial(nn.Dense, dtype=dtype, kernel_init=DENSE_KERNELS[start], bias_init=BIASES[start])
         for name in self.spec.hidden_layers:
-            features = nn.relu(dense(self.spec.hidden, name=name)(features))
-        units = dense(self.spec.units, name="fc")(features).astype(jnp.float32)
-        return nn.sigmoid(units) if self.spec.head == "sigmoid" else units
+            features = given[name] = nn.relu(dense(self.spec.hidden, name=name)(features))
+        return given | {"fc": dense(self.spec.units, name="fc")(features).astype(jnp.float32)}
 
-    def _residual(self, features: Array) -> Array:
+    def _residual(self, features: Array) -> dict[str, Array]:
         """One convolution and a pool, then the stages, each of which ends in a pool."""
         spec = self.spec
         features = nn.relu(NormalisedLayer(spec.width, spec, pool=True, name="stem")(features))
+        given = {"stem": features}
         for stage, filters in enumerate(_stage_filters(spec), start=1):
-            inner = nn.relu(NormalisedLayer(filters, spec, name=f"stage{stage}a")(features))
-            inner = NormalisedLayer(filters, spec, name=f"stage{stage}b")(inner)
+            first = nn.relu(NormalisedLayer(filters, spec, name=f"stage{stage}a")(features))
+            second = NormalisedLayer(filters, spec, name=f"stage{stage}b")(first)
             if features.shape[-1] != filters:
                 features = Shortcut(filters, spec, name=f"stage{stage}_around")(features)
-            features = nn.relu(max_pool(features + inner))
-        return features
+            features = nn.relu(max_pool(features + second))
+            given |= {f"stage{stage}a": first, f"stage{stage}": features}
+        return given
 
 
 def _stage_filters(spec: NetSpec) -> list[int]:

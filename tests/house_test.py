@@ -12,7 +12,7 @@ FLOORS = {
         "convolution", "distort", "doctor", "energy", "grids", "initialisers", "loss", "optimizer", "pairs", "scores",
         "splits", "trials", "twins",
     },
-    "first": {"baselines", "batches", "inspection", "model", "protocols", "steps"},
+    "first": {"baselines", "batches", "health", "inspection", "model", "protocols", "steps"},
     "doors": {"checkpoint", "data", "files", "memory", "metrics", "plots", "report"},
     "conductors": {"comparison", "evaluation", "experiments", "gallery", "loop", "measuring", "written"},
     "roof": {"command", "main"},

@@ -1,8 +1,9 @@
 """The report of one run: its sections, in order, each left out where its part of the results is missing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from siamese_jax.health import diagnosis
 from siamese_jax.report import one_shot
 from siamese_jax.report.beside import table_1
 from siamese_jax.report.departures import choices, differences
@@ -127,7 +128,43 @@ def _training(experiment: Experiment, training: Mapping[str, Any] | None, rows: 
         chance = " (chance 0.693)" if name in ("cross_entropy", "all_pairs") else ""
         words = name.replace("_", "-")
         lines.append(f"{words} of a training pair: {loss[0]:.3f} at first, {loss[-1]:.3f} at last{chance}")
-    return bullets(lines)
+    return bullets(lines) + _health(experiment, rows)
+
+
+def _health(experiment: Experiment, rows: Sequence[Mapping[str, Any]]) -> str:
+    """What the first and the last look at the network found; a run of an earlier version has none."""
+    looks = [row for row in rows if "saturated" in row]
+    if not looks:
+        return ""
+
+    def of_layers(look: Mapping[str, Any], prefix: str, pick: Callable[..., str], form: str) -> str:
+        found = {name.removeprefix(prefix): value for name, value in look.items() if name.startswith(prefix)}
+        return f"{format(found[layer := pick(found, key=found.get)], form)} ({layer})" if found else "–"
+
+    def column(look: Mapping[str, Any]) -> list[str]:
+        return [
+            f"{look['saturated']:.1%}" if experiment.network.head == "sigmoid" else "–",
+            f"{look['embedding_spread']:.2g}",
+            f"{look['score_spread']:.2g}",
+            f"{look['score_gap']:.2g}",
+            of_layers(look, "dead_filters/", max, ".0%"),
+            of_layers(look, "update/", min, ".1e"),
+            of_layers(look, "update/", max, ".1e"),
+        ]
+
+    what = [
+        "sigmoids of the embedding beyond ±4",
+        "spread of a unit between characters",
+        "spread of the logits of pairs",
+        "mean logit of “same” above that of “different”",
+        "most dead filters",
+        "least update of a layer, of its weights",
+        "largest update of a layer, of its weights",
+    ]
+    lines = table(["health", "at first", "at last"], list(zip(what, column(looks[0]), column(looks[-1]), strict=True)))
+    last = losses([row for row in rows if row.get("epoch") == looks[-1].get("epoch")], experiment.loss.name)
+    sentence = diagnosis(experiment, sum(last) / len(last), looks[-1]) if last else ""
+    return f"\n\n{lines}" + (f"\n\n**{sentence}**" if sentence else "")
 
 
 def _sets(data: Mapping[str, Any]) -> str:

@@ -1,0 +1,127 @@
+"""The health of a network against NumPy, and a sentence for each way in which training can sit at chance."""
+
+import re
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from tiny import SIDE, make_dataset, make_experiment
+
+from siamese_jax import loop, splits
+from siamese_jax.checkpoint import Checkpoints
+from siamese_jax.health import diagnosis, examine, loss_of_guessing, update_sizes
+from siamese_jax.metrics import read_metrics
+from siamese_jax.model import build, init_params
+from siamese_jax.report.sections import report
+from siamese_jax.specs import LossSpec
+
+EXPERIMENT = make_experiment()
+SOUND = {
+    "saturated": 0.01,
+    "embedding_spread": 0.1,
+    "score_spread": 0.5,
+    "score_gap": 0.0,
+    "dead_filters/conv1": 0.1,
+    "update/conv1": 1e-3,
+    "update/fc": 2e-3,
+}
+
+
+@pytest.fixture
+def network():
+    net, params = build(EXPERIMENT.network), init_params(jax.random.key(0), EXPERIMENT.network, SIDE)
+    images = splits.grid(splits.split(make_dataset(), "paper")["train"], 5, 3)
+    assert images.shape == (5, 3, SIDE, SIDE)
+    return net, params, images
+
+
+def test_spreads_and_the_gap_are_those_of_numpy(network):
+    net, params, images = network
+    found = examine(net, params, jnp.asarray(images))
+    embeddings = np.asarray(net.embed_images(params, jnp.asarray(images.reshape(15, SIDE, SIDE))))
+    between = embeddings.reshape(5, 3, -1).mean(axis=1).std(axis=0).mean()
+    left, right = np.nonzero(~np.eye(15, dtype=bool))
+    logits = np.asarray(net.compare_pairs(params, embeddings[left], embeddings[right]))
+    same = left // 3 == right // 3
+    np.testing.assert_allclose(found["embedding_spread"], between, rtol=1e-4)
+    np.testing.assert_allclose(found["score_spread"], logits.std(), rtol=1e-4)
+    np.testing.assert_allclose(found["score_gap"], logits[same].mean() - logits[~same].mean(), rtol=1e-3)
+
+
+def test_saturated_units_and_dead_filters_are_counted(network):
+    net, params, images = network
+    planted = dict(params)
+    planted["conv2"] = params["conv2"] | {"bias": jnp.array([-100.0, 0.1, 0.1, 0.1])}
+    planted["fc"] = {"kernel": jnp.zeros_like(params["fc"]["kernel"]), "bias": jnp.array([9.0, -9.0] + [0.0] * 6)}
+    found = examine(net, planted, jnp.asarray(images))
+    assert found["dead_filters/conv2"] == 0.25
+    assert found["saturated"] == 0.25
+    assert found["embedding_spread"] == 0
+
+
+def test_a_linear_head_has_no_saturated_units(network):
+    _, params, images = network
+    net = build(replace(EXPERIMENT.network, head="linear"))
+    params = params | {"fc": params["fc"] | {"bias": jnp.full(8, 9.0)}}
+    assert examine(net, params, jnp.asarray(images))["saturated"] == 0
+
+
+def test_every_layer_of_a_residual_tower_is_looked_at(network):
+    spec = replace(EXPERIMENT.network, tower="residual", width=8, stages=2, head="linear")
+    found = examine(build(spec), init_params(jax.random.key(0), spec, SIDE), jnp.asarray(network[2]))
+    dead = {name for name in found if name.startswith("dead_filters/")}
+    assert dead == {f"dead_filters/{name}" for name in ("stem", "stage1a", "stage1", "stage2a", "stage2")}
+
+
+def test_the_size_of_an_update_is_relative_and_without_biases():
+    before = {"conv1": {"kernel": jnp.array([3.0, 4.0]), "bias": jnp.zeros(2)}}
+    after = {"conv1": {"kernel": jnp.array([3.0, 4.5]), "bias": jnp.ones(2)}}
+    assert update_sizes(before, after) == {"update/conv1": pytest.approx(0.1)}
+
+
+@pytest.mark.parametrize(
+    ("changes", "cause"),
+    [
+        ({"saturated": 0.7}, "70% of an embedding's sigmoids are saturated.*--network.initialiser=scaled"),
+        ({"update/fc": 0.5}, "moves fc by 50% of its weights; lower --optimizer.layers.fc.learning_rate"),
+        ({"dead_filters/conv1": 0.9}, "90% of the filters of conv1 give 0"),
+        ({"update/conv1": 1e-7}, "moves conv1 by 1e-07 .*raise --optimizer.layers.conv1.learning_rate"),
+        ({"embedding_spread": 1e-5}, "embeddings of different characters are alike"),
+        ({}, "it may only be early"),
+    ],
+)
+def test_training_at_chance_is_given_its_likely_cause_and_the_field_to_change(changes, cause):
+    assert re.search(cause, diagnosis(EXPERIMENT, 0.6931, SOUND | changes))
+    assert diagnosis(EXPERIMENT, 0.6, SOUND | changes) == ""
+
+
+def test_guessing_costs_what_the_loss_says():
+    assert loss_of_guessing(EXPERIMENT) == pytest.approx(0.6931, abs=1e-4)
+    assert loss_of_guessing(replace(EXPERIMENT, loss=LossSpec("n_way"))) == pytest.approx(np.log(20))
+    triplets = replace(EXPERIMENT, loss=LossSpec("triplet"))
+    assert loss_of_guessing(triplets) is None
+    assert diagnosis(triplets, 99.0, SOUND) == ""
+
+
+def test_a_run_planted_at_chance_says_why_while_it_trains_and_in_its_report(tmp_path, capsys):
+    still = {name: replace(rule, learning_rate=1e-8) for name, rule in EXPERIMENT.optimizer.layers.items()}
+    experiment = replace(EXPERIMENT, optimizer=replace(EXPERIMENT.optimizer, layers=still), max_epochs=1)
+    train = splits.split(make_dataset(), "paper")["train"]
+    with Checkpoints(tmp_path) as checkpoints:
+        loop.fit(experiment, train, lambda params: 0.3, checkpoints)
+    said = capsys.readouterr().err
+    assert "nothing is learned yet. Likely cause: an update moves" in said
+    assert "raise --optimizer.layers." in said
+    rows = read_metrics(tmp_path)
+    assert [row["step"] for row in rows if "saturated" in row] == [0, 9]
+    results = {
+        "experiment": "tiny", "seed": 0, "command": "", "one_shot": {},
+        "data": {"name": "glyphs", "image_side": SIDE, "sets": {}, "drawer_split": "paper"},
+        "training": {
+            "epochs": 1, "steps": 9, "best_epoch": 1, "seconds": 1.0, "pairs_per_second": 9.0,
+            "stopped_by": "max_epochs",
+        },
+    }  # fmt: skip
+    assert "**The loss is 0." in report(experiment, results, rows)
