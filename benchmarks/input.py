@@ -25,7 +25,10 @@ def main(flags: argparse.Namespace) -> None:
     train = splits.split(data.load(spec, flags.data_dir, flags.archives), experiment.data.drawer_split)["train"]
     key, place, images = keys.root_key(0), splits.layout(train), jnp.asarray(train.images)
     state = init_state(
-        key, experiment, make_optimizer(experiment.optimizer, steps_per_epoch(experiment)), images.shape[1]
+        key,
+        experiment,
+        make_optimizer(experiment.optimizer, steps_per_epoch(experiment), experiment.max_epochs),
+        images.shape[1],
     )
     update = loop.compile_update(experiment, train)
     draw = jax.jit(lambda step, images: draw_batch(key, step, images, place, experiment))

@@ -78,7 +78,7 @@ def step_work(experiment: specs.Experiment, pairs: int) -> Callable[[], Any]:
     side, spec, net = side_of(experiment), experiment.optimizer, model.build(experiment.network)
     left, right = jnp.asarray(np.random.default_rng(0).random((2, pairs, side, side, 1), np.float32))
     batch = PairBatch(left, right, jnp.arange(pairs, dtype=jnp.float32) % 2)
-    optimizer = make_optimizer(spec, steps_per_epoch=10**6)
+    optimizer = make_optimizer(spec, steps_per_epoch=10**6, epochs=1)
     params = model.init_params(jax.random.key(0), experiment.network, side)
     state = TrainState(jnp.int32(0), params, optimizer.init(params))
     update = jax.jit(lambda state, batch: train_step(state, batch, net, optimizer, spec), donate_argnums=0)

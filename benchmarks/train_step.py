@@ -64,13 +64,17 @@ class OurStep:
     """Makes one update of a copy of `params` at each call, and waits for it."""
 
     def __init__(self, net: Any, params: model.Params, batch: PairBatch, experiment: specs.Experiment):
-        optimizer = make_optimizer(experiment.optimizer, steps_per_epoch=10**6)
+        optimizer = make_optimizer(experiment.optimizer, steps_per_epoch=10**6, epochs=1)
         self._update = jax.jit(lambda state: train_step(state, batch, net, optimizer, experiment), donate_argnums=0)
         params = jax.tree.map(jnp.copy, params)
         self.state = TrainState(jnp.int32(0), params, optimizer.init(params))
 
     def __call__(self) -> None:
         self.state, _ = jax.block_until_ready(self._update(self.state))
+
+    def program(self) -> str:
+        """Returns the compiled update as text."""
+        return self._update.lower(self.state).compile().as_text()
 
 
 def main(flags: argparse.Namespace) -> None:

@@ -29,6 +29,7 @@ USAGE = """One-shot learning with siamese networks in JAX, after Koch, Zemel and
   --mode=MODE         train (default): train, or go on where the workdir stands, then evaluate and report
                       evaluate: measure the workdir's best parameters under every protocol, and report
                       report: write the workdir's report again; with several --workdir, compare them
+  --checkpoint=NAME   what --mode=evaluate measures in place of the workdir's: best, which comes with the package
   --workdir=DIR       where everything is written (default: a new folder under runs/)
   --output=DIR        where --mode=report writes a comparison (default: a new folder under runs/)
   --archives=DIR      folder with the published archives of the data set, instead of a download
@@ -55,6 +56,7 @@ def define_flags() -> None:
     flags.DEFINE_bool("list", False, "Show all experiments.")
     flags.DEFINE_enum("mode", "train", ["train", "evaluate", "report"], "What to do.")
     flags.DEFINE_multi_string("workdir", None, "Where everything is written.")
+    flags.DEFINE_string("checkpoint", None, "Which trained network to evaluate.")
     flags.DEFINE_string("output", None, "Where a comparison is written.")
     flags.DEFINE_string("archives", None, "Folder with the published archives.")
     flags.DEFINE_string("data_dir", None, "Where prepared data are kept.")
@@ -105,6 +107,12 @@ def listing() -> str:
 
 def resolve() -> Experiment:
     """Returns the experiment that the flags name, with their overrides; UserError where they do not fit it."""
+    if FLAGS.checkpoint is not None:
+        if FLAGS.mode != "evaluate":
+            raise UserError("--checkpoint is for --mode=evaluate: add it, or leave --checkpoint out")
+        from siamese_jax.pretrained import folder_of  # JAX is heavy
+
+        return _overridden(read_experiment(folder_of(FLAGS.checkpoint), FLAGS.experiment))
     if FLAGS.experiment is None:
         raise UserError(
             "no experiment is named: add --experiment=NAME (--list shows all; glyphs_20way is the quickest)"
@@ -112,8 +120,14 @@ def resolve() -> Experiment:
     experiment = find(FLAGS.experiment)
     if FLAGS.mode == "evaluate":
         if workdir() is None:
-            raise UserError("--mode=evaluate needs --workdir=DIR, the folder of the run to evaluate")
+            raise UserError(
+                "--mode=evaluate needs --workdir=DIR, the folder of the run to evaluate, or --checkpoint=best"
+            )
         experiment = read_experiment(workdir(), experiment.name)
+    return _overridden(experiment)
+
+
+def _overridden(experiment: Experiment) -> Experiment:
     for name, value in overrides().items():
         if FLAGS.mode == "evaluate" and not name.startswith("evaluation."):
             raise UserError(

@@ -22,6 +22,7 @@ from siamese_jax.specs import Experiment, UserError
 from siamese_jax.written import read_experiment
 
 if TYPE_CHECKING:
+    from siamese_jax.loop import Fitted
     from siamese_jax.records import Alphabets
 
 command.define_flags()
@@ -128,15 +129,26 @@ def _network(experiment: Experiment, workdir: Path) -> dict[str, Any]:
             except loop.Stopped as stopped:
                 print(f"siamese_jax: {stopped}; the same command with --workdir={workdir} goes on", file=sys.stderr)
                 sys.exit(128 + stopped.signal_number)
+            trained = experiment
         else:
-            fitted = loop.read_fitted(experiment, dataset.alphabets.images.shape[1], workdir)
-            if fitted is None:
-                raise UserError(f"{workdir} holds no checkpoint yet: train it first, without --mode=evaluate")
-        trained = experiment if FLAGS.mode == "train" else read_experiment(workdir, experiment.name)
+            trained, fitted = _trained(experiment, dataset.alphabets.images.shape[1], workdir)
         again = command.replay(trained)
         return measuring.measure_network(
             trained, workdir, dataset, sets, net, evaluator, fitted, _load_digits, again, spec
         )
+
+
+def _trained(experiment: Experiment, side: int, workdir: Path) -> tuple[Experiment, "Fitted"]:
+    """Reads what --mode=evaluate is to measure, and the experiment as it was trained."""
+    from siamese_jax import loop, pretrained
+
+    if FLAGS.checkpoint is not None:
+        trained, params, card = pretrained.read(FLAGS.checkpoint)
+        return trained, loop.Fitted(params, card["step"], loop.History(**card["history"]))
+    fitted = loop.read_fitted(experiment, side, workdir)
+    if fitted is None:
+        raise UserError(f"{workdir} holds no checkpoint yet: train it first, without --mode=evaluate")
+    return read_experiment(workdir, experiment.name), fitted
 
 
 def _baselines(experiment: Experiment, workdir: Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 FOLDER = Path(__file__).parent.parent / "benchmarks"
-SCRIPTS = ("train_step", "train_loop", "one_shot_eval", "small_step", "convolution", "scaling", "input")
+SCRIPTS = ("train_step", "train_loop", "one_shot_eval", "small_step", "convolution", "scaling", "input", "profile_step")
 
 
 @pytest.fixture(autouse=True)
@@ -142,6 +142,19 @@ def test_every_side_is_timed_five_times_unless_told_otherwise(name):
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_the_readme_says_how_to_run_each(name):
     assert f"python benchmarks/{name}.py" in (FOLDER / "README.md").read_text()
+
+
+def test_the_profile_finds_what_each_operation_of_a_program_is_of():
+    profile = importlib.import_module("profile_step")
+    names = profile.operation_names(
+        '  %dot.1 = f32[2]{0} dot(%a, %b), metadata={op_name="jit(f)/transpose(jvp(vmap(Twin)))/conv1/dot" id=3}\n'
+        "  %copy.2 = f32[2]{0} copy(%dot.1)\n"
+        '  ROOT %add.3 = f32[2]{0} add(%a, %copy.2), metadata={op_name="jit(f)/add"}\n'
+    )
+    assert list(names) == ["dot.1", "copy.2", "add.3"]
+    places = [profile.place(of, ["conv1", "fc"]) for of in names.values()]
+    assert places == [("conv1", "backward"), ("copies", ""), ("optimizer", "update")]
+    assert profile.place("jit(f)/jvp(vmap(Twin))/fc/dot_general", ["conv1", "fc"]) == ("fc", "forward")
 
 
 def test_our_warp_and_pils_agree_on_where_a_pixel_goes():

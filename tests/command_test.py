@@ -91,6 +91,8 @@ def test_list_shows_every_experiment_with_its_cost_and_result():
         (["--flagfile=/nowhere.flags"], "/nowhere.flags"),
         (["--experiment=glyphs_20way", "--mode=evaluate", "--workdir=/a", "--workdir=/b"], "/b holds no run"),
         (["--experiment=glyphs_20way", "--output=a"], "--output is for --mode=report"),
+        (["--experiment=glyphs_20way", "--checkpoint=best"], "--checkpoint is for --mode=evaluate"),
+        (["--mode=evaluate", "--checkpoint=/nowhere"], "'/nowhere' is no trained network"),
         (["--mode=report"], "--mode=report needs --workdir=DIR"),
         (["--mode=report", "--workdir=a", "--output=b"], "the report of one run is written into its --workdir"),
         (["--mode=report", "--workdir=a", "--seed=3"], "--seed has no place in --mode=report"),

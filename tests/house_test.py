@@ -7,15 +7,17 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "siamese_jax"
 FLOORS = {
-    "anyone": {"__init__", "specs", "records", "keys"},
+    "anyone": {"specs", "records", "keys"},
     "ground": {
         "convolution", "distort", "doctor", "energy", "grids", "initialisers", "loss", "optimizer", "pairs", "scores",
         "splits", "trials", "twins",
     },
     "first": {"baselines", "batches", "health", "inspection", "model", "protocols", "steps"},
     "doors": {"checkpoint", "data", "files", "memory", "metrics", "plots", "report"},
-    "conductors": {"comparison", "evaluation", "experiments", "gallery", "loop", "measuring", "written"},
-    "roof": {"command", "main"},
+    "conductors": {
+        "comparison", "evaluation", "experiments", "gallery", "loop", "measuring", "pretrained", "written",
+    },
+    "roof": {"__init__", "command", "main"},
 }  # fmt: skip
 ORDER = list(FLOORS)
 FLOOR = {room: ORDER.index(floor) for floor, rooms in FLOORS.items() for room in rooms}

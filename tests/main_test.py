@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from absl import flags
-from tiny import make_dataset, make_digits, make_experiment
+from tiny import SIDE, make_dataset, make_digits, make_experiment
 
-from siamese_jax import command, comparison, data, loop, main
+from siamese_jax import command, comparison, data, loop, main, pretrained
 from siamese_jax.experiments import LAYERS
 from siamese_jax.files import read_arrays
 from siamese_jax.report import PICTURES
@@ -163,6 +163,23 @@ def test_evaluate_measures_the_same_and_leaves_the_training_alone(tmp_path):
     run(tmp_path, "--mode=evaluate")
     assert read(tmp_path) == before
     assert (tmp_path / "metrics.jsonl").read_bytes() == metrics
+
+
+def test_a_network_that_was_shipped_reproduces_its_cards_figures_in_a_folder_of_its_own(tmp_path, monkeypatch):
+    trained, shipped, workdir = tmp_path / "trained", tmp_path / "shipped", tmp_path / "again"
+    experiment = make_experiment()
+    run(trained)
+    results, fitted = read(trained), loop.read_fitted(experiment, SIDE, trained)
+    card = pretrained.make_card("tiny", experiment, fitted.step, vars(fitted.history), results, "")
+    pretrained.write(shipped, experiment, fitted.params, card)
+    workdir.mkdir()
+    run(workdir, "--mode=evaluate", f"--checkpoint={shipped}")
+    assert read(workdir) == results
+    assert (
+        read(shipped, "card.json")["one_shot"]["official_runs"]["accuracy"]
+        == (read(workdir)["one_shot"]["official_runs"]["accuracy"])
+    )
+    assert (workdir / "report.html").exists()
 
 
 def test_measured_with_other_ways_the_epoch_is_still_judged_by_the_trials_it_was_chosen_by(tmp_path):

@@ -1,0 +1,164 @@
+"""Trained networks that come with the package, each a folder: experiment.json, params.npz, card.json and README.md.
+
+`card.json` is the model card for programs, README.md the same for people: data, licence, seed, commit, figures with
+their trials and 95 % intervals, and the threshold for "same".
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from scipy.special import logit
+
+from siamese_jax import files
+from siamese_jax.model import Params, build
+from siamese_jax.report.tables import bullets, interval, percent, ranges, sentence, table
+from siamese_jax.specs import Experiment, UserError
+from siamese_jax.written import read_experiment, read_json
+
+FOLDER = Path(__file__).parent / "weights"
+LICENCES = {
+    "omniglot": "MIT, as this package; trained on Omniglot (Lake, Salakhutdinov and Tenenbaum 2015), which is MIT, too",
+    "glyphs": "MIT, as this package; trained on glyphs rendered from fonts",
+}
+
+
+class Pretrained(NamedTuple):
+    """What a folder holds."""
+
+    experiment: Experiment
+    params: Params
+    card: Mapping[str, Any]
+
+
+class Model(NamedTuple):
+    """A trained network to use. `side` is that of its images, `threshold` the least logit that means "same".
+
+    `embed`: images, uint8 [N, side, side], 0 for paper and 255 for full ink -> embeddings float32 [N, D]; ValueError
+    for images of another shape or type. `compare`: embeddings [..., D] of two images -> the logit [...] of "same".
+    """
+
+    embed: Callable[[np.ndarray], Array]
+    compare: Callable[[Array, Array], Array]
+    side: int
+    threshold: float
+    card: Mapping[str, Any]
+
+
+def load(name: str) -> Model:
+    """Returns a network that comes with the package, "best", or that of a folder; UserError where there is none."""
+    experiment, params, card = read(name)
+    net, side = build(experiment.network), experiment.data.image_side
+    embed_all = jax.jit(net.embed_images)
+
+    def embed(images: np.ndarray) -> Array:
+        images = np.asarray(images)
+        if images.dtype != np.uint8 or images.shape[1:] != (side, side):
+            raise ValueError(
+                f"images must be uint8 [N, {side}, {side}], 0 for paper and 255 for ink, not {images.dtype} "
+                f"{list(images.shape)}"
+            )
+        return embed_all(params, jnp.asarray(images))
+
+    @jax.jit
+    def compare(left: Array, right: Array) -> Array:
+        left, right = jnp.broadcast_arrays(left, right)
+        flat = left.reshape(-1, left.shape[-1]), right.reshape(-1, right.shape[-1])
+        return net.compare_pairs(params, *flat).reshape(left.shape[:-1])
+
+    return Model(embed, compare, side, float(logit(card["verification"]["threshold"])), card)
+
+
+def folder_of(name: str) -> Path:
+    """Returns where a network is that comes with the package, or the folder itself; UserError where there is none."""
+    for folder in (FOLDER / name, Path(name)):
+        if (folder / "card.json").exists():
+            return folder
+    there = sorted(path.parent.name for path in FOLDER.glob("*/card.json"))
+    raise UserError(f"{name!r} is no trained network: take {' or '.join(there)}, or a folder that holds a card.json")
+
+
+def read(name: str) -> Pretrained:
+    """Reads a network, named as in `folder_of`; UserError where it is damaged."""
+    folder = folder_of(name)
+    params: Params = {}
+    for path, array in files.read_arrays(folder / "params.npz").items():
+        layer, kind = path.split("/")
+        params.setdefault(layer, {})[kind] = jnp.asarray(array)
+    return Pretrained(read_experiment(folder), params, read_json(folder / "card.json"))
+
+
+def write(folder: Path, experiment: Experiment, params: Params, card: Mapping[str, Any]) -> None:
+    """Writes a folder that `read` reads; `card` as `make_card` returns it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files.write_json(folder / "experiment.json", dataclasses.asdict(experiment))
+    arrays = {f"{layer}/{kind}": np.asarray(array) for layer, kinds in params.items() for kind, array in kinds.items()}
+    files.write_arrays(folder / "params.npz", arrays)
+    files.write_json(folder / "card.json", card)
+    files.write_text(folder / "README.md", card_text(card))
+
+
+def make_card(
+    name: str, experiment: Experiment, step: int, history: Mapping[str, Any], results: Mapping[str, Any], commit: str
+) -> dict[str, Any]:
+    """Returns the model card of a finished run, whose `results` are those of its results.json."""
+    figures = ("accuracy", "ci95", "trials", "n_way", "k_shot")
+
+    def chosen(measured: Mapping[str, Any]) -> dict[str, Any]:
+        return {protocol: {figure: result[figure] for figure in figures} for protocol, result in measured.items()}
+
+    test = results["verification"]["test"]
+    of_test = ("accuracy", "ci95", "pairs", "auc", "equal_error_rate", "threshold")
+    return {
+        "name": name,
+        "experiment": experiment.name,
+        "summary": experiment.summary,
+        "command": results["command"],
+        "commit": commit,
+        "seed": experiment.seed,
+        "licence": LICENCES[experiment.data.name],
+        "data": {key: results["data"][key] for key in ("name", "image_side", "drawer_split", "sets")},
+        "step": step,
+        "history": history,
+        "one_shot": chosen(results["one_shot"]),
+        "one_shot_views": chosen(results.get("one_shot_views", {})),
+        "views": experiment.evaluation.views,
+        "verification": {key: test[key] for key in of_test},
+        "environment": results["environment"],
+    }
+
+
+def card_text(card: Mapping[str, Any]) -> str:
+    """Returns the model card as Markdown."""
+    measured = [(name, "plain", result) for name, result in card["one_shot"].items() if name != "random_trials"]
+    of_views = f"mean of {card['views']} views"
+    measured += [(name, of_views, result) for name, result in card["one_shot_views"].items()]
+    one_shot = table(
+        ["protocol", "embeddings", "accuracy (%)", "95 % interval (%)", "trials"],
+        [
+            [name.replace("_", " "), how, percent(result["accuracy"]), interval(result), f"{result['trials']:,}"]
+            for name, how, result in measured
+        ],
+    )
+    data, verified = card["data"], card["verification"]
+    sets, side = data["sets"], data["image_side"]
+    facts = bullets(
+        [
+            f"made by `{card['command']}`, commit `{card['commit']}`, {card['step']:,} steps",
+            f"seed {card['seed']}",
+            f"trained on {data['name']}: {sets['train']['images']:,} images, {side}×{side} pixels, of "
+            f"{len(sets['train']['alphabets'])} alphabets by drawers {ranges(sets['train']['drawers'])}",
+            f"validated, and everything chosen, on {len(sets['validation']['alphabets'])} other alphabets by drawers "
+            f"{ranges(sets['validation']['drawers'])}; measured once on {len(sets['test']['alphabets'])} others",
+            f"same or different: {percent(verified['accuracy'])} % of {verified['pairs']:,} test pairs "
+            f"({interval(verified)}), at the threshold that was best on validation, p = {verified['threshold']:.4g}",
+            f"licence: {card['licence']}",
+            "meant for single drawn characters, ink on blank paper, one to an image; not tried on anything else",
+        ]
+    )
+    return f"# {card['name']}\n\n{sentence(card['summary'])}\n\n{facts}\n\n## One-shot\n\n{one_shot}\n"

@@ -1,0 +1,90 @@
+"""Trained networks as files: what is written is read, used and described; what is not there is named."""
+
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from example_run import RESULTS
+from tiny import SIDE, make_dataset, make_experiment
+
+import siamese_jax
+from siamese_jax import files, pretrained
+from siamese_jax.model import build, init_params
+from siamese_jax.specs import UserError, with_value
+
+EXPERIMENT = make_experiment()
+HISTORY = {
+    "epochs": 2, "best_epoch": 1, "best_accuracy": 0.5, "seconds": 9.0, "timed_pairs": 72, "timed_seconds": 8.0,
+}  # fmt: skip
+
+
+@pytest.fixture
+def folder(tmp_path):
+    params = init_params(jax.random.key(0), EXPERIMENT.network, SIDE)
+    results = RESULTS | {"data": RESULTS["data"] | {"image_side": SIDE}}
+    card = pretrained.make_card("tiny", EXPERIMENT, 18, HISTORY, results, "0123456789")
+    pretrained.write(tmp_path / "tiny", EXPERIMENT, params, card)
+    return tmp_path / "tiny"
+
+
+def test_what_was_written_is_read_to_the_bit(folder):
+    experiment, params, card = pretrained.read(str(folder))
+    assert experiment == EXPERIMENT
+    wanted = init_params(jax.random.key(0), EXPERIMENT.network, SIDE)
+    assert jax.tree.structure(params) == jax.tree.structure(wanted)
+    jax.tree.map(np.testing.assert_array_equal, params, wanted)
+    assert (card["step"], card["history"], card["commit"]) == (18, HISTORY, "0123456789")
+
+
+def test_a_loaded_network_embeds_and_compares_as_the_network_does(folder, monkeypatch):
+    monkeypatch.setattr(pretrained, "FOLDER", folder.parent)
+    # The side is the experiment's; the tiny images are smaller than any that can be asked for by blocks.
+    monkeypatch.setattr(pretrained, "read_experiment", lambda _: with_value(EXPERIMENT, "data.side", SIDE))
+    model = siamese_jax.load_pretrained("tiny")
+    assert model.side == SIDE
+    images = make_dataset().alphabets.images[:6]
+    net, params = build(EXPERIMENT.network), init_params(jax.random.key(0), EXPERIMENT.network, SIDE)
+    embeddings = model.embed(images)
+    np.testing.assert_allclose(embeddings, net.embed_images(params, jnp.asarray(images)), rtol=1e-5)
+    scores = model.compare(embeddings[:, None], embeddings[None, :])
+    assert scores.shape == (6, 6)
+    expected = net.compare(params, embeddings[2], embeddings[5])
+    np.testing.assert_allclose(scores[2, 5], expected, rtol=1e-5)
+    p = model.card["verification"]["threshold"]
+    np.testing.assert_allclose(1 / (1 + np.exp(-model.threshold)), p)
+
+
+@pytest.mark.parametrize("images", [np.zeros((2, SIDE, SIDE)), np.zeros((2, 9, 9), np.uint8)])
+def test_images_of_another_kind_are_refused_with_the_kind_that_is_meant(folder, monkeypatch, images):
+    monkeypatch.setattr(pretrained, "read_experiment", lambda _: with_value(EXPERIMENT, "data.side", SIDE))
+    with pytest.raises(ValueError, match=r"uint8 \[N, 12, 12\], 0 for paper"):
+        pretrained.load(str(folder)).embed(images)
+
+
+def test_the_card_says_who_what_and_how_well(folder):
+    text = (folder / "README.md").read_text()
+    for said in (
+        "commit `0123456789`",
+        "seed 0",
+        "licence: MIT",
+        "drawers 1–12",
+        "| official runs | plain |",
+        "threshold",
+    ):
+        assert said in text
+    one_shot = json.loads((folder / "card.json").read_text())["one_shot"]["official_runs"]
+    assert one_shot["accuracy"] == RESULTS["one_shot"]["official_runs"]["accuracy"]
+    assert set(one_shot) == {"accuracy", "ci95", "trials", "n_way", "k_shot"}
+
+
+def test_a_network_that_is_not_there_is_named_with_those_that_are():
+    with pytest.raises(UserError, match="'none' is no trained network: take .*a folder that holds a card.json"):
+        pretrained.read("none")
+
+
+def test_damaged_weights_are_said_to_be(folder):
+    files.write_bytes(folder / "params.npz", b"PK\x03\x04 nonsense")
+    with pytest.raises(UserError, match=r"params\.npz could not be read"):
+        pretrained.read(str(folder))
