@@ -17,14 +17,13 @@ from typing import Any
 
 import _timing
 import jax
-import jax.numpy as jnp
 import numpy as np
+import train_step
 
 from siamese_jax import experiments, model, specs
 from siamese_jax.evaluation import Evaluator
-from siamese_jax.optimizer import make_optimizer
-from siamese_jax.records import Layout, PairBatch, TrainState
-from siamese_jax.steps import train_step
+from siamese_jax.memory import keep_freed_memory
+from siamese_jax.records import Layout
 from siamese_jax.trials import draw_runs
 
 SMALL, PAPER = "omniglot_20way_small", "omniglot_20way"
@@ -68,6 +67,7 @@ def measured(name: str, flags: argparse.Namespace) -> Iterator[dict[str, Any]]:
 
 def measure(name: str, size: int, repeats: int) -> dict[str, Any]:
     """Times one point in this process; the peak is that of the whole process, from its start."""
+    keep_freed_memory()
     seconds = _timing.interleave({"ours": WORK[name](size)}, repeats)["ours"]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     return {"size": size, "median_s": statistics.median(seconds), "seconds": seconds, "peak_mb": peak / 1e6}
@@ -75,25 +75,15 @@ def measure(name: str, size: int, repeats: int) -> dict[str, Any]:
 
 def step_work(experiment: specs.Experiment, pairs: int) -> Callable[[], Any]:
     """Returns a callable that makes one update from noise."""
-    side, spec, net = side_of(experiment), experiment.optimizer, model.build(experiment.network)
-    left, right = jnp.asarray(np.random.default_rng(0).random((2, pairs, side, side, 1), np.float32))
-    batch = PairBatch(left, right, jnp.arange(pairs, dtype=jnp.float32) % 2)
-    optimizer = make_optimizer(spec, steps_per_epoch=10**6, epochs=1)
+    side, net = experiment.data.image_side, model.build(experiment.network)
     params = model.init_params(jax.random.key(0), experiment.network, side)
-    state = TrainState(jnp.int32(0), params, optimizer.init(params))
-    update = jax.jit(lambda state, batch: train_step(state, batch, net, optimizer, spec), donate_argnums=0)
-
-    def step() -> None:
-        nonlocal state
-        state, _ = jax.block_until_ready(update(state, batch))
-
-    return step
+    return train_step.OurStep(net, params, train_step.make_batch(pairs, side), experiment)
 
 
 def embed_work(images: int) -> Callable[[], Any]:
     """Returns a callable that embeds so many images as an evaluation does."""
     experiment, evaluator, params = evaluation()
-    pixels = noise(images, side_of(experiment))
+    pixels = noise(images, experiment.data.image_side)
     return lambda: evaluator.embed(dict(params), pixels)  # a new dict: no embedding is known yet
 
 
@@ -101,7 +91,7 @@ def trial_work(trials: int) -> Callable[[], Any]:
     """Returns a callable that embeds and scores so many 20-way trials, of test alphabets like Omniglot's."""
     experiment, evaluator, params = evaluation()
     layout = Layout(first=np.arange(10, dtype=np.int32) * 26, count=np.full(10, 26, np.int32), drawers=4)
-    pixels = noise(260 * 4, side_of(experiment))
+    pixels = noise(260 * 4, experiment.data.image_side)
     runs = jax.device_get(jax.jit(lambda: draw_runs(jax.random.key(0), layout, trials, n_way=20))())
     return lambda: evaluator.run_logits(dict(params), pixels, runs)
 
@@ -109,13 +99,8 @@ def trial_work(trials: int) -> Callable[[], Any]:
 def evaluation() -> tuple[specs.Experiment, Evaluator, model.Params]:
     """Returns the small experiment, what evaluates it, and its initial parameters."""
     experiment = experiments.find(SMALL)
-    params = model.init_params(jax.random.key(0), experiment.network, side_of(experiment))
+    params = model.init_params(jax.random.key(0), experiment.network, experiment.data.image_side)
     return experiment, Evaluator(model.build(experiment.network), experiment.evaluation.embed_batch), params
-
-
-def side_of(experiment: specs.Experiment) -> int:
-    """Rows and columns of the images of an experiment."""
-    return specs.SIDE // experiment.data.downsample
 
 
 def noise(images: int, side: int) -> np.ndarray:

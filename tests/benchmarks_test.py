@@ -144,6 +144,16 @@ def test_the_readme_says_how_to_run_each(name):
     assert f"python benchmarks/{name}.py" in (FOLDER / "README.md").read_text()
 
 
+@pytest.mark.parametrize(("series", "size"), [("train_step_small", 2), ("embed", 1), ("trials", 20)])
+def test_a_point_of_every_kind_of_series_can_be_measured(series, size, monkeypatch):
+    scaling = importlib.import_module("scaling")
+    monkeypatch.setattr(scaling, "keep_freed_memory", lambda: None)  # it would last for all tests
+    point = scaling.measure(series, size, 1)
+    assert point["size"] == size
+    assert point["median_s"] > 0
+    assert point["peak_mb"] > 100
+
+
 def test_the_profile_finds_what_each_operation_of_a_program_is_of():
     profile = importlib.import_module("profile_step")
     names = profile.operation_names(
