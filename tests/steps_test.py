@@ -103,7 +103,7 @@ def test_the_gradient_of_a_grid_batch_is_that_of_its_pairs_compared_one_by_one()
     after, metrics = jax.jit(lambda state: train_step(state, batch, NET, OPTIMIZER, experiment))(state)
     images = batch.images.reshape(2, 12, SIDE, SIDE, 1)
     first, second = np.triu_indices(12, 1)
-    same = jnp.asarray(first // 3 == second // 3)
+    same = first // 3 == second // 3
 
     def objective(params):
         p = [jax.nn.sigmoid(NET.pair_logits(params, of_it[first], of_it[second])) for of_it in images]
