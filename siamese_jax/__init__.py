@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 
-def load_pretrained(name: str = "best") -> "Model":
+def load_pretrained(name: str) -> "Model":
     """Returns a trained network that comes with the package, or that of a folder (see `siamese_jax.pretrained`)."""
     from siamese_jax.pretrained import load  # JAX is heavy
 

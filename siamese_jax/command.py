@@ -29,7 +29,7 @@ USAGE = """One-shot learning with siamese networks in JAX, after Koch, Zemel and
   --mode=MODE         train (default): train, or go on where the workdir stands, then evaluate and report
                       evaluate: measure the workdir's best parameters under every protocol, and report
                       report: write the workdir's report again; with several --workdir, compare them
-  --checkpoint=NAME   what --mode=evaluate measures in place of the workdir's: best, which comes with the package
+  --checkpoint=DIR    what --mode=evaluate measures in place of the workdir's: a network with its model card
   --workdir=DIR       where everything is written (default: a new folder under runs/)
   --output=DIR        where --mode=report writes a comparison (default: a new folder under runs/)
   --archives=DIR      folder with the published archives of the data set, instead of a download
@@ -56,7 +56,7 @@ def define_flags() -> None:
     flags.DEFINE_bool("list", False, "Show all experiments.")
     flags.DEFINE_enum("mode", "train", ["train", "evaluate", "report"], "What to do.")
     flags.DEFINE_multi_string("workdir", None, "Where everything is written.")
-    flags.DEFINE_string("checkpoint", None, "Which trained network to evaluate.")
+    flags.DEFINE_string("checkpoint", None, "Folder of the trained network to evaluate.")
     flags.DEFINE_string("output", None, "Where a comparison is written.")
     flags.DEFINE_string("archives", None, "Folder with the published archives.")
     flags.DEFINE_string("data_dir", None, "Where prepared data are kept.")
@@ -121,7 +121,7 @@ def resolve() -> Experiment:
     if FLAGS.mode == "evaluate":
         if workdir() is None:
             raise UserError(
-                "--mode=evaluate needs --workdir=DIR, the folder of the run to evaluate, or --checkpoint=best"
+                "--mode=evaluate needs --workdir=DIR, the folder of the run to evaluate, or --checkpoint=DIR"
             )
         experiment = read_experiment(workdir(), experiment.name)
     return _overridden(experiment)

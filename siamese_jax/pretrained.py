@@ -51,7 +51,7 @@ class Model(NamedTuple):
 
 
 def load(name: str) -> Model:
-    """Returns a network that comes with the package, "best", or that of a folder; UserError where there is none."""
+    """Returns a network that comes with the package, by its name, or that of a folder; UserError where there is none."""
     experiment, params, card = read(name)
     net, side = build(experiment.network), experiment.data.image_side
     embed_all = jax.jit(net.embed_images)
@@ -79,8 +79,8 @@ def folder_of(name: str) -> Path:
     for folder in (FOLDER / name, Path(name)):
         if (folder / "card.json").exists():
             return folder
-    there = sorted(path.parent.name for path in FOLDER.glob("*/card.json"))
-    raise UserError(f"{name!r} is no trained network: take {' or '.join(there)}, or a folder that holds a card.json")
+    there = [path.parent.name for path in sorted(FOLDER.glob("*/card.json"))]
+    raise UserError(f"{name!r} is no trained network: name {' or '.join([*there, 'a folder that holds a card.json'])}")
 
 
 def read(name: str) -> Pretrained:

@@ -81,7 +81,7 @@ def test_the_card_says_who_what_and_how_well(folder):
 
 
 def test_a_network_that_is_not_there_is_named_with_those_that_are():
-    with pytest.raises(UserError, match="'none' is no trained network: take .*a folder that holds a card.json"):
+    with pytest.raises(UserError, match="'none' is no trained network: name .*a folder that holds a card.json"):
         pretrained.read("none")
 
 
