@@ -51,7 +51,7 @@ class Model(NamedTuple):
 
 
 def load(name: str) -> Model:
-    """Returns a network that comes with the package, by its name, or that of a folder; UserError where there is none."""
+    """Returns a network that comes with the package, by its name, or a folder's; UserError where there is none."""
     experiment, params, card = read(name)
     net, side = build(experiment.network), experiment.data.image_side
     embed_all = jax.jit(net.embed_images)
