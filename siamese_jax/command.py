@@ -150,7 +150,8 @@ def workdir() -> Path | None:
 
 def reported() -> tuple[list[Path], Path | None]:
     """Returns what --mode=report is to read and the --output, if given; UserError where the flags do not fit it."""
-    changed = [*(["experiment"] if FLAGS.experiment else []), *overrides()]
+    named = [name for name in ("experiment", "checkpoint") if FLAGS[name].value]
+    changed = [*named, *overrides()]
     if changed:
         raise UserError(f"--{changed[0]} has no place in --mode=report, which reads what runs have left: leave it out")
     if not FLAGS.workdir:

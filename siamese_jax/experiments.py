@@ -21,7 +21,7 @@ LAYERS = ("conv1", "conv2", "conv3", "conv4", "fc", "out")
 PAIR_GFLOP = 10.9
 """Arithmetic of the paper's network for one training pair: two images, 0.91 GMAC forward, twice that backward."""
 PAIRS_PER_SECOND = 25
-"""What omniglot_20way trains on two CPU cores: 5.2 s an update of 128 pairs, by benchmarks/train_loop.py."""
+"""What omniglot_20way trains on two CPU cores: 5.0 s an update of 128 pairs, by benchmarks/train_loop.py."""
 
 # The paper's rates, momenta and penalties came from a search and are unpublished: these were set by hand.
 BASE = Experiment(

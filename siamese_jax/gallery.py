@@ -69,8 +69,9 @@ def draw_network(
 
 def draw_training(workdir: Path, experiment: Experiment, train: Alphabets, rows: Sequence[dict[str, Any]]) -> None:
     """Draws the curves of training, and figure 5: some of the images that it saw, distorted as it saw them."""
-    figure = plots.training_figure(rows, experiment.evaluation.n_way, experiment.loss.name)
-    plots.save(figure, workdir / "training.png")
+    if rows:  # a network that came as a file left none
+        figure = plots.training_figure(rows, experiment.evaluation.n_way, experiment.loss.name)
+        plots.save(figure, workdir / "training.png")
     if not experiment.distort.copies:
         return
     chosen = train.images[np.linspace(0, len(train.images) - 1, ORIGINALS).astype(int)]

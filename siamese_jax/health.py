@@ -73,12 +73,13 @@ def loss_of_guessing(experiment: Experiment) -> float | None:
 def diagnosis(experiment: Experiment, loss: float, health: Mapping[str, float]) -> str:
     """Returns one sentence with the likely cause and the field to change where training sits at chance, else "".
 
-    `loss` is the mean over an epoch; `health` holds what `examine` and `update_sizes` return, as numbers.
+    `loss` is the mean over an epoch; `health` holds what `examine` and `update_sizes` return, as numbers; what is
+    missing there, or None, is no cause.
     """
     guessing = loss_of_guessing(experiment)
     if guessing is None or loss < AT_CHANCE * guessing:
         return ""
-    cause = _cause(experiment, health)
+    cause = _cause(experiment, {name: value for name, value in health.items() if isinstance(value, int | float)})
     return f"The loss is {loss:.3f} where guessing has {guessing:.3f}: nothing is learned yet. {cause}"
 
 
@@ -92,14 +93,16 @@ def _cause(experiment: Experiment, health: Mapping[str, float]) -> str:
         return {name.removeprefix(prefix): value for name, value in health.items() if name.startswith(prefix)}
 
     updates, dead = by_layer("update/"), by_layer("dead_filters/")
-    fastest, slowest = max(updates, key=updates.get), min(updates, key=updates.get)
+    fastest, slowest = max(updates, key=updates.get, default=None), min(updates, key=updates.get, default=None)
     deadest = max(dead, key=dead.get, default=None)
-    if health["saturated"] > MANY:
+    paper_start = experiment.network.initialiser == "paper"
+    if health.get("saturated", 0.0) > MANY:
+        change = "start with --network.initialiser=scaled" if paper_start else f"lower {rate('fc')}"
         return (
             f"Likely cause: {health['saturated']:.0%} of an embedding's sigmoids are saturated, and pass hardly any "
-            "gradient on; start with --network.initialiser=scaled."
+            f"gradient on; {change}."
         )
-    if updates[fastest] > WILD:
+    if fastest and updates[fastest] > WILD:
         return (
             f"Likely cause: an update moves {fastest} by {updates[fastest]:.0%} of its weights; lower {rate(fastest)}."
         )
@@ -108,15 +111,18 @@ def _cause(experiment: Experiment, health: Mapping[str, float]) -> str:
             f"Likely cause: {dead[deadest]:.0%} of the filters of {deadest} give 0 for every image; lower "
             f"{rate(deadest)}, or start anew with another --seed."
         )
-    if updates[slowest] < STILL:
+    scheduled = adamw and experiment.optimizer.schedule != "constant"  # and so close to 0 at its ends
+    if slowest and updates[slowest] < STILL and not scheduled:
         return (
             f"Likely cause: an update moves {slowest} by {updates[slowest]:.1g} of its weights only; raise "
             f"{rate(slowest)}."
         )
-    if health["embedding_spread"] < ALIKE:
+    if health.get("embedding_spread", 1.0) < ALIKE:
+        penalties = "--optimizer.weight_decay" if adamw else "--optimizer.layers.LAYER.l2"
+        change = "start with --network.initialiser=scaled" if paper_start else f"lower {penalties}"
         return (
             f"Likely cause: embeddings of different characters are alike (spread {health['embedding_spread']:.1g}); "
-            "start with --network.initialiser=scaled, or lower the penalties on weights."
+            f"{change}."
         )
     return (
         "Units, filters and updates look sound, so that it may only be early: give it more epochs, or raise "

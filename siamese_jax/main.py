@@ -143,7 +143,12 @@ def _trained(experiment: Experiment, side: int, workdir: Path) -> tuple[Experime
     from siamese_jax import loop, pretrained
 
     if FLAGS.checkpoint is not None:
+        if (workdir / "metrics.jsonl").exists():
+            raise UserError(f"{workdir} holds a run of its own: choose another --workdir for --checkpoint")
         trained, params, card = pretrained.read(FLAGS.checkpoint)
+        with files.explained(workdir):
+            workdir.mkdir(parents=True, exist_ok=True)
+        files.write_json(workdir / "experiment.json", dataclasses.asdict(trained))
         return trained, loop.Fitted(params, card["step"], loop.History(**card["history"]))
     fitted = loop.read_fitted(experiment, side, workdir)
     if fitted is None:

@@ -82,8 +82,8 @@ def measure_network(
         "one_shot": one_shot,
         "not_measured": refused | no_digits,
     }
-    if experiment.evaluation.views > 1:
-        results["one_shot_views"] = _viewed(experiment, dataset, sets, net, params, seen, wanted)
+    if spec.views > 1:
+        results["one_shot_views"] = _viewed(experiment, spec, dataset, sets, net, params, seen, wanted)
     _write(workdir, results, measured)
     rows = read_metrics(workdir)
     gallery.draw_training(workdir, experiment, sets["train"], rows)
@@ -128,6 +128,7 @@ def measure_baselines(
 
 def _viewed(
     experiment: Experiment,
+    spec: EvalSpec,
     dataset: Dataset,
     sets: dict[str, Alphabets],
     net: SiameseNet,
@@ -136,7 +137,6 @@ def _viewed(
     wanted: Mapping[str, Protocol],
 ) -> Results:
     """Measures with averaged views; each card says of how many."""
-    spec = experiment.evaluation
     views = evaluation.draw_views(experiment.distort, spec.views)
     score = functools.partial(Evaluator(net, spec.embed_batch, spec.combine, views).run_logits, params)
     some = {name: wanted[name] for name in VIEWED_UNDER if name in wanted}

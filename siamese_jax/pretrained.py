@@ -112,6 +112,7 @@ def make_card(
     def chosen(measured: Mapping[str, Any]) -> dict[str, Any]:
         return {protocol: {figure: result[figure] for figure in figures} for protocol, result in measured.items()}
 
+    viewed = results.get("one_shot_views", {})
     test = results["verification"]["test"]
     of_test = ("accuracy", "ci95", "pairs", "auc", "equal_error_rate", "threshold")
     return {
@@ -126,8 +127,10 @@ def make_card(
         "step": step,
         "history": history,
         "one_shot": chosen(results["one_shot"]),
-        "one_shot_views": chosen(results.get("one_shot_views", {})),
-        "views": experiment.evaluation.views,
+        "one_shot_views": {
+            protocol: {**figures_of, "views": viewed[protocol]["card"]["views"]}
+            for protocol, figures_of in chosen(viewed).items()
+        },
         "verification": {key: test[key] for key in of_test},
         "environment": results["environment"],
     }
@@ -136,8 +139,7 @@ def make_card(
 def card_text(card: Mapping[str, Any]) -> str:
     """Returns the model card as Markdown."""
     measured = [(name, "plain", result) for name, result in card["one_shot"].items() if name != "random_trials"]
-    of_views = f"mean of {card['views']} views"
-    measured += [(name, of_views, result) for name, result in card["one_shot_views"].items()]
+    measured += [(name, f"mean of {result['views']} views", result) for name, result in card["one_shot_views"].items()]
     one_shot = table(
         ["protocol", "embeddings", "accuracy (%)", "95 % interval (%)", "trials"],
         [

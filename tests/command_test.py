@@ -95,6 +95,7 @@ def test_list_shows_every_experiment_with_its_cost_and_result():
         (["--mode=evaluate", "--checkpoint=/nowhere"], "'/nowhere' is no trained network"),
         (["--mode=report"], "--mode=report needs --workdir=DIR"),
         (["--mode=report", "--workdir=a", "--output=b"], "the report of one run is written into its --workdir"),
+        (["--mode=report", "--workdir=a", "--checkpoint=b"], "--checkpoint has no place in --mode=report"),
         (["--mode=report", "--workdir=a", "--seed=3"], "--seed has no place in --mode=report"),
         (["--mode=report", "--workdir=a", "--experiment=glyphs_20way"], "--experiment has no place"),
         (["--mode=report", "--workdir=/nowhere"], "/nowhere holds no results"),

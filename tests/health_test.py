@@ -15,7 +15,7 @@ from siamese_jax.health import diagnosis, examine, loss_of_guessing, update_size
 from siamese_jax.metrics import read_metrics
 from siamese_jax.model import build, init_params
 from siamese_jax.report.sections import report
-from siamese_jax.specs import LossSpec
+from siamese_jax.specs import LossSpec, OptimizerSpec
 
 EXPERIMENT = make_experiment()
 SOUND = {
@@ -84,7 +84,7 @@ def test_the_size_of_an_update_is_relative_and_without_biases():
 @pytest.mark.parametrize(
     ("changes", "cause"),
     [
-        ({"saturated": 0.7}, "70% of an embedding's sigmoids are saturated.*--network.initialiser=scaled"),
+        ({"saturated": 0.7}, "70% of an embedding's sigmoids are saturated.*lower --optimizer.layers.fc.learning_rate"),
         ({"update/fc": 0.5}, "moves fc by 50% of its weights; lower --optimizer.layers.fc.learning_rate"),
         ({"dead_filters/conv1": 0.9}, "90% of the filters of conv1 give 0"),
         ({"update/conv1": 1e-7}, "moves conv1 by 1e-07 .*raise --optimizer.layers.conv1.learning_rate"),
@@ -95,6 +95,24 @@ def test_the_size_of_an_update_is_relative_and_without_biases():
 def test_training_at_chance_is_given_its_likely_cause_and_the_field_to_change(changes, cause):
     assert re.search(cause, diagnosis(EXPERIMENT, 0.6931, SOUND | changes))
     assert diagnosis(EXPERIMENT, 0.6, SOUND | changes) == ""
+
+
+def test_a_start_that_is_not_sound_is_named_only_where_it_was_taken():
+    paper = replace(EXPERIMENT, network=replace(EXPERIMENT.network, initialiser="paper"))
+    for found in ({"saturated": 0.7}, {"embedding_spread": 1e-5}):
+        assert "--network.initialiser=scaled" in diagnosis(paper, 0.6931, SOUND | found)
+        assert "initialiser" not in diagnosis(EXPERIMENT, 0.6931, SOUND | found)
+
+
+def test_what_was_not_finite_is_no_cause_and_no_traceback():
+    assert "it may only be early" in diagnosis(EXPERIMENT, 0.6931, dict.fromkeys(SOUND))
+
+
+def test_a_rate_that_has_been_let_down_to_zero_is_not_told_to_be_raised():
+    adamw = replace(EXPERIMENT, optimizer=OptimizerSpec(name="adamw"))
+    assert "raise --optimizer.rate" not in diagnosis(adamw, 0.6931, SOUND | {"update/fc": 1e-9, "embedding_spread": 0})
+    constant = replace(adamw, optimizer=replace(adamw.optimizer, schedule="constant"))
+    assert "raise --optimizer.rate" in diagnosis(constant, 0.6931, SOUND | {"update/fc": 1e-9})
 
 
 def test_guessing_costs_what_the_loss_says():
@@ -127,3 +145,6 @@ def test_a_run_planted_at_chance_says_why_while_it_trains_and_in_its_report(tmp_
         },
     }  # fmt: skip
     assert "**The loss is 0." in report(experiment, results, rows)
+    last = rows[-1]
+    last |= dict.fromkeys((name for name in last if name.startswith("update/")), None) | {"score_gap": None}
+    assert "– |" in report(experiment, results, rows)

@@ -180,6 +180,22 @@ def test_a_network_that_was_shipped_reproduces_its_cards_figures_in_a_folder_of_
         == (read(workdir)["one_shot"]["official_runs"]["accuracy"])
     )
     assert (workdir / "report.html").exists()
+    said = (workdir / "report.md").read_text()
+    report(f"--workdir={workdir}")
+    assert (workdir / "report.md").read_text() == said
+    before = read(trained)
+    with pytest.raises(UserError, match="holds a run of its own"):
+        run(trained, "--mode=evaluate", f"--checkpoint={shipped}")
+    assert read(trained) == before
+
+
+def test_views_can_be_asked_for_in_an_evaluation_and_stand_apart(tmp_path):
+    run(tmp_path)
+    assert "one_shot_views" not in read(tmp_path)
+    evaluation = replace(make_experiment().evaluation, views=3)
+    run(tmp_path, "--mode=evaluate", experiment=replace(make_experiment(), evaluation=evaluation))
+    views = read(tmp_path)["one_shot_views"]
+    assert {result["card"]["views"] for result in views.values()} == {3}
 
 
 def test_measured_with_other_ways_the_epoch_is_still_judged_by_the_trials_it_was_chosen_by(tmp_path):

@@ -2,10 +2,10 @@
 
 One image at a time, [H, W, C]; callers vmap. XLA's CPU gradient of a convolution with respect to its kernel runs at a
 tenth of the speed of a matrix product, so there large kernels meet the image as spectra, small ones by Winograd's
-tiles: both take fewer multiplications than the sum, and both are spelled as matrix products.
-
-Image and kernel meet only in plain products, which JAX batches and differentiates by itself: under vmap with a shared
-kernel its gradient is one product contracted over the batch, and per-example gradients are right as well.
+tiles: both take fewer multiplications than the sum, and both are spelled as matrix products. There image and kernel
+meet only in plain products, which JAX batches and differentiates by itself: under vmap with a shared kernel its
+gradient is one product contracted over the batch, and per-example gradients are right as well. Where channels are few,
+the gradient is a product of patches for each image instead (see `patches`).
 """
 
 from collections.abc import Callable, Mapping

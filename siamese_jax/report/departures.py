@@ -62,9 +62,6 @@ LOSSES = {
     "p(same) is a score and no probability",
 }
 """Said of a loss; the others are of distances."""
-UNUSED_BY_GRIDS = ("data.train_pairs", "data.redraw", "data.different_drawers", "batch_size")
-"""Fields of training on pairs one by one."""
-UNUSED_BY_ADAMW = ("optimizer.decay", "optimizer.initial_momentum")
 
 
 def differences(experiment: Experiment) -> list[str]:

@@ -137,16 +137,20 @@ def _health(experiment: Experiment, rows: Sequence[Mapping[str, Any]]) -> str:
     if not looks:
         return ""
 
+    def number(value: float | None, form: str) -> str:
+        return "–" if value is None else format(value, form)  # null in its file: it was not finite
+
     def of_layers(look: Mapping[str, Any], prefix: str, pick: Callable[..., str], form: str) -> str:
-        found = {name.removeprefix(prefix): value for name, value in look.items() if name.startswith(prefix)}
+        found = {name.removeprefix(prefix): look[name] for name in look if name.startswith(prefix)}
+        found = {layer: value for layer, value in found.items() if value is not None}
         return f"{format(found[layer := pick(found, key=found.get)], form)} ({layer})" if found else "–"
 
     def column(look: Mapping[str, Any]) -> list[str]:
         return [
-            f"{look['saturated']:.1%}" if experiment.network.head == "sigmoid" else "–",
-            f"{look['embedding_spread']:.2g}",
-            f"{look['score_spread']:.2g}",
-            f"{look['score_gap']:.2g}",
+            number(look["saturated"], ".1%") if experiment.network.head == "sigmoid" else "–",
+            number(look["embedding_spread"], ".2g"),
+            number(look["score_spread"], ".2g"),
+            number(look["score_gap"], ".2g"),
             of_layers(look, "dead_filters/", max, ".0%"),
             of_layers(look, "update/", min, ".1e"),
             of_layers(look, "update/", max, ".1e"),
@@ -161,9 +165,11 @@ def _health(experiment: Experiment, rows: Sequence[Mapping[str, Any]]) -> str:
         "least update of a layer, of its weights",
         "largest update of a layer, of its weights",
     ]
-    lines = table(["health", "at first", "at last"], list(zip(what, column(looks[0]), column(looks[-1]), strict=True)))
-    last = losses([row for row in rows if row.get("epoch") == looks[-1].get("epoch")], experiment.loss.name)
-    sentence = diagnosis(experiment, sum(last) / len(last), looks[-1]) if last else ""
+    first, *_, final = looks if len(looks) > 1 else looks * 2
+    head = ["health", f"step {first['step']:,}", f"step {final['step']:,}"]
+    lines = table(head, list(zip(what, column(first), column(final), strict=True)))
+    last = losses([row for row in rows if row.get("epoch") == final["epoch"]], experiment.loss.name)
+    sentence = diagnosis(experiment, sum(last) / len(last), final) if last and final["step"] else ""
     return f"\n\n{lines}" + (f"\n\n**{sentence}**" if sentence else "")
 
 
