@@ -87,7 +87,7 @@ def main(flags: argparse.Namespace) -> None:
 
 def make_layers(experiment: specs.Experiment, images: int) -> dict[str, Layer]:
     """Returns the layers of an experiment's network on noise."""
-    side, channels, layers = specs.SIDE // experiment.data.downsample, 1, {}
+    side, channels, layers = experiment.data.image_side, 1, {}
     after = feature_sides(experiment.network, side)
     for name, conv in experiment.network.convs.items():
         layers[name] = make_layer(images, side, channels, conv.size, conv.filters)

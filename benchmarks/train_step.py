@@ -83,7 +83,7 @@ def main(flags: argparse.Namespace) -> None:
 
     keep_freed_memory()
     experiment = experiments.find(flags.experiment)
-    side = specs.SIDE // experiment.data.downsample
+    side = experiment.data.image_side
     params = model.init_params(jax.random.key(0), experiment.network, side)
     batch = make_batch(flags.pairs, side)
     nets = {"ours": model.build(experiment.network), "flax": FlaxNet(PlainFlax(experiment.network))}
