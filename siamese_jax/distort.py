@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.scipy.ndimage import map_coordinates
 
+from siamese_jax.keys import stream
 from siamese_jax.specs import DistortSpec
 
 
@@ -45,8 +46,8 @@ def draw_warp(key: Array, spec: DistortSpec, shape: tuple[int, int]) -> Warp:
     affine = draw_affine(key, spec)
     if not spec.elastic:
         return Warp(affine)
-    # A key beside those of T, whose draws are the same with and without a bend.
-    key_value, key_included = jax.random.split(jax.random.fold_in(key, 1))
+    # A stream of its own: T is the same with and without a bend, and the coins of the two have nothing in common.
+    key_value, key_included = jax.random.split(stream(key, "bend"))
     points = tuple(max(2, round(pixels / spec.elastic_scale)) for pixels in shape)
     bend = spec.elastic * jax.random.normal(key_value, (2, *points))
     return Warp(affine, jnp.where(jax.random.bernoulli(key_included, spec.probability), bend, 0.0))
