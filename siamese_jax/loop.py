@@ -118,7 +118,7 @@ def fit(
     restored = checkpoints.restore(_template(experiment, train.images.shape[1]))
     if restored is None:
         # As one program, which the compilation cache keeps; operation by operation it takes seconds.
-        state = jax.jit(lambda: _first_state(experiment, train.images.shape[1]))()
+        state = jax.jit(lambda: first_state(experiment, train.images.shape[1]))()
         start, history = _Kept(state, _copy(kept_params(state.params, state.opt_state))), History()
     else:
         start, history = restored.state, History(**restored.meta["history"])
@@ -321,11 +321,12 @@ def _optimizer(experiment: Experiment) -> Any:
 
 def _template(experiment: Experiment, side: int) -> _Kept:
     """Returns the shapes of what a checkpoint stores."""
-    state = jax.eval_shape(lambda: _first_state(experiment, side))
+    state = jax.eval_shape(lambda: first_state(experiment, side))
     return _Kept(state, state.params)
 
 
-def _first_state(experiment: Experiment, side: int) -> TrainState:
+def first_state(experiment: Experiment, side: int) -> TrainState:
+    """Returns the state before the first step, for images [side, side, 1]."""
     return init_state(keys.root_key(experiment.seed), experiment, _optimizer(experiment), side)
 
 

@@ -5,6 +5,7 @@ Matplotlib is imported when a picture is made, since that takes a while; pyplot 
 """
 
 from siamese_jax.plots.accuracy import alphabets_figure, comparison_figure, n_way_figure
+from siamese_jax.plots.ladder import ladder_figure
 from siamese_jax.plots.network import distortions_figure, filters_figure, units_figure
 from siamese_jax.plots.style import save
 from siamese_jax.plots.training import training_figure
@@ -20,6 +21,7 @@ __all__ = [
     "distortions_figure",
     "filters_figure",
     "hardest_figure",
+    "ladder_figure",
     "n_way_figure",
     "roc_figure",
     "save",

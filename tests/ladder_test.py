@@ -1,0 +1,77 @@
+"""The ladder's rungs, its page and its picture; nothing is trained here."""
+
+import importlib
+import itertools
+import sys
+from pathlib import Path
+
+import pytest
+
+from siamese_jax import specs
+from siamese_jax.batches import steps_per_epoch
+from siamese_jax.experiments import find
+
+FOLDER = Path(__file__).parent.parent / "tools"
+
+
+@pytest.fixture
+def ladder(monkeypatch):
+    monkeypatch.syspath_prepend(FOLDER)
+    yield importlib.import_module("ladder")
+    sys.modules.pop("ladder")
+
+
+def changed(before, after) -> set[str]:
+    one, other = dict(specs.leaves(before)), dict(specs.leaves(after))
+    return {name for name in one.keys() | other.keys() if one.get(name) != other.get(name)} - {"name"}
+
+
+def test_every_rung_changes_something_of_its_own_and_can_be_trained(ladder):
+    rungs = ladder.make_rungs()
+    assert len({rung.change for rung in rungs}) == len(rungs)
+    for before, after in itertools.pairwise(rungs):
+        assert changed(before.experiment, after.experiment), after.change
+    for rung in rungs:
+        specs.check(rung.experiment)
+        assert steps_per_epoch(rung.experiment) > 0
+
+
+@pytest.mark.parametrize(
+    ("rung", "fields"),
+    [
+        (1, {"network.initialiser"}),
+        (6, {"data.rotations"}),
+        (7, {"distort.elastic"}),
+        (8, {"optimizer.average"}),
+        (9, {"evaluation.views"}),
+    ],
+)
+def test_a_rung_of_one_field_changes_that_field_alone(ladder, rung, fields):
+    rungs = ladder.make_rungs()
+    assert changed(rungs[rung - 1].experiment, rungs[rung].experiment) == fields
+
+
+def test_it_begins_with_the_papers_recipe_and_ends_with_the_best_ones(ladder):
+    rungs = ladder.make_rungs()
+    assert changed(find("omniglot_20way"), rungs[0].experiment) == {
+        "network.initialiser", "evaluation.validation_trials",
+    }  # fmt: skip
+    best = changed(find("omniglot_20way_best"), rungs[-1].experiment) - set(specs.DESCRIPTION)
+    # Its length, its mean over a longer time, and what only says how often something is done.
+    assert best <= {"max_epochs", "patience", "log_steps", "optimizer.average"}
+
+
+def test_the_page_has_a_row_a_rung_with_the_gain_over_the_one_before(ladder, tmp_path):
+    first, second = (rung.change for rung in ladder.make_rungs()[:2])
+    rows = [
+        {"change": change, "seed": seed, "minutes": 5.0, "steps": 70 + seed, "accuracy": accuracy,
+         "ci95": [accuracy - 0.02, accuracy + 0.02], "trials": 2000}
+        for change, accuracy in ((first, 0.10), (second, 0.25)) for seed in (0, 1)
+    ]  # fmt: skip
+    ladder.write_page(rows, tmp_path)
+    text = (tmp_path / "ladder.md").read_text()
+    assert "10.00 (8.0–12.0); 10.00 (8.0–12.0)" in text
+    assert "+15.0" in text
+    assert "70–71" in text
+    assert "trained for 5 minutes" in text
+    assert (tmp_path / "ladder.png").stat().st_size > 5_000
