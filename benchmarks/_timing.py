@@ -21,8 +21,9 @@ from typing import Any
 import jax
 import numpy as np
 
+from siamese_jax.experiments import find
 from siamese_jax.memory import keep_freed_memory
-from siamese_jax.specs import DataSpec
+from siamese_jax.specs import DataSpec, Experiment
 
 RESULTS = Path(__file__).parent / "results"
 LIBRARIES = ("siamese_jax", "jax", "jaxlib", "flax", "optax", "numpy", "torch", "pillow")
@@ -126,6 +127,17 @@ def interleave(
                 side()
                 seconds[name].append(clock() - began)
     return seconds
+
+
+def find_of_pairs(name: str) -> Experiment:
+    """Returns a registered experiment that trains convolutions on pairs; SystemExit for another."""
+    experiment = find(name)
+    if experiment.loss.of_grids or experiment.network.tower != "convolutional":
+        raise SystemExit(
+            f"--experiment={name} has the loss {experiment.loss.name} and a {experiment.network.tower} tower: take one "
+            "that trains a convolutional tower on pairs, such as omniglot_20way_small"
+        )
+    return experiment
 
 
 def check_same(what: str, ours: Any, theirs: Any, tolerance: float) -> float:

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from siamese_jax import convolution, experiments, specs
+from siamese_jax import convolution, specs
 from siamese_jax.convolution import winograd
 from siamese_jax.memory import keep_freed_memory
 from siamese_jax.twins import feature_sides
@@ -56,7 +56,7 @@ class Layer(NamedTuple):
 def main(flags: argparse.Namespace) -> None:
     """Compares, times and writes."""
     keep_freed_memory()
-    experiment = experiments.find(flags.experiment)
+    experiment = _timing.find_of_pairs(flags.experiment)
     layers = make_others(flags.images) if flags.others else make_layers(experiment, flags.images)
     multiply = jax.jit(jnp.matmul)
     matrix = jnp.asarray(np.random.default_rng(0).random((flags.matrix, flags.matrix), np.float32))

@@ -10,7 +10,7 @@ import _timing
 import jax
 import jax.numpy as jnp
 
-from siamese_jax import data, experiments, keys, loop, splits
+from siamese_jax import data, experiments, keys, programs, splits
 from siamese_jax.batches import draw_batch, steps_per_epoch
 from siamese_jax.memory import keep_freed_memory
 from siamese_jax.optimizer import make_optimizer
@@ -30,7 +30,7 @@ def main(flags: argparse.Namespace) -> None:
         make_optimizer(experiment.optimizer, steps_per_epoch(experiment), experiment.max_epochs),
         images.shape[1],
     )
-    update = loop.compile_update(experiment, train)
+    update = programs.compile_update(experiment, train)
     draw = jax.jit(lambda step, images: draw_batch(key, step, images, place, experiment))
     step = 0
 

@@ -17,14 +17,14 @@ import _timing
 import jax
 import train_step
 
-from siamese_jax import experiments, model
+from siamese_jax import model
 from siamese_jax.memory import keep_freed_memory
 
 
 def main(flags: argparse.Namespace) -> None:
     """Profiles, prints and writes."""
     keep_freed_memory()
-    experiment = experiments.find(flags.experiment)
+    experiment = _timing.find_of_pairs(flags.experiment)
     side = experiment.data.image_side
     params = model.init_params(jax.random.key(0), experiment.network, side)
     step = train_step.OurStep(

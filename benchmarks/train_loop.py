@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
-from siamese_jax import data, distort, experiments, keys, loop, model, splits
+from siamese_jax import data, distort, experiments, keys, model, programs, splits
 from siamese_jax.batches import steps_per_epoch
 from siamese_jax.memory import keep_freed_memory
 from siamese_jax.optimizer import make_optimizer
@@ -105,7 +105,7 @@ def main(flags: argparse.Namespace) -> None:
     optimizer = make_optimizer(experiment.optimizer, steps_per_epoch(experiment), experiment.max_epochs)
     state = init_state(keys.root_key(0), experiment, optimizer, flags.side)
     params = jax.tree.map(jnp.copy, state.params)
-    update = loop.compile_update(experiment, train)
+    update = programs.compile_update(experiment, train)
 
     def ours() -> None:
         nonlocal state

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from siamese_jax import experiments, model, specs
+from siamese_jax import model, specs
 from siamese_jax.loss import cross_entropy
 from siamese_jax.memory import keep_freed_memory
 from siamese_jax.optimizer import make_optimizer
@@ -82,7 +82,7 @@ def main(flags: argparse.Namespace) -> None:
     import _torch_net
 
     keep_freed_memory()
-    experiment = experiments.find(flags.experiment)
+    experiment = _timing.find_of_pairs(flags.experiment)
     side = experiment.data.image_side
     params = model.init_params(jax.random.key(0), experiment.network, side)
     batch = make_batch(flags.pairs, side)

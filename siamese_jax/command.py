@@ -183,7 +183,7 @@ def check_workdir(experiment: Experiment, workdir: Path) -> None:
     registered = dict(specs.leaves(EXPERIMENTS[experiment.name])) if experiment.name in EXPERIMENTS else {}
     for name, value in specs.leaves(experiment):
         # A schedule over all epochs is another one if there are more of them.
-        scheduled = name == "max_epochs" and experiment.optimizer.name == "adamw"
+        scheduled = name == "max_epochs" and experiment.optimizer.over_all_epochs
         if name in specs.DESCRIPTION or (name in MAY_CHANGE and not scheduled):
             continue
         begun = written.get(name, registered.get(name, value))  # a field newer than the run is as registered

@@ -12,6 +12,7 @@ from scipy.special import expit
 from siamese_jax import inspection, keys, plots
 from siamese_jax.distort import apply_warp, draw_warp
 from siamese_jax.evaluation import Evaluator, Measured
+from siamese_jax.health import loss_of_guessing
 from siamese_jax.model import Params, SiameseNet, as_input
 from siamese_jax.records import Alphabets
 from siamese_jax.specs import Experiment
@@ -70,7 +71,8 @@ def draw_network(
 def draw_training(workdir: Path, experiment: Experiment, train: Alphabets, rows: Sequence[dict[str, Any]]) -> None:
     """Draws the curves of training, and figure 5: some of the images that it saw, distorted as it saw them."""
     if rows:  # a network that came as a file left none
-        figure = plots.training_figure(rows, experiment.evaluation.n_way, experiment.loss.name)
+        guessing = loss_of_guessing(experiment)
+        figure = plots.training_figure(rows, experiment.evaluation.n_way, experiment.loss.name, guessing)
         plots.save(figure, workdir / "training.png")
     if not experiment.distort.copies:
         return

@@ -111,8 +111,8 @@ def _cause(experiment: Experiment, health: Mapping[str, float]) -> str:
             f"Likely cause: {dead[deadest]:.0%} of the filters of {deadest} give 0 for every image; lower "
             f"{rate(deadest)}, or start anew with another --seed."
         )
-    scheduled = adamw and experiment.optimizer.schedule != "constant"  # and so close to 0 at its ends
-    if slowest and updates[slowest] < STILL and not scheduled:
+    # A schedule over all epochs is close to 0 at its ends.
+    if slowest and updates[slowest] < STILL and not experiment.optimizer.over_all_epochs:
         return (
             f"Likely cause: an update moves {slowest} by {updates[slowest]:.1g} of its weights only; raise "
             f"{rate(slowest)}."

@@ -14,24 +14,29 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from siamese_jax import keys, splits
-from siamese_jax.batches import draw_batch, pairs_per_step, steps_per_epoch
+from siamese_jax import splits
+from siamese_jax.batches import pairs_per_step, steps_per_epoch
 from siamese_jax.checkpoint import Checkpoints, restore
 from siamese_jax.grids import check_grid
-from siamese_jax.health import diagnosis, examine, update_sizes
+from siamese_jax.health import diagnosis
 from siamese_jax.metrics import MetricsLog, Progress
-from siamese_jax.model import Params, build
-from siamese_jax.optimizer import kept_params, make_optimizer, rates
+from siamese_jax.model import Params
+from siamese_jax.optimizer import kept_params, rates
 from siamese_jax.pairs import check_pair_count
+from siamese_jax.programs import (
+    all_finite,
+    compile_examine,
+    compile_start,
+    compile_update,
+    copied,
+    inputs_of,
+    start_state,
+)
 from siamese_jax.records import Alphabets, TrainState
 from siamese_jax.specs import Experiment, UserError
-from siamese_jax.steps import init_state, train_step
 
-EXAMINED_CHARACTERS, EXAMINED_DRAWERS = 20, 4
-"""Of the training images, in the health of a network."""
 HOUR = 3600.0
 SETTLED = 3
 """Steps after which the rate is worth an estimate."""
@@ -117,18 +122,17 @@ def fit(
     """
     restored = checkpoints.restore(_template(experiment, train.images.shape[1]))
     if restored is None:
-        # As one program, which the compilation cache keeps; operation by operation it takes seconds.
-        state = jax.jit(lambda: first_state(experiment, train.images.shape[1]))()
-        start, history = _Kept(state, _copy(kept_params(state.params, state.opt_state))), History()
+        state = compile_start(experiment, train)()
+        begun, history = _Kept(state, copied(kept_params(state.params, state.opt_state))), History()
     else:
-        start, history = restored.state, History(**restored.meta["history"])
+        begun, history = restored.state, History(**restored.meta["history"])
     total_steps = steps_per_epoch(experiment) * experiment.max_epochs
     with (
         MetricsLog(checkpoints.workdir, None if restored is None else restored.step) as log,
         Progress(total_steps, experiment.max_epochs) as progress,
         _asked_to_stop() as asked,
     ):
-        session = _Session(experiment, train, start, history, _Doors(checkpoints, log, progress, asked), if_slow)
+        session = _Session(experiment, train, begun, history, _Doors(checkpoints, log, progress, asked), if_slow)
         if restored is None:
             log.write(0, 1, **session.examine())
         while history.stopped_by(experiment) == "not finished":
@@ -152,12 +156,12 @@ class _Session:
     """One process's part of the training: all that changes from step to step, and where it is written."""
 
     def __init__(
-        self, experiment: Experiment, train: Alphabets, start: _Kept, history: History, doors: _Doors, if_slow: str
+        self, experiment: Experiment, train: Alphabets, begun: _Kept, history: History, doors: _Doors, if_slow: str
     ):
         self.experiment, self.history = experiment, history
         self._loss = experiment.loss.name
         self.steps_per_epoch, self._pairs = steps_per_epoch(experiment), pairs_per_step(experiment)
-        self.state, self.best = start
+        self.state, self.best = begun
         self.step = int(self.state.step)
         self._doors = doors
         self._update, self._examine = compile_update(experiment, train), compile_examine(experiment, train)
@@ -222,7 +226,7 @@ class _Session:
         history, epoch = self.history, self.epoch
         history.epochs = epoch
         if accuracy > history.best_accuracy:
-            history.best_epoch, history.best_accuracy, self.best = epoch, accuracy, _copy(params)
+            history.best_epoch, history.best_accuracy, self.best = epoch, accuracy, copied(params)
         spec, epochs = self.experiment.optimizer, self.experiment.max_epochs
         at_its_end = rates(spec, epoch - 1, self.steps_per_epoch, epochs)
         health = self.examine()
@@ -257,7 +261,7 @@ class _Session:
         return values
 
     def _check_finite(self) -> None:
-        if not _all_finite(self.state.params):
+        if not all_finite(self.state.params):
             raise self._diverged(self.step)
 
     def _diverged(self, step: int) -> UserError:
@@ -287,58 +291,10 @@ class _Session:
         return steps * self._pairs / pairs_per_second
 
 
-def compile_update(experiment: Experiment, train: Alphabets) -> Callable[[TrainState], tuple[TrainState, Any]]:
-    """Returns the jitted step, which draws its batch on the device and makes one update; its argument is donated."""
-    key, place = keys.root_key(experiment.seed), splits.layout(train)
-    images = jnp.asarray(train.images)
-    net, optimizer = build(experiment.network), _optimizer(experiment)
-
-    def update(state: TrainState, images: jax.Array) -> tuple[TrainState, dict[str, jax.Array]]:
-        batch = draw_batch(key, state.step, images, place, experiment)
-        return train_step(state, batch, net, optimizer, experiment)
-
-    # The images are an argument: as a constant they would be copied into the program.
-    return functools.partial(jax.jit(update, donate_argnums=0), images=images)
-
-
-def compile_examine(experiment: Experiment, train: Alphabets) -> Callable[..., dict[str, Any]]:
-    """Returns a callable (state, update) -> the health of the state's parameters (see `health.examine`), with the
-    sizes of the update that `update` would make; neither is changed.
-    """
-    net, images = build(experiment.network), jnp.asarray(splits.grid(train, EXAMINED_CHARACTERS, EXAMINED_DRAWERS))
-    look, sizes = jax.jit(functools.partial(examine, net)), jax.jit(update_sizes)
-
-    def examined(state: TrainState, update: Callable[[TrainState], tuple[TrainState, Any]]) -> dict[str, Any]:
-        after, _ = update(_copy(state))
-        return look(state.params, images) | sizes(state.params, after.params)
-
-    return examined
-
-
-def _optimizer(experiment: Experiment) -> Any:
-    return make_optimizer(experiment.optimizer, steps_per_epoch(experiment), experiment.max_epochs)
-
-
 def _template(experiment: Experiment, side: int) -> _Kept:
     """Returns the shapes of what a checkpoint stores."""
-    state = jax.eval_shape(lambda: first_state(experiment, side))
+    state = jax.eval_shape(functools.partial(start_state, experiment, side), **inputs_of(experiment))
     return _Kept(state, state.params)
-
-
-def first_state(experiment: Experiment, side: int) -> TrainState:
-    """Returns the state before the first step, for images [side, side, 1]."""
-    return init_state(keys.root_key(experiment.seed), experiment, _optimizer(experiment), side)
-
-
-@jax.jit
-def _copy(tree: Any) -> Any:
-    """Copies parameters that the next step would otherwise overwrite: its state is donated."""
-    return jax.tree.map(jnp.copy, tree)
-
-
-@jax.jit
-def _all_finite(tree: Any) -> jax.Array:
-    return jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]).all()
 
 
 @contextlib.contextmanager

@@ -47,7 +47,7 @@ def all_pairs(logits: Array, present: Array) -> tuple[Array, Array]:
 
     `logits` [A, K, M, K, M], `present` [A, K]. The share [] of right answers is weighted likewise: chance is ½.
     """
-    _, characters, drawers = _check_grid(logits, present)
+    characters, drawers = _check_grid(logits, present)
     same = jnp.eye(characters, dtype=bool)[:, None, :, None]
     itself = same & jnp.eye(drawers, dtype=bool)[None, :, None, :]
     counted = (present[:, :, None] & present[:, None, :])[:, :, None, :, None] & ~itself[None]
@@ -63,7 +63,7 @@ def n_way(logits: Array, present: Array) -> tuple[Array, Array]:
     `logits` [A, K, M, K, M], `present` [A, K]. Each image is a query once for each other drawer, whose images of the
     alphabet's characters are its supports: a trial as in the released runs.
     """
-    _, characters, drawers = _check_grid(logits, present)
+    characters, drawers = _check_grid(logits, present)
     scores = jnp.where(present[:, None, None, None, :], jnp.moveaxis(logits, 3, 4), NEVER)  # [A, K, M, M, K]
     other = ~jnp.eye(drawers, dtype=bool)[None, None]
     weight = _shares(jnp.broadcast_to(present[:, :, None, None] & other, scores.shape[:-1]))
@@ -72,12 +72,13 @@ def n_way(logits: Array, present: Array) -> tuple[Array, Array]:
     return jnp.sum(weight * entropy), jnp.sum(weight * (scores.argmax(-1) == answer))
 
 
-def _check_grid(logits: Array, present: Array) -> tuple[int, int, int]:
+def _check_grid(logits: Array, present: Array) -> tuple[int, int]:
+    """Returns how many characters and drawers there are; AssertionError for shapes that do not fit."""
     chex.assert_rank([logits, present], [5, 2])
     alphabets, characters, drawers = logits.shape[:3]
     chex.assert_shape(logits, (alphabets, characters, drawers, characters, drawers))
     chex.assert_shape(present, (alphabets, characters))
-    return alphabets, characters, drawers
+    return characters, drawers
 
 
 def _shares(counted: Array) -> Array:

@@ -52,7 +52,12 @@ def main(_: list[str]) -> None:
     except Exception as error:
         if "RESOURCE_EXHAUSTED" not in str(error):  # XLA's word for it; the class is not in its interface
             raise
-        command.fail(UserError("out of memory: lower --batch_size, --network.units or --evaluation.embed_batch"))
+        command.fail(
+            UserError(
+                "out of memory: lower --batch_size (--data.batch_alphabets, batch_characters or batch_drawers where "
+                "every image of a batch is compared with all others), --network.units or --evaluation.embed_batch"
+            )
+        )
 
 
 def report_runs(workdirs: list[Path], output: Path | None) -> None:

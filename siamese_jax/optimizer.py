@@ -6,6 +6,7 @@ The velocity contains the learning rate, so a rate that decays does not shrink w
 factor every epoch; μ rises linearly, epoch by epoch, from a common start to the layer's own.
 """
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -13,7 +14,7 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from siamese_jax.specs import LayerSpec, OptimizerSpec, UserError
+from siamese_jax.specs import LayerSpec, OptimizerSpec, UserError, with_value
 
 
 def learning_rate(layer: LayerSpec, spec: OptimizerSpec, epoch: Array | int) -> Array:
@@ -29,11 +30,28 @@ def momentum(layer: LayerSpec, spec: OptimizerSpec, epoch: Array | int) -> Array
 
 def adamw_rate(spec: OptimizerSpec, total_steps: int, step: Array | int) -> Array:
     """Returns AdamW's learning rate at `step` of `total_steps`, counted from 0."""
+    highest = jnp.float32(spec.rate)
     if spec.schedule == "cosine":
-        return optax.cosine_decay_schedule(spec.rate, total_steps)(step)
+        return highest * optax.cosine_decay_schedule(1.0, total_steps)(step)
     if spec.schedule == "one_cycle":
-        return optax.cosine_onecycle_schedule(total_steps, spec.rate, spec.warmup)(step)
-    return jnp.float32(spec.rate)
+        return highest * optax.cosine_onecycle_schedule(total_steps, 1.0, spec.warmup)(step)
+    return highest
+
+
+def rates_of(spec: OptimizerSpec) -> dict[str, Array]:
+    """Returns the fields that are factors in an update, float32 [] by dotted name: what a program takes as inputs."""
+    factors = ("rate", "weight_decay") if spec.name == "adamw" else ("decay", "initial_momentum")
+    by_layer = {
+        f"layers.{layer}.{name}": value for layer, rule in spec.layers.items() for name, value in vars(rule).items()
+    }
+    return {name: jnp.float32(value) for name, value in {**{n: getattr(spec, n) for n in factors}, **by_layer}.items()}
+
+
+def with_rates(spec: OptimizerSpec, rates: Mapping[str, Array]) -> OptimizerSpec:
+    """Returns the spec with such fields replaced by `rates`, which may be traced."""
+    for name, value in rates.items():
+        spec = with_value(spec, name, value)
+    return spec
 
 
 def rates(spec: OptimizerSpec, epoch: int, steps_per_epoch: int, epochs: int) -> dict[str, Array]:

@@ -5,6 +5,7 @@ their trials and 95 % intervals, and the threshold for "same".
 """
 
 import dataclasses
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +17,7 @@ from jax import Array
 from scipy.special import logit
 
 from siamese_jax import files
-from siamese_jax.model import Params, build
+from siamese_jax.model import Params, build, init_params
 from siamese_jax.report.tables import bullets, interval, percent, ranges, sentence, table
 from siamese_jax.specs import Experiment, UserError
 from siamese_jax.written import read_experiment, read_json
@@ -26,6 +27,10 @@ LICENCES = {
     "omniglot": "MIT, as this package; trained on Omniglot (Lake, Salakhutdinov and Tenenbaum 2015), which is MIT, too",
     "glyphs": "MIT, as this package; trained on glyphs rendered from fonts",
 }
+
+
+NEEDED = ("step", "history", "verification")
+"""Of a card, what is more than described: it is used."""
 
 
 class Pretrained(NamedTuple):
@@ -75,8 +80,12 @@ def load(name: str) -> Model:
 
 
 def folder_of(name: str) -> Path:
-    """Returns where a network is that comes with the package, or the folder itself; UserError where there is none."""
-    for folder in (FOLDER / name, Path(name)):
+    """Returns where a network is that comes with the package, or the folder itself; UserError where there is none.
+
+    Of a folder with the name of one that comes with the package, the path says so: ./best is a folder, best is not.
+    """
+    packaged = [] if os.sep in name else [FOLDER / name]
+    for folder in (*packaged, Path(name)):
         if (folder / "card.json").exists():
             return folder
     there = [path.parent.name for path in sorted(FOLDER.glob("*/card.json"))]
@@ -88,9 +97,20 @@ def read(name: str) -> Pretrained:
     folder = folder_of(name)
     params: Params = {}
     for path, array in files.read_arrays(folder / "params.npz").items():
-        layer, kind = path.split("/")
+        layer, _, kind = path.partition("/")
         params.setdefault(layer, {})[kind] = jnp.asarray(array)
-    return Pretrained(read_experiment(folder), params, read_json(folder / "card.json"))
+    experiment, card = read_experiment(folder), read_json(folder / "card.json")
+    wanted = jax.eval_shape(lambda: init_params(jax.random.key(0), experiment.network, experiment.data.image_side))
+    if _shapes(params) != _shapes(wanted):
+        raise UserError(f"{folder / 'params.npz'} does not fit the network of its experiment.json: restore both")
+    missing = [name for name in NEEDED if name not in card]
+    if missing:
+        raise UserError(f"{folder / 'card.json'} has no {missing[0]!r}: restore it")
+    return Pretrained(experiment, params, card)
+
+
+def _shapes(params: Params) -> dict[str, dict[str, tuple[int, ...]]]:
+    return {layer: {kind: array.shape for kind, array in kinds.items()} for layer, kinds in params.items()}
 
 
 def write(folder: Path, experiment: Experiment, params: Params, card: Mapping[str, Any]) -> None:

@@ -196,6 +196,11 @@ class OptimizerSpec:
     """Decay, a step, of the running mean of the weights (Polyak and Juditsky 1992) that is validated, kept and
     measured in place of the weights themselves; 0 does without."""
 
+    @property
+    def over_all_epochs(self) -> bool:
+        """Whether a rate depends on `max_epochs`, so that no run can be taken further than it was meant to go."""
+        return self.name == "adamw" and self.schedule != "constant"
+
 
 @dataclass(frozen=True)
 class EvalSpec:

@@ -184,3 +184,10 @@ def test_the_arithmetic_of_a_step_is_what_the_readme_counts():
     per_image = sum(layer.gflop for layer in layers.values()) + 6 * 9216 * 4096 / 1e9
     assert per_image == pytest.approx(5.33, abs=0.005)
     assert f"{64 * per_image:.0f} GFLOP" in (FOLDER / "README.md").read_text()
+
+
+@pytest.mark.parametrize("name", ["omniglot_20way_fast", "omniglot_20way_paper_allpairs", "omniglot_20way_dense"])
+def test_an_experiment_that_a_benchmark_of_pairs_cannot_time_is_refused(timing, name):
+    with pytest.raises(SystemExit, match=f"--experiment={name} has the loss .* such as omniglot_20way_small"):
+        timing.find_of_pairs(name)
+    assert timing.find_of_pairs("omniglot_20way_small").name == "omniglot_20way_small"

@@ -188,9 +188,17 @@ def test_mistakes_are_answered_before_anything_heavy_is_imported():
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
-@pytest.mark.parametrize(("name", "refused"), [("glyphs_20way", False), ("omniglot_20way_fast", True)])
-def test_a_run_goes_on_for_more_epochs_unless_its_schedule_would_be_another(tmp_path, name, refused):
-    (tmp_path / "experiment.json").write_text(json.dumps(dataclasses.asdict(EXPERIMENTS[name])))
-    longer = specs.with_value(EXPERIMENTS[name], "max_epochs", 500)
+@pytest.mark.parametrize(
+    ("name", "schedule", "refused"),
+    [
+        ("glyphs_20way", "one_cycle", False),
+        ("omniglot_20way_fast", "one_cycle", True),
+        ("omniglot_20way_fast", "constant", False),
+    ],
+)
+def test_a_run_goes_on_for_more_epochs_unless_its_schedule_would_be_another(tmp_path, name, schedule, refused):
+    begun = specs.with_value(EXPERIMENTS[name], "optimizer.schedule", schedule)
+    (tmp_path / "experiment.json").write_text(json.dumps(dataclasses.asdict(begun)))
+    longer = specs.with_value(begun, "max_epochs", 500)
     with pytest.raises(specs.UserError, match="max_epochs=12, not 500") if refused else contextlib.nullcontext():
         command.check_workdir(longer, tmp_path)

@@ -129,6 +129,15 @@ def test_guessing_costs_what_the_loss_says():
     assert diagnosis(triplets, 99.0, SOUND) == ""
 
 
+RESULTS = {
+    "experiment": "tiny", "seed": 0, "command": "", "one_shot": {},
+    "data": {"name": "glyphs", "image_side": SIDE, "sets": {}, "drawer_split": "paper"},
+    "training": {
+        "epochs": 1, "steps": 9, "best_epoch": 1, "seconds": 1.0, "pairs_per_second": 9.0, "stopped_by": "max_epochs",
+    },
+}  # fmt: skip
+
+
 def test_a_run_planted_at_chance_says_why_while_it_trains_and_in_its_report(tmp_path, capsys):
     still = {name: replace(rule, learning_rate=1e-8) for name, rule in EXPERIMENT.optimizer.layers.items()}
     experiment = replace(EXPERIMENT, optimizer=replace(EXPERIMENT.optimizer, layers=still), max_epochs=1)
@@ -142,15 +151,15 @@ def test_a_run_planted_at_chance_says_why_while_it_trains_and_in_its_report(tmp_
     assert "raise --optimizer.layers." in said
     rows = read_metrics(tmp_path)
     assert [row["step"] for row in rows if "saturated" in row] == [0, 9]
-    results = {
-        "experiment": "tiny", "seed": 0, "command": "", "one_shot": {},
-        "data": {"name": "glyphs", "image_side": SIDE, "sets": {}, "drawer_split": "paper"},
-        "training": {
-            "epochs": 1, "steps": 9, "best_epoch": 1, "seconds": 1.0, "pairs_per_second": 9.0,
-            "stopped_by": "max_epochs",
-        },
-    }  # fmt: skip
-    assert "**The loss is 0." in report(experiment, results, rows)
+    assert "**The loss is 0." in report(experiment, RESULTS, rows)
     last = rows[-1]
     last |= dict.fromkeys((name for name in last if name.startswith("update/")), None) | {"score_gap": None}
-    assert "– |" in report(experiment, results, rows)
+    assert "– |" in report(experiment, RESULTS, rows)
+
+
+def test_a_line_of_metrics_counts_in_the_reported_loss_for_as_many_steps_as_it_stands_for():
+    look = {"saturated": 0.0, "embedding_spread": 0.1, "score_spread": 1.0, "score_gap": 0.0, "update/fc": 1e-3}
+    lines = [(1, 1, 5.0), (9, 1, 0.9), (10, 2, 3.0), (18, 2, 0.6)]
+    rows = [{"step": step, "epoch": epoch, "cross_entropy": loss} for step, epoch, loss in lines]
+    rows = [{"step": 0, "epoch": 1, **look}, *rows, {"step": 18, "epoch": 2, **look}]
+    assert "**The loss is 0.867 where guessing has 0.693" in report(EXPERIMENT, RESULTS, rows)

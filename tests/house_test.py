@@ -15,7 +15,8 @@ FLOORS = {
     "first": {"baselines", "batches", "health", "inspection", "model", "protocols", "steps"},
     "doors": {"checkpoint", "data", "files", "memory", "metrics", "plots", "report"},
     "conductors": {
-        "comparison", "evaluation", "experiments", "gallery", "loop", "measuring", "pretrained", "written",
+        "comparison", "evaluation", "experiments", "gallery", "loop", "measuring", "pretrained", "programs",
+        "written",
     },
     "roof": {"__init__", "command", "main"},
 }  # fmt: skip

@@ -164,28 +164,6 @@ def test_the_step_that_training_runs_is_compiled_once_also_after_a_restore(tmp_p
     assert [update.func._cache_size() for update in made] == [1, 1]
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_the_compiled_step_draws_on_the_device_talks_to_no_host_and_overwrites_its_state(dtype):
-    experiment = replace(EXPERIMENT, network=replace(EXPERIMENT.network, compute_dtype=dtype))
-    update = loop.compile_update(experiment, TRAIN)
-    state = jax.eval_shape(lambda: loop.init_state(jax.random.key(0), experiment, loop._optimizer(experiment), SIDE))
-    program = update.func.lower(state, **update.keywords)
-    for word in ("callback", "infeed", "outfeed", "send", "recv"):
-        assert word not in program.as_text()
-    of_params = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state.params))
-    assert program.compile().memory_analysis().alias_size_in_bytes >= 2 * of_params  # they and their velocities
-
-
-def test_no_step_moves_anything_between_host_and_device():
-    update = loop.compile_update(EXPERIMENT, TRAIN)
-    start = loop.init_state(jax.random.key(0), EXPERIMENT, loop._optimizer(EXPERIMENT), SIDE)
-    state, _ = update(start)
-    with jax.transfer_guard("disallow"):
-        state, _ = update(state)
-    assert int(state.step) == 2
-    assert start.params["fc"]["kernel"].is_deleted()
-
-
 KILLED = """
     import sys
     sys.path.insert(0, {tests!r})

@@ -37,7 +37,7 @@ def test_loss_is_drawn_at_its_epoch_with_gaps_for_nulls_and_the_chance_line():
     loss = lines(training_figure(ROWS).axes[0])
     np.testing.assert_allclose(loss["training pairs"].get_xdata(), [0.5, 1, 1.5, 2, 3])
     np.testing.assert_array_equal(loss["training pairs"].get_ydata(), [0.7, np.nan, 0.4, 0.3, 0.2])
-    assert set(loss["chance: ln 2"].get_ydata()) == {math.log(2)}
+    assert set(loss["chance: 0.693"].get_ydata()) == {math.log(2)}
 
 
 def test_accuracies_are_drawn_in_per_cent_with_the_best_epoch_and_chance():

@@ -14,7 +14,7 @@ from siamese_jax import files, pretrained
 from siamese_jax.model import build, init_params
 from siamese_jax.specs import UserError, with_value
 
-EXPERIMENT = make_experiment()
+EXPERIMENT = with_value(make_experiment(), "data.side", SIDE)
 HISTORY = {
     "epochs": 2, "best_epoch": 1, "best_accuracy": 0.5, "seconds": 9.0, "timed_pairs": 72, "timed_seconds": 8.0,
 }  # fmt: skip
@@ -40,8 +40,6 @@ def test_what_was_written_is_read_to_the_bit(folder):
 
 def test_a_loaded_network_embeds_and_compares_as_the_network_does(folder, monkeypatch):
     monkeypatch.setattr(pretrained, "FOLDER", folder.parent)
-    # The side is the experiment's; the tiny images are smaller than any that can be asked for by blocks.
-    monkeypatch.setattr(pretrained, "read_experiment", lambda _: with_value(EXPERIMENT, "data.side", SIDE))
     model = siamese_jax.load_pretrained("tiny")
     assert model.side == SIDE
     images = make_dataset().alphabets.images[:6]
@@ -57,8 +55,7 @@ def test_a_loaded_network_embeds_and_compares_as_the_network_does(folder, monkey
 
 
 @pytest.mark.parametrize("images", [np.zeros((2, SIDE, SIDE)), np.zeros((2, 9, 9), np.uint8)])
-def test_images_of_another_kind_are_refused_with_the_kind_that_is_meant(folder, monkeypatch, images):
-    monkeypatch.setattr(pretrained, "read_experiment", lambda _: with_value(EXPERIMENT, "data.side", SIDE))
+def test_images_of_another_kind_are_refused_with_the_kind_that_is_meant(folder, images):
     with pytest.raises(ValueError, match=r"uint8 \[N, 12, 12\], 0 for paper"):
         pretrained.load(str(folder)).embed(images)
 
@@ -89,3 +86,33 @@ def test_damaged_weights_are_said_to_be(folder):
     files.write_bytes(folder / "params.npz", b"PK\x03\x04 nonsense")
     with pytest.raises(UserError, match=r"params\.npz could not be read"):
         pretrained.read(str(folder))
+
+
+def test_weights_of_another_network_are_refused(folder):
+    arrays = files.read_arrays(folder / "params.npz")
+    for damaged in (
+        {**arrays, "fc/bias": arrays["fc/bias"][1:]},
+        {"fc/bias": arrays["fc/bias"]},
+        {"x": arrays["fc/bias"]},
+    ):
+        files.write_arrays(folder / "params.npz", damaged)
+        with pytest.raises(UserError, match=r"params\.npz does not fit the network of its experiment\.json"):
+            pretrained.read(str(folder))
+
+
+def test_a_card_without_what_is_used_of_it_is_refused(folder):
+    card = json.loads((folder / "card.json").read_text())
+    del card["step"]
+    files.write_json(folder / "card.json", card)
+    with pytest.raises(UserError, match=r"card\.json has no 'step'"):
+        pretrained.read(str(folder))
+
+
+def test_a_folder_with_the_name_of_a_packaged_network_is_meant_by_its_path(folder, tmp_path, monkeypatch):
+    packaged = tmp_path / "package"
+    (packaged / "tiny").mkdir(parents=True)
+    files.write_json(packaged / "tiny" / "card.json", {})
+    monkeypatch.setattr(pretrained, "FOLDER", packaged)
+    monkeypatch.chdir(folder.parent)
+    assert pretrained.folder_of("tiny") == packaged / "tiny"
+    assert pretrained.folder_of("./tiny").resolve() == folder

@@ -100,5 +100,9 @@ def test_training_on_grids_of_another_tower_by_another_optimizer_is_told_whole_a
     assert "running mean of the weights, with decay 0.995" in told
     assert not any("Momentum rises" in sentence or "L2 penalty" in sentence for sentence in choices(experiment))
     assert any("every 100 steps" in sentence for sentence in choices(experiment))
+    assert any("Every image of a batch is distorted" in sentence for sentence in choices(experiment))
+    assert not any('"different" pair' in sentence for sentence in choices(experiment))
+    plain = with_value(experiment, "distort.copies", 0)
+    assert not any("is distorted" in sentence for sentence in choices(plain))
     all_pairs = with_value(PAPER, "loss.name", "all_pairs")
     assert any("p(same) over all pairs of a batch" in sentence for sentence in differences(all_pairs))

@@ -90,7 +90,7 @@ def measure(rung: Rung, seed: int, minutes: float, data_dir: str | None, archive
     """Trains a rung for so many minutes, and returns what it reaches on validation."""
     import jax
 
-    from siamese_jax import data, evaluation, loop, model, splits
+    from siamese_jax import data, evaluation, loop, model, programs, splits
     from siamese_jax.batches import steps_per_epoch
     from siamese_jax.optimizer import kept_params
 
@@ -100,8 +100,8 @@ def measure(rung: Rung, seed: int, minutes: float, data_dir: str | None, archive
     loop.check_training(experiment, train)
 
     def start(experiment: Experiment) -> Any:
-        update = loop.compile_update(experiment, train)
-        return update, update(loop.first_state(experiment, train.images.shape[1]))[0]
+        update = programs.compile_update(experiment, train)
+        return update, update(programs.compile_start(experiment, train)())[0]
 
     update, state = start(experiment)
     seconds = []

@@ -21,12 +21,17 @@ LOSSES = {
 }
 
 
-def training_figure(rows: Sequence[dict[str, Any]], n_way: int = 20, loss_name: str = "cross_entropy") -> "Figure":
+def training_figure(
+    rows: Sequence[dict[str, Any]],
+    n_way: int = 20,
+    loss_name: str = "cross_entropy",
+    guessing: float | None = math.log(2),
+) -> "Figure":
     """Draws the loss (left) and accuracies (right) by epoch, with their chance lines; the best epoch is ringed.
 
     `rows` are the lines of metrics.jsonl. A value that is missing or None leaves a gap. The horizontal axis counts
     epochs done, or steps as long as no epoch is finished. `n_way` is that of the validation trials, `loss_name`
-    that of `LossSpec`; only the cross-entropy of pairs has a level of chance that is always the same.
+    that of `LossSpec`, `guessing` the loss of a network that tells nothing apart, None where there is none.
     """
     finished = [row for row in rows if "validation_one_shot" in row]
     training = [row for row in rows if loss_name in row]
@@ -38,8 +43,8 @@ def training_figure(rows: Sequence[dict[str, Any]], n_way: int = 20, loss_name: 
     # A single point makes no line, so that few points need markers.
     marker = {"marker": "."} if len(training) < 20 else {}
     loss.plot(steps, _column(training, loss_name), color=BLUE, label="training pairs", **marker)
-    if loss_name in ("cross_entropy", "all_pairs"):
-        chance(loss, math.log(2), "chance: ln 2")
+    if guessing is not None:
+        chance(loss, guessing, f"chance: {guessing:.3f}")
     loss.set(title="loss", ylabel=LOSSES[loss_name])
     loss.set_ylim(bottom=0)
 

@@ -78,20 +78,23 @@ def differences(experiment: Experiment) -> list[str]:
 def choices(experiment: Experiment) -> list[str]:
     """Returns a sentence for each choice where the paper is silent."""
     two, biases = experiment.data.different_drawers, experiment.optimizer.l2_on_biases
-    sentences = [
-        f'The images of a "different" pair come from {"two drawers, as those of a" if two else "any drawers, unlike a"}'
-        ' "same" pair.'
-    ]
+    if experiment.loss.of_grids:
+        sentences = [
+            f"There is no pass over a set: validation comes every {experiment.data.epoch_steps:,} steps, which count "
+            "as an epoch."
+        ]
+        if experiment.distort.copies:
+            sentences.append("Every image of a batch is distorted, each on its own; none is left as it is.")
+    else:
+        sentences = [
+            f'The images of a "different" pair come from '
+            f'{"two drawers, as those of a" if two else "any drawers, unlike a"} "same" pair.'
+        ]
     if experiment.optimizer.name != "adamw":
         sentences += [
             f"Momentum rises to its final value over {_epochs(experiment.optimizer.momentum_epochs)}.",
             f"The L2 penalty covers {'weights and biases' if biases else 'weights, not biases'}.",
         ]
-    if experiment.loss.of_grids:
-        sentences.append(
-            f"There is no pass over a set: validation comes every {experiment.data.epoch_steps:,} steps, which count "
-            "as an epoch."
-        )
     if experiment.network.tower == "dense":
         sentences.append(
             f"A dense tower has two hidden layers of {experiment.network.hidden:,} ReLUs before its units."

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from siamese_jax.health import diagnosis
+from siamese_jax.health import diagnosis, loss_of_guessing
 from siamese_jax.report import one_shot
 from siamese_jax.report.beside import table_1
 from siamese_jax.report.departures import choices, differences
@@ -125,7 +125,8 @@ def _training(experiment: Experiment, training: Mapping[str, Any] | None, rows: 
     ]
     if loss:
         name = experiment.loss.name
-        chance = " (chance 0.693)" if name in ("cross_entropy", "all_pairs") else ""
+        guessing = loss_of_guessing(experiment)
+        chance = f" (chance {guessing:.3f})" if guessing is not None else ""
         words = name.replace("_", "-")
         lines.append(f"{words} of a training pair: {loss[0]:.3f} at first, {loss[-1]:.3f} at last{chance}")
     return bullets(lines) + _health(experiment, rows)
@@ -168,9 +169,21 @@ def _health(experiment: Experiment, rows: Sequence[Mapping[str, Any]]) -> str:
     first, *_, final = looks if len(looks) > 1 else looks * 2
     head = ["health", f"step {first['step']:,}", f"step {final['step']:,}"]
     lines = table(head, list(zip(what, column(first), column(final), strict=True)))
-    last = losses([row for row in rows if row.get("epoch") == final["epoch"]], experiment.loss.name)
-    sentence = diagnosis(experiment, sum(last) / len(last), final) if last and final["step"] else ""
+    last = _epoch_loss(rows, experiment.loss.name, final["epoch"])
+    sentence = diagnosis(experiment, last, final) if last is not None and final["step"] else ""
     return f"\n\n{lines}" + (f"\n\n**{sentence}**" if sentence else "")
+
+
+def _epoch_loss(rows: Sequence[Mapping[str, Any]], name: str, epoch: int) -> float | None:
+    """Returns the mean loss over the steps of an epoch: a line is the mean over those since the line before."""
+    total, steps, before = 0.0, 0, 0
+    for row in rows:
+        if row.get(name) is None:
+            continue
+        if row["epoch"] == epoch:
+            total, steps = total + (row["step"] - before) * row[name], steps + row["step"] - before
+        before = row["step"]
+    return total / steps if steps else None
 
 
 def _sets(data: Mapping[str, Any]) -> str:
