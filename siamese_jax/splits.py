@@ -23,13 +23,30 @@ test and drawers unseen in the runs cannot be had at once."""
 def split(dataset: Dataset, drawer_split: str) -> dict[str, Alphabets]:
     """Returns the "train", "validation" and "test" images; UserError where a set would be empty."""
     alphabets, runs = dataset
-    background, evaluation = (np.array(alphabets.origins) == origin for origin in ("background", "evaluation"))
     tested = np.zeros(len(alphabets.names), bool)
     tested[alphabets.alphabet[np.asarray(runs.query)]] = True
-    members = {"train": background, "validation": evaluation & ~tested, "test": evaluation & tested}
+    of_test = select(alphabets, tested & _released(alphabets, "evaluation"), DRAWERS[drawer_split]["test"], "test")
+    return {**_split_untested(alphabets, ~tested, drawer_split), "test": of_test}
+
+
+def split_untested(alphabets: Alphabets, drawer_split: str) -> dict[str, Alphabets]:
+    """Returns the "train" and "validation" images, as `split` does, of alphabets of which none is for test."""
+    return _split_untested(alphabets, np.ones(len(alphabets.names), bool), drawer_split)
+
+
+def _split_untested(alphabets: Alphabets, untested: np.ndarray, drawer_split: str) -> dict[str, Alphabets]:
     return {
-        name: select(alphabets, of_alphabet, DRAWERS[drawer_split][name], name) for name, of_alphabet in members.items()
+        name: select(alphabets, of_alphabet, DRAWERS[drawer_split][name], name)
+        for name, of_alphabet in (
+            ("train", _released(alphabets, "background")),
+            ("validation", untested & _released(alphabets, "evaluation")),
+        )
     }
+
+
+def _released(alphabets: Alphabets, origin: str) -> np.ndarray:
+    """Returns which alphabets [A] bool were released in that part."""
+    return np.array(alphabets.origins) == origin
 
 
 def rows(alphabets: Alphabets, of_alphabet: np.ndarray, drawers: Sequence[int]) -> np.ndarray:

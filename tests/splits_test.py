@@ -6,7 +6,7 @@ import pytest
 from siamese_jax import data
 from siamese_jax.records import Alphabets, Dataset, Runs
 from siamese_jax.specs import DataSpec, UserError
-from siamese_jax.splits import DRAWERS, layout, select, split
+from siamese_jax.splits import DRAWERS, layout, select, split, split_untested
 
 CHARACTERS = (3, 2, 4, 3)
 ORIGINS = ("background", "background", "evaluation", "evaluation")
@@ -110,3 +110,22 @@ def test_omniglot_is_split_as_the_paper_says_and_tested_on_the_alphabets_of_the_
     )  # fmt: skip
     for part in sets.values():
         layout(part)
+
+
+@pytest.mark.parametrize("background", ["all", "small2"])
+def test_what_is_loaded_without_the_test_alphabets_splits_into_the_same_train_and_validation(
+    prepared_omniglot, monkeypatch, background
+):
+    spec = DataSpec(downsample=7, background=background)
+    whole = split(data.load(spec, prepared_omniglot), "paper")
+    unpacked = []
+    real = np.unpackbits
+    monkeypatch.setattr(np, "unpackbits", lambda packed, **how: unpacked.append(packed) or real(packed, **how))
+    untested = data.load_untested(spec, prepared_omniglot)
+    assert len(unpacked) == len(untested.images) // 20
+    assert not set(untested.names) & set(whole["test"].names)
+    sets = split_untested(untested, "paper")
+    assert set(sets) == {"train", "validation"}
+    for name, part in sets.items():
+        for ours, theirs in zip(part, whole[name], strict=True):
+            np.testing.assert_array_equal(ours, theirs)

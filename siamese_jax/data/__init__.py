@@ -5,6 +5,7 @@ Importing this is cheap; TFDS is imported when something is loaded.
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,14 +22,25 @@ def load(spec: DataSpec, data_dir: str | None = None, archives: str | None = Non
     prepared data, a `downsample` that does not divide the images' side or goes with a `side`, a `side` that is larger
     than the images, a `background` that the data set does not have.
     """
-    from siamese_jax.data import characters, store
+    from siamese_jax.data import characters
 
-    characters.check_size(spec.downsample, spec.side)  # before minutes are spent on a download
-    drawn, runs = _glyphs(data_dir) if spec.name == "glyphs" else _omniglot(data_dir, archives)
-    alphabets, numbers = characters.decode(store.read(drawn, characters.SPLIT), spec.downsample, spec.side)
-    if spec.background != "all":
-        alphabets = _only(alphabets, spec, drawn.info.metadata or {})
-    return Dataset(alphabets, characters.decode_runs(store.read(runs, characters.RUNS_SPLIT), numbers))
+    records, runs, metadata = _read(spec, data_dir, archives)
+    alphabets, numbers = characters.decode(records, spec.downsample, spec.side)
+    return Dataset(_only(alphabets, spec, metadata), characters.decode_runs(runs, numbers))
+
+
+def load_untested(spec: DataSpec, data_dir: str | None = None, archives: str | None = None) -> Alphabets:
+    """Returns all images but those of test alphabets, which the released runs name: their drawings stay packed.
+
+    Prepares, and raises UserError, as `load` does.
+    """
+    from siamese_jax.data import characters
+
+    records, runs, metadata = _read(spec, data_dir, archives)
+    tested = {number for run in runs for number in run["query"][:, 0].tolist()}
+    of_test = {(record["origin"], record["alphabet"]) for record in records if record["character"] in tested}
+    others = [record for record in records if (record["origin"], record["alphabet"]) not in of_test]
+    return _only(characters.decode(others, spec.downsample, spec.side)[0], spec, metadata)
 
 
 def small_backgrounds(data_dir: str | None = None, archives: str | None = None) -> dict[str, tuple[str, ...]]:
@@ -59,8 +71,21 @@ def load_mnist(data_dir: str | None = None, archives: str | None = None) -> dict
     return mnist.load(data_dir, archives)
 
 
+def _read(
+    spec: DataSpec, data_dir: str | None, archives: str | None
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]], Mapping[str, Sequence[str]]]:
+    """Returns the records of all characters, those of the runs, and the metadata of the first."""
+    from siamese_jax.data import characters, store
+
+    characters.check_size(spec.downsample, spec.side)  # before minutes are spent on a download
+    drawn, runs = _glyphs(data_dir) if spec.name == "glyphs" else _omniglot(data_dir, archives)
+    return store.read(drawn, characters.SPLIT), store.read(runs, characters.RUNS_SPLIT), drawn.info.metadata or {}
+
+
 def _only(alphabets: Alphabets, spec: DataSpec, sets: Mapping[str, Sequence[str]]) -> Alphabets:
     """Marks all background alphabets as unused but those of the small set that `spec.background` names."""
+    if spec.background == "all":
+        return alphabets
     kept = sets.get(f"background_{spec.background}")
     if kept is None:
         raise UserError(f"data.background={spec.background} is a set of Omniglot's: {spec.name} has none, take all")
