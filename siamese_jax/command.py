@@ -1,5 +1,6 @@
 """The command line: every field of an experiment is an absl flag, and mistakes are answered in one sentence."""
 
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -8,8 +9,10 @@ from typing import Any
 from absl import flags
 
 from siamese_jax import specs
-from siamese_jax.experiments import EXPERIMENTS, find
+from siamese_jax.experiments import EXPERIMENTS, as_flags, find
 from siamese_jax.specs import Experiment, UserError
+from siamese_jax.sweep import PRUNERS, SAMPLERS, Plan, checked
+from siamese_jax.sweep import parse as parse_spaces
 from siamese_jax.written import check_name, read_experiment, read_fields
 
 FLAGS = flags.FLAGS
@@ -36,6 +39,15 @@ USAGE = """One-shot learning with siamese networks in JAX, after Koch, Zemel and
   --data_dir=DIR      where prepared data are kept (default: TFDS's own, ~/tensorflow_datasets)
   --flagfile=FILE     flags from a file, one a line, '#' for notes; flags after it override it
 
+Every field can be searched; a sweep is a flag file (see the folder experiments/sweeps):
+
+  --search=FIELD=SPACE   what is searched: log:1e-4..1e-1, 0.5..1, 16..256:16 or a,b,c; once for each field
+  --study=NAME           its name; everything is written to runs/NAME, or --workdir; the same command goes on
+  --storage=URL          postgresql://… for workers on several machines; else a journal file, for those on one
+  --trials=N             --sampler=bayesian|random|grid    --pruner=median|hyperband|none    --winner_seeds=0,1,2
+  --trial_epochs=N       --trial_minutes=N                 --population=N
+  --mode=report --study=NAME     write its report again
+
 Every field of an experiment is a flag; the most used ones:
 
   --seed=N            everything random follows from it
@@ -50,6 +62,13 @@ Begin with --experiment=glyphs_20way: it needs no download and takes a few minut
 """
 
 
+SWEEP = (
+    "study", "storage", "trials", "sampler", "multivariate", "pruner", "trial_epochs", "trial_minutes", "population",
+    "winner_seeds",
+)  # fmt: skip
+"""Flags that are of a sweep alone, beside --search."""
+
+
 def define_flags() -> None:
     """Defines the flags of the command, and one for every field of every experiment; None is "as registered"."""
     flags.DEFINE_string("experiment", None, "Which experiment.")
@@ -58,6 +77,17 @@ def define_flags() -> None:
     flags.DEFINE_multi_string("workdir", None, "Where everything is written.")
     flags.DEFINE_string("checkpoint", None, "Folder of the trained network to evaluate.")
     flags.DEFINE_string("output", None, "Where a comparison is written.")
+    flags.DEFINE_multi_string("search", None, "A field to search, and its space; makes a sweep.")
+    flags.DEFINE_string("study", None, "Name of a sweep's study.")
+    flags.DEFINE_string("storage", None, "Database of a sweep with several workers.")
+    flags.DEFINE_integer("trials", 0, "Trials of a sweep, over all workers; 0: 20, or a whole grid.")
+    flags.DEFINE_enum("sampler", "bayesian", SAMPLERS, "How a sweep chooses its trials.")
+    flags.DEFINE_bool("multivariate", True, "Whether the Bayesian sampler looks at fields together.")
+    flags.DEFINE_enum("pruner", "median", PRUNERS, "How a sweep ends trials early.")
+    flags.DEFINE_integer("trial_epochs", 0, "Epochs of a trial at most; 0: as many as the experiment has.")
+    flags.DEFINE_float("trial_minutes", 0.0, "Minutes of a trial at most; 0: no bound.")
+    flags.DEFINE_integer("population", 1, "Trials of equal shape that are trained as one program.")
+    flags.DEFINE_list("winner_seeds", [], "Seeds with which the winner is trained again, and measured on test.")
     flags.DEFINE_string("archives", None, "Folder with the published archives.")
     flags.DEFINE_string("data_dir", None, "Where prepared data are kept.")
     define = {bool: flags.DEFINE_bool, int: flags.DEFINE_integer, float: flags.DEFINE_float, str: flags.DEFINE_string}
@@ -141,6 +171,33 @@ def _overridden(experiment: Experiment) -> Experiment:
     return experiment
 
 
+def plan() -> Plan | None:
+    """Returns the sweep that the flags ask for; None where nothing is searched. UserError where they do not fit."""
+    if not FLAGS.search:
+        for name in SWEEP:
+            if FLAGS[name].present:
+                raise UserError(f"--{name} is for a sweep: add --search=FIELD=SPACE, or leave it out")
+        return None
+    if FLAGS.mode != "train":
+        raise UserError(f"--search has no place in --mode={FLAGS.mode}: leave it out")
+    if FLAGS.study is None or not re.fullmatch(r"[\w.-]+", FLAGS.study):
+        raise UserError("a sweep needs --study=NAME, of letters, digits, '_', '-' and '.'")
+    base = resolve()
+    try:
+        seeds = tuple(dict.fromkeys(int(seed) for seed in FLAGS.winner_seeds))
+    except ValueError:
+        raise UserError(f"--winner_seeds={','.join(FLAGS.winner_seeds)} are not whole numbers") from None
+    for seed in seeds:
+        specs.check(specs.with_value(base, "seed", seed))
+    asked = {name: FLAGS[name].value for name in SWEEP if name not in ("study", "storage", "winner_seeds")}
+    return checked(Plan(FLAGS.study, base, parse_spaces(FLAGS.search, base), winner_seeds=seeds, **asked))
+
+
+def study_folder(name: str) -> Path:
+    """Returns where a study of that name is written."""
+    return workdir() or Path("runs") / name
+
+
 def workdir() -> Path | None:
     """Returns the --workdir, of several the last; None where none is given. UserError if there is an --output."""
     if FLAGS.output is not None:
@@ -169,9 +226,7 @@ def overrides() -> dict[str, Any]:
 
 def replay(experiment: Experiment) -> str:
     """Returns the command that runs the experiment again."""
-    registered = dict(specs.leaves(find(experiment.name)))
-    changed = [f"--{name}={value}" for name, value in specs.leaves(experiment) if value != registered.get(name)]
-    return shlex.join(["python", "-m", "siamese_jax.main", f"--experiment={experiment.name}", *changed])
+    return shlex.join(["python", "-m", "siamese_jax.main", *as_flags(experiment)])
 
 
 def check_workdir(experiment: Experiment, workdir: Path) -> None:

@@ -14,6 +14,7 @@ from siamese_jax.specs import (
     NetSpec,
     OptimizerSpec,
     UserError,
+    leaves,
 )
 
 LAYERS = ("conv1", "conv2", "conv3", "conv4", "fc", "out")
@@ -220,3 +221,10 @@ def find(name: str) -> Experiment:
     near = difflib.get_close_matches(name, EXPERIMENTS, n=3, cutoff=0.4)
     hint = f"did you mean {' or '.join(near)}? " if near else ""
     raise UserError(f"there is no experiment {name!r}: {hint}--list shows all")
+
+
+def as_flags(experiment: Experiment) -> list[str]:
+    """Returns the flags that stand for an experiment: its name, and each field that is not as registered."""
+    registered = dict(leaves(find(experiment.name)))
+    changed = [f"--{name}={value}" for name, value in leaves(experiment) if value != registered.get(name)]
+    return [f"--experiment={experiment.name}", *changed]

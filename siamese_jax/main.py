@@ -19,6 +19,7 @@ from siamese_jax.command import FLAGS
 from siamese_jax.experiments import QUICK
 from siamese_jax.memory import keep_freed_memory
 from siamese_jax.specs import Experiment, UserError
+from siamese_jax.sweep import Plan
 from siamese_jax.written import read_experiment
 
 if TYPE_CHECKING:
@@ -36,10 +37,17 @@ def main(_: list[str]) -> None:
         return
     workdir = None
     try:
+        if FLAGS.mode == "report" and FLAGS.study is not None:
+            report_study(FLAGS.study, command.study_folder(FLAGS.study))
+            return
         if FLAGS.mode == "report":
             report_runs(*command.reported())
             return
         workdir = command.workdir()
+        if (plan := command.plan()) is not None:
+            workdir = command.study_folder(plan.name)
+            run_sweep(plan, workdir)
+            return
         experiment = command.resolve()
         workdir = workdir or _new_folder(experiment.name)
         run_experiment(experiment, workdir)
@@ -70,6 +78,45 @@ def report_runs(workdirs: list[Path], output: Path | None) -> None:
     else:
         folder = output or _new_folder("report")
         comparison.compare(workdirs, folder)
+    _say_where(folder)
+
+
+def run_sweep(plan: Plan, folder: Path) -> None:
+    """Works on a study until it is done, writes what it found, and trains and measures its winner."""
+    keep_freed_memory()
+    keep_compiled()
+    from siamese_jax import data, splits
+    from siamese_jax.sweep import findings
+    from siamese_jax.sweep.study import Study
+    from siamese_jax.sweep.worker import work
+
+    def load(spec: specs.DataSpec) -> dict[str, "Alphabets"]:
+        return splits.split_untested(data.load_untested(spec, FLAGS.data_dir, FLAGS.archives), spec.drawer_split)
+
+    def say(text: str) -> None:
+        print(text, flush=True)
+
+    load(plan.base.data)  # whatever is wrong with the data is no trial's fault
+    with Study(plan, folder, FLAGS.storage) as study:
+        was_done = study.done
+        try:
+            work(plan, study, load, say)
+        finally:
+            findings.write_findings(study.study, folder)
+        winner = findings.winner_of(study.study)
+        mine = was_done or study.ended_last
+    if winner is not None and mine:
+        for seed in plan.winner_seeds:
+            run_experiment(dataclasses.replace(winner, seed=seed), folder / "winner" / f"seed{seed}")
+    report_study(plan.name, folder)
+
+
+def report_study(name: str, folder: Path) -> None:
+    """Writes the report of a study again, from its record and from what its winner's runs have left."""
+    from siamese_jax.sweep import findings
+    from siamese_jax.sweep.study import find_study
+
+    findings.write_findings(find_study(name, folder, FLAGS.storage), folder)
     _say_where(folder)
 
 

@@ -16,7 +16,7 @@ FLOORS = {
     "doors": {"checkpoint", "data", "files", "memory", "metrics", "plots", "report"},
     "conductors": {
         "comparison", "evaluation", "experiments", "gallery", "loop", "measuring", "pretrained", "programs",
-        "written",
+        "sweep", "written",
     },
     "roof": {"__init__", "command", "main"},
 }  # fmt: skip

@@ -1,0 +1,230 @@
+"""What a study has found, for people and for programs: best.flags, trials.csv, Optuna's own pictures, and a report."""
+
+import csv
+import io
+import statistics
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from siamese_jax import files, plots
+from siamese_jax.experiments import as_flags, find
+from siamese_jax.report import page
+from siamese_jax.report.tables import bullets, duration, interval, percent, table, value
+from siamese_jax.specs import Experiment, leaves, with_value
+from siamese_jax.sweep.study import REASON, SURPLUS
+from siamese_jax.written import read_json
+
+PICTURES = {
+    "history.png": ("plot_optimization_history", "Each trial's accuracy, and the best so far"),
+    "importances.png": ("plot_param_importances", "How much of the accuracy's variance each field explains"),
+    "parallel.png": ("plot_parallel_coordinate", "All trials, one line each"),
+    "slices.png": ("plot_slice", "Accuracy by each field alone"),
+}
+"""Files, which function of Optuna's draws them, and what they show."""
+
+SHOWN = 10
+"""Trials in the report's table; all are in trials.csv."""
+
+
+def best_trial(study: optuna.Study) -> FrozenTrial | None:
+    """Returns the completed trial with the highest accuracy, of several the first; None where none was completed."""
+    completed = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    return max(completed, key=lambda trial: (trial.value, -trial.number), default=None)
+
+
+def winner_of(study: optuna.Study) -> Experiment | None:
+    """Returns the best trial's experiment, for as many epochs as the base has; None where no trial was completed."""
+    best, plan = best_trial(study), study.user_attrs.get("plan", {})
+    if best is None:
+        return None
+    winner = find(plan["experiment"])
+    for field, registered in leaves(winner):
+        winner = with_value(winner, field, plan.get(field, registered))
+    for field, found in best.params.items():
+        winner = with_value(winner, field, found)
+    return winner
+
+
+def write_findings(study: optuna.Study, folder: Path) -> None:
+    """Writes best.flags, trials.csv, the pictures, report.md and report.html into `folder`.
+
+    The results of the winner are read from FOLDER/winner, if they are there.
+    """
+    trials = [trial for trial in study.get_trials(deepcopy=False) if SURPLUS not in trial.user_attrs]
+    best, drawn = best_trial(study), draw(study, folder)
+    files.write_text(folder / "trials.csv", as_csv(trials))
+    if best is not None:
+        files.write_text(folder / "best.flags", as_flag_file(study.study_name, best, winner_of(study)))
+    text = report(study.study_name, study.user_attrs.get("plan", {}), trials, best, drawn, read_winner(folder))
+    files.write_text(folder / "report.md", text)
+    files.write_text(folder / "report.html", page(text, folder))
+
+
+def as_flag_file(name: str, best: FrozenTrial, winner: Experiment) -> str:
+    """Returns the flag file that trains the winner."""
+    about = f"# The winner of the study {name}: trial {best.number}, {percent(best.value)} % on validation."
+    return "\n".join([about, *as_flags(winner)]) + "\n"
+
+
+def as_csv(trials: Sequence[FrozenTrial]) -> str:
+    """Returns all trials, one a line: number, state, accuracy, epochs, seconds, reason, and the fields searched."""
+    fields = sorted({field for trial in trials for field in trial.params})
+    content = io.StringIO()
+    writer = csv.writer(content, lineterminator="\n")
+    writer.writerow(["trial", "state", "accuracy", "epochs", "seconds", "seconds_to_first_step", "reason", *fields])
+    for trial in trials:
+        noted = [trial.user_attrs.get(name, "") for name in ("seconds", "seconds_to_first_step", REASON)]
+        writer.writerow(
+            [
+                trial.number,
+                trial.state.name.lower(),
+                "" if _accuracy(trial) is None else _accuracy(trial),
+                max(trial.intermediate_values, default=0),
+                *noted,
+                *(trial.params.get(field, "") for field in fields),
+            ]
+        )
+    return content.getvalue()
+
+
+def draw(study: optuna.Study, folder: Path) -> list[str]:
+    """Draws PICTURES into `folder`; returns the names of those for which there was enough to draw."""
+    import matplotlib.pyplot as plt
+
+    plt.switch_backend("Agg")
+    drawn = []
+    for name, (function, _) in PICTURES.items():
+        (folder / name).unlink(missing_ok=True)
+        if len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))) < 2:
+            continue
+        with warnings.catch_warnings(), plt.style.context("default"):
+            warnings.simplefilter("ignore")  # that these plots are experimental, and that axes have many labels
+            try:
+                axes = getattr(optuna.visualization.matplotlib, function)(study)
+            except (ValueError, RuntimeError, ZeroDivisionError):  # all trials alike, or one value of a field alone
+                continue
+            figure = getattr(axes, "figure", None) or axes.flat[0].figure
+            figure.set_size_inches(max(8.0, 3.0 * len(figure.axes)) if name == "slices.png" else 9.0, 5.0)
+            plots.save(figure, folder / name)
+            plt.close(figure)
+            drawn.append(name)
+    return drawn
+
+
+def read_winner(folder: Path) -> list[Mapping[str, Any]]:
+    """Returns the results of the winner's runs, by seed, that stand in FOLDER/winner."""
+    found = [read_json(path) for path in (folder / "winner").glob("seed*/results.json")]
+    return sorted(found, key=lambda results: results["seed"])
+
+
+def report(
+    name: str,
+    plan: Mapping[str, Any],
+    trials: Sequence[FrozenTrial],
+    best: FrozenTrial | None,
+    pictures: Sequence[str],
+    winner: Sequence[Mapping[str, Any]],
+) -> str:
+    """Returns the report of a study as Markdown; `plan` as `plan.described` returns it, `winner` its results."""
+    counts = {state: sum(trial.state is state for trial in trials) for state in TrialState}
+    failed = [trial for trial in trials if REASON in trial.user_attrs]
+    again = counts[TrialState.FAIL] - len(failed)
+    seconds = sum(trial.user_attrs.get("seconds", 0.0) for trial in trials)
+    facts = [
+        f"base: `{plan.get('experiment')}`, seed {plan.get('seed')}",
+        f"sampler `{plan.get('sampler')}`, pruner `{plan.get('pruner')}`",
+        f"{counts[TrialState.COMPLETE]} trials completed, {counts[TrialState.PRUNED]} pruned, {len(failed)} failed"
+        + (f", {again} begun again since their worker died" if again else "")
+        + (f", {counts[TrialState.RUNNING]} under way" if counts[TrialState.RUNNING] else ""),
+        f"{duration(seconds)} of training, summed over trials",
+        *_spread(trials),
+    ]
+    parts = [
+        f"# {name}\n\n{bullets(facts)}\n\nThe objective is the highest one-shot accuracy on validation trials at any "
+        "epoch (paper, section 3.2). No test alphabet was loaded for it. An accuracy that is the best of many "
+        "flatters: what the winner is worth is said by its runs on test alone.",
+        "## What was searched\n\n" + table(["field", "values"], [_searched(text) for text in plan.get("search", [])]),
+        "## The winner\n\n" + _winner(best, winner),
+        "## Trials\n\n" + _trials(trials),
+    ]
+    shown = [f"{caption}:\n\n![{caption}]({file})" for file, (_, caption) in PICTURES.items() if file in pictures]
+    parts += ["\n\n".join(["## Pictures", *shown])] if shown else []
+    if failed:
+        rows = [[str(trial.number), trial.user_attrs[REASON]] for trial in failed]
+        parts.append("## Trials that failed\n\n" + table(["trial", "reason"], rows))
+    return "\n\n".join(parts) + "\n"
+
+
+def _spread(trials: Sequence[FrozenTrial]) -> list[str]:
+    accuracies = [trial.value for trial in trials if trial.state is TrialState.COMPLETE]
+    if len(accuracies) < 2:
+        return []
+    return [
+        f"completed trials: mean {percent(statistics.mean(accuracies))} %, standard deviation "
+        f"{percent(statistics.stdev(accuracies))}, from {percent(min(accuracies))} to {percent(max(accuracies))} %"
+    ]
+
+
+def _searched(text: str) -> list[str]:
+    field, _, space = text.partition("=")
+    return [f"`{field}`", f"`{space}`"]
+
+
+def _winner(best: FrozenTrial | None, runs: Sequence[Mapping[str, Any]]) -> str:
+    if best is None:
+        return "No trial has been completed."
+    fields = table(["field", "value"], [[f"`{field}`", value(found)] for field, found in best.params.items()])
+    text = f"Trial {best.number}, {percent(best.value)} % on validation; `best.flags` trains it.\n\n{fields}\n\n"
+    if not runs:
+        return text + "It has not been trained again, nor measured on test."
+    rows = [
+        [
+            str(run["seed"]),
+            *(
+                f"{percent(run['one_shot'][protocol]['accuracy'])} ({interval(run['one_shot'][protocol])}; "
+                f"{run['one_shot'][protocol]['trials']:,})"
+                if protocol in run["one_shot"]
+                else "–"
+                for protocol in ("official_runs", "within_alphabet", "validation")
+            ),
+        ]
+        for run in runs
+    ]
+    head = ["seed", "official runs", "within alphabet", "validation"]
+    return (
+        text
+        + "It was trained again from the start, for as long as the experiment says, and measured on test once a seed "
+        + f"(per cent; 95 % interval; trials):\n\n{table(head, rows)}"
+    )
+
+
+def _trials(trials: Sequence[FrozenTrial]) -> str:
+    ranked = sorted((trial for trial in trials if _accuracy(trial) is not None), key=_accuracy, reverse=True)[:SHOWN]
+    fields = sorted({field for trial in ranked for field in trial.params})
+    rows = [
+        [
+            str(trial.number),
+            trial.state.name.lower(),
+            percent(_accuracy(trial)),
+            str(max(trial.intermediate_values, default=0)),
+            *(value(trial.params[field]) if field in trial.params else "–" for field in fields),
+        ]
+        for trial in ranked
+    ]
+    shown = f"The best {len(rows)}; all are in `trials.csv`." if len(ranked) < len(trials) else "All of them."
+    head = ["trial", "state", "accuracy (%)", "epochs", *(f"`{_short(field)}`" for field in fields)]
+    return f"{shown}\n\n{table(head, rows)}" if rows else "None has been validated yet."
+
+
+def _short(field: str) -> str:
+    return field.removeprefix("optimizer.").removeprefix("layers.").removeprefix("network.")
+
+
+def _accuracy(trial: FrozenTrial) -> float | None:
+    """Returns the highest accuracy at any epoch, of a pruned trial, too."""
+    return max(trial.intermediate_values.values(), default=None)

@@ -1,0 +1,208 @@
+"""The record of a sweep: what workers share, and what becomes of trials whose worker is killed."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import optuna
+import pytest
+from optuna.trial import TrialState
+from tiny import make_experiment
+
+from siamese_jax.specs import UserError
+from siamese_jax.sweep.plan import Plan, checked
+from siamese_jax.sweep.space import parse
+from siamese_jax.sweep.study import JOURNAL, REASON, Study, find_study, make_pruner
+
+BASE = make_experiment()
+SPACES = ["optimizer.decay=0.5..1", "optimizer.layers.fc.learning_rate=log:1e-3..1e-1"]
+
+
+def make_plan(trials=4, search=SPACES, **changes) -> Plan:
+    return checked(Plan("tiny", BASE, parse(search, BASE), trials, **changes))
+
+
+def run_all(study: Study, accuracy=lambda params: params["optimizer.decay"]) -> list[dict]:
+    """Runs what is asked for; returns the values of each trial."""
+    drawn = []
+    while not study.done:
+        for trial in study.ask(1):
+            drawn.append(trial.params)
+            study.report(trial, 1, accuracy(trial.params))
+            study.complete(trial, accuracy(trial.params))
+    return drawn
+
+
+@pytest.mark.parametrize("sampler", ["bayesian", "random"])
+def test_a_study_that_is_stopped_goes_on_as_if_it_had_not_been(tmp_path, sampler):
+    plan = make_plan(8, sampler=sampler, pruner="none")
+    with Study(plan, tmp_path / "whole") as study:
+        whole = run_all(study)
+    with Study(plan._replace(trials=3), tmp_path / "parts") as study:
+        parts = run_all(study)
+    with Study(plan, tmp_path / "parts") as study:
+        parts += run_all(study)
+    assert parts == whole
+    assert len({tuple(values.items()) for values in parts}) == 8
+
+
+def test_fields_are_drawn_apart_from_each_other(tmp_path):
+    with Study(make_plan(12, sampler="random"), tmp_path) as study:
+        drawn = run_all(study)
+    decays = [values["optimizer.decay"] for values in drawn]
+    logarithms = [np.log(values["optimizer.layers.fc.learning_rate"]) for values in drawn]
+    assert abs(np.corrcoef(decays, logarithms)[0, 1]) < 0.8  # 1 if both came from the same number
+
+
+def test_two_workers_on_one_journal_never_run_the_same_trial_and_end_it_together(tmp_path):
+    plan = make_plan(5, sampler="random")
+    with Study(plan, tmp_path) as one, Study(plan, tmp_path) as other:
+        first, second = one.ask(2), other.ask(2)
+        assert {trial.number for trial in first} == {0, 1}
+        assert {trial.number for trial in second} == {2, 3}
+        last = one.ask(2)
+        assert [trial.number for trial in last] == [4]
+        assert other.ask(2) == []  # all are under way
+        for worker, trials in ((one, first + last), (other, second)):
+            assert not worker.done
+            for trial in trials:
+                worker.complete(trial, 0.5)
+        assert one.done
+        assert other.done
+        assert (one.ended_last, other.ended_last) == (False, True)
+
+
+def test_a_grid_is_run_through_once(tmp_path):
+    plan = make_plan(0, ["seed=0,1,2", "data.redraw=true,false"], sampler="grid")
+    assert plan.trials == 6
+    with Study(plan, tmp_path) as one, Study(plan, tmp_path) as other:
+        drawn = []
+        while not one.done:
+            for worker in (one, other):
+                for trial in worker.ask(1):
+                    drawn.append(tuple(trial.params.values()))
+                    worker.complete(trial, 0.1)
+    assert sorted(drawn) == [(seed, redraw) for seed in range(3) for redraw in (False, True)]
+
+
+def test_failures_count_as_trials_and_keep_their_reason(tmp_path):
+    with Study(make_plan(2), tmp_path) as study:
+        (trial,) = study.ask(1)
+        study.fail(trial, "no pixels left")
+        (trial,) = study.ask(1)
+        study.prune(trial)
+        assert study.done
+        failed, pruned = study.trials
+    assert (failed.state, failed.user_attrs[REASON]) == (TrialState.FAIL, "no pixels left")
+    assert pruned.state is TrialState.PRUNED
+
+
+def test_trials_that_are_given_back_are_run_by_the_next_worker(tmp_path):
+    with Study(make_plan(1), tmp_path) as study:
+        (trial,) = study.ask(1)
+        study.give_back([trial])
+        assert study.trials == []
+    with Study(make_plan(1), tmp_path) as study:
+        (again,) = study.ask(1)
+        assert again.params == trial.params
+        assert again.number != trial.number
+
+
+def test_a_trial_that_was_given_away_is_ended_by_its_new_worker_alone(tmp_path):
+    with Study(make_plan(1), tmp_path) as study:
+        (trial,) = study.ask(1)
+        study.study.tell(trial.number, state=TrialState.FAIL)  # as another worker does when this one was silent
+        assert not study.report(trial, 1, 0.5)
+        study.complete(trial, 0.5)
+        study.fail(trial, "too late")
+        assert study.trials == []
+
+
+KILLED = """
+    import sys, time
+    from pathlib import Path
+    sys.path.insert(0, {tests!r})
+    from sweep_study_test import make_plan
+    from siamese_jax.sweep.study import Study
+    with Study(make_plan(2), Path({folder!r})) as study:
+        print(study.ask(1)[0].params, flush=True)
+        time.sleep(600)
+"""
+
+
+def test_the_trial_of_a_worker_that_was_killed_is_run_again_and_a_torn_line_is_mended(tmp_path):
+    code = textwrap.dedent(KILLED).format(tests=os.path.dirname(__file__), folder=str(tmp_path))
+    worker = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    begun = worker.stdout.readline().strip()
+    worker.send_signal(signal.SIGKILL)
+    worker.wait()
+    worker.stdout.close()
+    with (tmp_path / JOURNAL).open("ab") as journal:
+        journal.write(b'{"op_code":4,"worker_id":"torn')
+    with Study(make_plan(2), tmp_path) as study:
+        (trial,) = study.ask(1)
+        assert str(trial.params) == begun
+        study.complete(trial, 0.5)
+        (trial,) = study.ask(1)
+        study.complete(trial, 0.5)
+        assert study.done
+
+
+def test_another_sweep_under_the_same_name_is_refused_with_what_differs(tmp_path):
+    with Study(make_plan(2), tmp_path):
+        pass
+    with Study(make_plan(9), tmp_path):  # more trials are no other sweep
+        pass
+    with pytest.raises(UserError, match="with pruner=median, not none"), Study(make_plan(2, pruner="none"), tmp_path):
+        pass
+    other = make_plan(2)._replace(base=make_experiment(batch_size=2))
+    with pytest.raises(UserError, match="with batch_size=4, not 2"), Study(other, tmp_path):
+        pass
+
+
+def test_a_study_that_is_not_there_is_named_with_those_that_are(tmp_path):
+    with pytest.raises(UserError, match="holds no study"):
+        find_study("tiny", tmp_path, None)
+    with Study(make_plan(2), tmp_path):
+        pass
+    assert find_study("tiny", tmp_path, None).study_name == "tiny"
+    with pytest.raises(UserError, match="no study 'other'; there are: tiny"):
+        find_study("other", tmp_path, None)
+
+
+@pytest.mark.parametrize("storage", ["sqlite:///x.db", "here", "mysql://me@there/x"])
+def test_a_storage_for_one_worker_is_refused(tmp_path, storage):
+    with pytest.raises(UserError, match="write postgresql://USER@HOST/DATABASE"):
+        find_study("tiny", tmp_path, storage)
+
+
+def test_a_database_that_cannot_be_reached_is_told_without_its_password(tmp_path):
+    with pytest.raises(UserError, match=r"cannot be used: .*(refused|failed)") as told:
+        find_study("tiny", tmp_path, "postgresql://me:secret@127.0.0.1:1/nowhere")
+    assert "secret" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"trials": -1}, "--trials=-1 is out of range"),
+        ({"trial_minutes": -1.0}, "--trial_minutes=-1.0 is out of range"),
+        ({"population": 0}, "--population=0 is out of range"),
+        ({"trials": 7, "sampler": "grid", "spaces": parse(["seed=0,1"], BASE)}, "more than the grid has: 2"),
+    ],
+)
+def test_a_plan_that_cannot_be_carried_out_is_refused(changes, why):
+    with pytest.raises(UserError, match=why):
+        checked(make_plan()._replace(**changes))
+
+
+def test_the_pruners_are_optunas():
+    kinds = {name: type(make_pruner(make_plan(pruner=name))) for name in ("median", "hyperband", "none")}
+    assert kinds == {
+        "median": optuna.pruners.MedianPruner,
+        "hyperband": optuna.pruners.HyperbandPruner,
+        "none": optuna.pruners.NopPruner,
+    }
