@@ -28,10 +28,10 @@ LINE = 0.25
 """Height of a line of a title."""
 
 
-def save(figure: "Figure", path: str | os.PathLike) -> None:
-    """Writes a picture to `path` as PNG; UserError if that cannot be done."""
+def save(figure: "Figure", path: str | os.PathLike, fit: bool = False) -> None:
+    """Writes a picture to `path` as PNG, with `fit` as large as what is drawn; UserError if that cannot be done."""
     png = io.BytesIO()
-    figure.savefig(png, format="png")
+    figure.savefig(png, format="png", bbox_inches="tight" if fit else None)
     write_bytes(path, png.getvalue())
 
 

@@ -22,11 +22,15 @@ from siamese_jax.written import read_json
 PICTURES = {
     "history.png": ("plot_optimization_history", "Each trial's accuracy, and the best so far"),
     "importances.png": ("plot_param_importances", "How much of the accuracy's variance each field explains"),
-    "parallel.png": ("plot_parallel_coordinate", "All trials, one line each"),
-    "slices.png": ("plot_slice", "Accuracy by each field alone"),
+    "parallel.png": ("plot_parallel_coordinate", "All trials, one line each, in the fields that matter most"),
+    "slices.png": ("plot_slice", "Accuracy by each field alone, of those that matter most"),
 }
 """Files, which function of Optuna's draws them, and what they show."""
 
+MOST = 6
+"""Fields that a picture with room for some shows."""
+OBJECTIVE = "validation accuracy"
+DPI = 110
 SHOWN = 10
 """Trials in the report's table; all are in trials.csv."""
 
@@ -97,23 +101,35 @@ def draw(study: optuna.Study, folder: Path) -> list[str]:
     import matplotlib.pyplot as plt
 
     plt.switch_backend("Agg")
-    drawn = []
-    for name, (function, _) in PICTURES.items():
+    for name in PICTURES:
         (folder / name).unlink(missing_ok=True)
-        if len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))) < 2:
-            continue
+    drawn: list[str] = []
+    if len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))) < 2:
+        return drawn
+    for name, (function, _) in PICTURES.items():
         with warnings.catch_warnings(), plt.style.context("default"):
             warnings.simplefilter("ignore")  # that these plots are experimental, and that axes have many labels
+            some = {} if name in ("history.png", "importances.png") else {"params": _most_important(study)}
             try:
-                axes = getattr(optuna.visualization.matplotlib, function)(study)
+                make = getattr(optuna.visualization.matplotlib, function)
+                axes = make(study, **some, **({} if name == "importances.png" else {"target_name": OBJECTIVE}))
             except (ValueError, RuntimeError, ZeroDivisionError):  # all trials alike, or one value of a field alone
                 continue
             figure = getattr(axes, "figure", None) or axes.flat[0].figure
-            figure.set_size_inches(max(8.0, 3.0 * len(figure.axes)) if name == "slices.png" else 9.0, 5.0)
-            plots.save(figure, folder / name)
+            figure.set_size_inches(3.0 * len(figure.axes) if name == "slices.png" else 9.0, 5.0)
+            figure.set_dpi(DPI)
+            plots.save(figure, folder / name, fit=True)
             plt.close(figure)
             drawn.append(name)
     return drawn
+
+
+def _most_important(study: optuna.Study) -> list[str]:
+    """Returns the searched fields that explain most, or where nothing can be told the first; of each at most MOST."""
+    try:
+        return list(optuna.importance.get_param_importances(study))[:MOST]
+    except (ValueError, RuntimeError, ZeroDivisionError):
+        return sorted(best_trial(study).params)[:MOST]
 
 
 def read_winner(folder: Path) -> list[Mapping[str, Any]]:

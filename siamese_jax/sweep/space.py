@@ -88,8 +88,8 @@ def text_of(space: Space) -> str:
     """Returns FIELD=SPACE, which `parse` reads."""
     if isinstance(space, Choices):
         return f"{space.field}={','.join(map(str, space.values))}"
-    step = "" if space.step is None else f":{space.step:g}"
-    return f"{space.field}={'log:' if space.log else ''}{space.low:g}..{space.high:g}{step}"
+    step = "" if space.step is None else f":{space.step}"
+    return f"{space.field}={'log:' if space.log else ''}{space.low}..{space.high}{step}"
 
 
 def _registered(field: str, experiment: Experiment) -> Any:

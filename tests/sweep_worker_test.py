@@ -1,0 +1,110 @@
+"""Workers: trials are run, told and recorded, whatever becomes of them; the test alphabets are never asked for."""
+
+import pytest
+from tiny import make_dataset, make_experiment
+
+from siamese_jax.specs import DataSpec
+from siamese_jax.splits import split
+from siamese_jax.sweep import trial as trial_module
+from siamese_jax.sweep import worker as worker_module
+from siamese_jax.sweep.plan import Plan, checked
+from siamese_jax.sweep.space import parse
+from siamese_jax.sweep.study import REASON, Study
+from siamese_jax.sweep.worker import work
+
+BASE = make_experiment()
+SETS = {name: part for name, part in split(make_dataset(), "paper").items() if name != "test"}
+
+
+def make_plan(search, trials=0, **changes) -> Plan:
+    return checked(Plan("tiny", BASE, parse(search, BASE), trials, **{"sampler": "grid", "pruner": "none", **changes}))
+
+
+def worked(plan, folder, load=lambda spec: SETS):
+    """Works until the plan is done; returns its trials, and what was said."""
+    said = []
+    with Study(plan, folder) as study:
+        work(plan, study, load, said.append)
+        return study.trials, said
+
+
+def test_trials_of_all_kinds_are_recorded_and_none_stops_the_sweep(tmp_path, monkeypatch):
+    real = trial_module.train
+
+    def out_of_memory_for_32_units(experiments, *arguments):
+        if experiments[0].network.units == 32:
+            raise RuntimeError("RESOURCE_EXHAUSTED: 9 GB asked for")
+        return real(experiments, *arguments)
+
+    monkeypatch.setattr(worker_module, "train", out_of_memory_for_32_units)
+    plan = make_plan(["network.conv4.size=2,30", "network.units=8,32", "optimizer.layers.fc.learning_rate=0.1,1e30"])
+    trials, said = worked(plan, tmp_path)
+    assert len(trials) == 8
+    by_params = {tuple(trial.params.values()): trial for trial in trials}
+    for (size, units, rate), trial in by_params.items():
+        reason = trial.user_attrs.get(REASON, "")
+        if size == 30:
+            assert "network.conv4.size=30 leaves no pixels" in reason
+        elif units == 32:
+            assert reason == "out of memory"
+        elif rate == 1e30:
+            assert "not finite" in reason
+        else:
+            assert trial.value == max(trial.intermediate_values.values())
+            assert list(trial.intermediate_values) == [1, 2]
+            assert trial.user_attrs["seconds"] >= trial.user_attrs["seconds_to_first_step"] > 0
+    assert sum("ended: failed: " in line for line in said) == 7
+
+
+def test_a_population_is_trained_together_where_shapes_are_equal(tmp_path, monkeypatch):
+    groups = []
+    real = trial_module.train
+    monkeypatch.setattr(
+        worker_module, "train", lambda experiments, *more: groups.append(len(experiments)) or real(experiments, *more)
+    )
+    plan = make_plan(["network.units=8,12", "optimizer.layers.fc.learning_rate=0.1,0.2"], population=4)
+    trials, _ = worked(plan, tmp_path)
+    assert groups == [2, 2]
+    assert all(trial.value is not None for trial in trials)
+
+
+def test_a_trial_is_pruned_when_others_did_better(tmp_path, monkeypatch):
+    accuracies = iter([0.5, 0.6, 0.5, 0.6, 0.5, 0.6, 0.5, 0.6, 0.1])
+
+    def train(experiments, sets, programs, goes_on, *_):
+        best = 0.0
+        for epoch in (1, 2):
+            best = max(best, accuracy := next(accuracies))
+            if not goes_on(0, epoch, accuracy):
+                return [trial_module.Ended(best, pruned=True)]
+        return [trial_module.Ended(best)]
+
+    monkeypatch.setattr(worker_module, "train", train)
+    trials, said = worked(make_plan(["seed=0..4"], pruner="median"), tmp_path)
+    assert [trial.state.name for trial in trials] == ["COMPLETE"] * 4 + ["PRUNED"]
+    assert "trial 4 ended: 10.0%, pruned; seed=4" in said
+
+
+def test_data_of_each_kind_are_loaded_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(worker_module, "train", lambda experiments, *_: [trial_module.Ended(0.5)])
+    asked = []
+
+    def load(spec: DataSpec):
+        asked.append(spec.train_pairs)
+        return SETS
+
+    worked(make_plan(["data.train_pairs=12,24", "seed=0,1"]), tmp_path, load)
+    assert sorted(asked) == [12, 24]
+
+
+def test_an_interrupted_worker_gives_its_trials_back(tmp_path, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    plan = make_plan(["seed=0,1,2"], population=2)
+    monkeypatch.setattr(worker_module, "train", interrupted)
+    with Study(plan, tmp_path) as study:
+        with pytest.raises(KeyboardInterrupt):
+            work(plan, study, lambda spec: SETS, lambda text: None)
+        assert study.trials == []
+        assert sorted(trial.params["seed"] for trial in study.ask(3)) == [0, 1, 2]
