@@ -280,13 +280,28 @@ def open_storage(folder: Path, url: str | None, retry: Callable[..., None] | Non
             f"--storage={kind}{separator}… is no database for several workers: write postgresql://USER@HOST/DATABASE, "
             "or leave it out, for a journal file in the study's folder"
         )
-    with _reached(url), _quietly():
+    url = f"postgresql+psycopg://{place}"
+    from sqlalchemy import NullPool
+
+    with _reached(url), _one_by_one(url), _quietly():
         return RDBStorage(
-            f"postgresql+psycopg://{place}",
+            url,
+            engine_kwargs={"poolclass": NullPool},  # trials are long: a connection kept for them might be cut
             heartbeat_interval=HEARTBEAT,
             grace_period=GRACE,
             heartbeat_stale_trial_callback=retry,
         )
+
+
+@contextlib.contextmanager
+def _one_by_one(url: str) -> Iterator[None]:
+    """Holds a lock of a PostgreSQL database: workers that came at once would all make Optuna's tables, and fail."""
+    import sqlalchemy
+
+    engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
+    with engine.connect() as connection:  # with which the lock goes
+        connection.execute(sqlalchemy.text(f"SELECT pg_advisory_lock({zlib.crc32(b'siamese_jax')})"))
+        yield
 
 
 @contextlib.contextmanager

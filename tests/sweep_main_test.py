@@ -1,0 +1,153 @@
+"""A sweep from its flags to its winner, and when the test alphabets are read."""
+
+import re
+from pathlib import Path
+
+import pytest
+from absl import flags
+from tiny import make_dataset, make_digits, make_experiment
+
+from siamese_jax import command, data, main
+from siamese_jax.records import Alphabets
+from siamese_jax.specs import UserError, leaves
+from siamese_jax.splits import select
+from siamese_jax.sweep import Plan, checked, parse
+from siamese_jax.sweep import worker as worker_module
+
+SWEEPS = sorted((Path(__file__).parent.parent / "experiments" / "sweeps").glob("*.flags"))
+BASE = make_experiment()
+
+
+def give(*given: str) -> None:
+    flags.FLAGS.unparse_flags()
+    for name in flags.FLAGS:
+        flags.FLAGS[name].unparse()
+    flags.FLAGS(["siamese_jax", *given])
+
+
+def untested() -> Alphabets:
+    """The tiny data set without its test alphabets, "e" and "f"."""
+    alphabets = make_dataset().alphabets
+    return select(alphabets, ~(alphabets.alphabet[::100] >= 4), range(1, 21))
+
+
+@pytest.fixture
+def read(monkeypatch) -> list[str]:
+    """What is done with data, in order: "untested" and "everything" loaded, "trials" trained."""
+    done = []
+    train = worker_module.train
+    monkeypatch.setattr(data, "load_untested", lambda *_: done.append("untested") or untested())
+    monkeypatch.setattr(data, "load", lambda *_: done.append("everything") or make_dataset())
+    monkeypatch.setattr(data, "load_digits", lambda side, *_: make_digits(side))
+    monkeypatch.setattr(worker_module, "train", lambda *arguments: done.append("trials") or train(*arguments))
+    monkeypatch.setattr(main.command, "replay", lambda experiment: "the command")
+    return done
+
+
+def make_plan(**changes) -> Plan:
+    spaces = parse(["optimizer.layers.fc.learning_rate=0.05,1e30"], BASE)
+    return checked(Plan("tiny", BASE, spaces, 0, sampler="grid", pruner="none", **changes))
+
+
+def test_the_test_alphabets_are_not_loaded_during_a_sweep(tmp_path, read, capsys):
+    assert untested().names == ("a", "b", "c", "d")
+    give("--study=tiny")
+    main.run_sweep(make_plan(), tmp_path)
+    assert set(read) == {"untested", "trials"}
+    text = (tmp_path / "report.md").read_text()
+    assert "1 trials completed, 0 pruned, 1 failed" in text
+    assert "not been trained again, nor measured on test" in text
+    assert f"report: {tmp_path / 'report.md'}" in capsys.readouterr().out
+
+
+def test_the_winner_alone_is_trained_again_and_read_on_test_once_a_seed(tmp_path, read, capsys):
+    give("--study=tiny")
+    main.run_sweep(make_plan(winner_seeds=(0, 1)), tmp_path)
+    assert read.count("everything") == 2
+    assert "everything" not in read[: max(place for place, what in enumerate(read) if what == "trials")]
+    assert sorted(path.name for path in (tmp_path / "winner").iterdir()) == ["seed0", "seed1"]
+    text = (tmp_path / "report.md").read_text()
+    assert re.findall(r"\| ([01])    \| \d+\.\d\d \(\d", text) == ["0", "1"]
+    assert "measured on test once a seed" in text
+    flag_file = (tmp_path / "best.flags").read_text()
+    assert "--optimizer.layers.fc.learning_rate=0.05" in flag_file
+    capsys.readouterr()
+    give("--mode=report", "--study=tiny", f"--workdir={tmp_path}")
+    main.main([])
+    assert (tmp_path / "report.md").read_text() == text
+
+
+def test_a_finished_sweep_says_so_again_and_trains_nothing(tmp_path, read):
+    give("--study=tiny")
+    main.run_sweep(make_plan(), tmp_path)
+    text = (tmp_path / "report.md").read_text()
+    read.clear()
+    main.run_sweep(make_plan(), tmp_path)
+    assert "trials" not in read
+    assert (tmp_path / "report.md").read_text() == text
+
+
+@pytest.mark.parametrize("path", SWEEPS, ids=lambda path: path.name)
+def test_every_sweep_of_the_project_can_be_begun(path):
+    give(f"--flagfile={path}")
+    plan = command.plan()
+    assert plan.name == path.stem
+    assert plan.spaces
+    assert plan.trials > 0
+    assert (
+        path.read_text()
+        .splitlines()[1]
+        .startswith(f"# command: python -m siamese_jax.main --flagfile=experiments/sweeps/{path.name}")
+    )
+
+
+def test_the_papers_search_is_over_the_papers_whole_space():
+    (path,) = [path for path in SWEEPS if path.stem == "paper_search"]
+    give(f"--flagfile={path}")
+    by_field = {space.field: space for space in command.plan().spaces}
+    base = dict(leaves(command.resolve()))
+    rules = {name for name in base if name.startswith("optimizer.layers.")}
+    sizes = {name for name in base if name.startswith("network.conv") and name.endswith((".filters", ".size"))}
+    assert set(by_field) == rules | sizes | {"network.units"}
+    for field, space in by_field.items():
+        kind = field.rsplit(".", 1)[1]
+        expected = {
+            "learning_rate": (1e-4, 1e-1, None, True), "momentum": (0, 1, None, False), "l2": (0, 0.1, None, False),
+            "size": (3, 20, 1, False), "filters": (16, 256, 16, False), "units": (128, 4096, 16, False),
+        }[kind]  # fmt: skip
+        assert tuple(space)[1:] == expected, field
+
+
+SWEEP = ("--experiment=glyphs_20way", "--search=seed=0,1", "--study=x")
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        (("--experiment=glyphs_20way", "--trials=3"), "--trials is for a sweep: add --search=FIELD=SPACE"),
+        (("--experiment=glyphs_20way", "--search=seed=0,1"), "a sweep needs --study=NAME"),
+        ((*SWEEP, "--study=a/b"), "a sweep needs --study=NAME"),
+        ((*SWEEP, "--mode=evaluate"), "--search has no place in --mode=evaluate"),
+        ((*SWEEP, "--winner_seeds=0,one"), "--winner_seeds=0,one are not whole numbers"),
+        ((*SWEEP, "--winner_seeds=-1"), "seed=-1 is out of range"),
+        ((*SWEEP, "--experiment=baselines_20way"), "baselines_20way trains nothing"),
+        ((*SWEEP, "--output=here"), "--output is for --mode=report"),
+    ],
+)
+def test_flags_that_do_not_make_a_sweep_are_refused(given, why):
+    give(*given)
+    with pytest.raises(UserError, match=re.escape(why)):
+        command.plan() and command.study_folder("x")
+
+
+def test_the_flags_make_the_plan(tmp_path):
+    give(*SWEEP, "--trials=2", "--sampler=random", "--nomultivariate", "--pruner=hyperband", "--trial_epochs=2",
+         "--trial_minutes=1.5", "--population=3", "--winner_seeds=4,4,5", "--max_epochs=9")  # fmt: skip
+    plan = command.plan()
+    assert plan._replace(base=None, spaces=None) == Plan(
+        "x", None, None, 2, "random", False, "hyperband", 2, 1.5, 3, (4, 5)
+    )
+    assert (plan.base.max_epochs, plan.trial_base.max_epochs) == (9, 2)
+    assert command.study_folder("x") == Path("runs/x")
+    give(*SWEEP, f"--workdir={tmp_path}")
+    assert command.study_folder("x") == tmp_path
