@@ -45,7 +45,7 @@ Every field can be searched; a sweep is a flag file (see the folder experiments/
   --study=NAME           its name; everything is written to runs/NAME, or --workdir; the same command goes on
   --storage=URL          postgresql://… for workers on several machines; else a journal file, for those on one
   --trials=N             --sampler=bayesian|random|grid    --pruner=median|hyperband|none    --winner_seeds=0,1,2
-  --trial_epochs=N       --trial_minutes=N                 --population=N
+  --trial_epochs=N       --trial_minutes=N    --population=N    --multivariate=false
   --mode=report --study=NAME     write its report again
 
 Every field of an experiment is a flag; the most used ones:

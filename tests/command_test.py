@@ -55,6 +55,9 @@ def test_help_fits_two_screens_and_names_every_flag_of_the_command():
         "flagfile",
         "seed",
         "max_epochs",
+        "checkpoint",
+        "search",
+        *command.SWEEP,
     ):
         assert f"--{flag}" in done.stdout
 
