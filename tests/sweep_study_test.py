@@ -15,7 +15,7 @@ from tiny import make_experiment
 from siamese_jax.specs import UserError
 from siamese_jax.sweep.plan import Plan, checked
 from siamese_jax.sweep.space import parse
-from siamese_jax.sweep.study import JOURNAL, REASON, Study, find_study, make_pruner
+from siamese_jax.sweep.study import JOURNAL, REASON, RETRIES, Study, find_study, make_pruner, reason_of
 
 BASE = make_experiment()
 SPACES = ["optimizer.decay=0.5..1", "optimizer.layers.fc.learning_rate=log:1e-3..1e-1"]
@@ -109,6 +109,18 @@ def test_trials_that_are_given_back_are_run_by_the_next_worker(tmp_path):
         (again,) = study.ask(1)
         assert again.params == trial.params
         assert again.number != trial.number
+
+
+def test_a_trial_whose_worker_dies_again_and_again_has_failed_for_good(tmp_path):
+    with Study(make_plan(1), tmp_path) as study:
+        drawn = []
+        while not study.done:
+            (trial,) = study.ask(1)
+            drawn.append(trial.params)
+            study.give_back([trial])
+        assert drawn == [drawn[0]] * (1 + RETRIES)
+        (failed,) = study.trials
+        assert reason_of(failed) == "its worker died, 4 times"
 
 
 def test_a_trial_that_was_given_away_is_ended_by_its_new_worker_alone(tmp_path):

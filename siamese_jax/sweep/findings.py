@@ -16,7 +16,7 @@ from siamese_jax.experiments import as_flags, find
 from siamese_jax.report import page
 from siamese_jax.report.tables import bullets, duration, interval, percent, table, value
 from siamese_jax.specs import Experiment, leaves, with_value
-from siamese_jax.sweep.study import REASON, SURPLUS
+from siamese_jax.sweep.study import SURPLUS, reason_of
 from siamese_jax.written import read_json
 
 PICTURES = {
@@ -82,7 +82,7 @@ def as_csv(trials: Sequence[FrozenTrial]) -> str:
     writer = csv.writer(content, lineterminator="\n")
     writer.writerow(["trial", "state", "accuracy", "epochs", "seconds", "seconds_to_first_step", "reason", *fields])
     for trial in trials:
-        noted = [trial.user_attrs.get(name, "") for name in ("seconds", "seconds_to_first_step", REASON)]
+        noted = [trial.user_attrs.get(name, "") for name in ("seconds", "seconds_to_first_step")]
         writer.writerow(
             [
                 trial.number,
@@ -90,6 +90,7 @@ def as_csv(trials: Sequence[FrozenTrial]) -> str:
                 "" if _accuracy(trial) is None else _accuracy(trial),
                 max(trial.intermediate_values, default=0),
                 *noted,
+                reason_of(trial),
                 *(trial.params.get(field, "") for field in fields),
             ]
         )
@@ -148,7 +149,7 @@ def report(
 ) -> str:
     """Returns the report of a study as Markdown; `plan` as `plan.described` returns it, `winner` its results."""
     counts = {state: sum(trial.state is state for trial in trials) for state in TrialState}
-    failed = [trial for trial in trials if REASON in trial.user_attrs]
+    failed = [trial for trial in trials if reason_of(trial)]
     again = counts[TrialState.FAIL] - len(failed)
     seconds = sum(trial.user_attrs.get("seconds", 0.0) for trial in trials)
     facts = [
@@ -171,7 +172,7 @@ def report(
     shown = [f"{caption}:\n\n![{caption}]({file})" for file, (_, caption) in PICTURES.items() if file in pictures]
     parts += ["\n\n".join(["## Pictures", *shown])] if shown else []
     if failed:
-        rows = [[str(trial.number), trial.user_attrs[REASON]] for trial in failed]
+        rows = [[str(trial.number), reason_of(trial)] for trial in failed]
         parts.append("## Trials that failed\n\n" + table(["trial", "reason"], rows))
     return "\n\n".join(parts) + "\n"
 

@@ -105,11 +105,7 @@ class Study:
     def trials(self) -> list[FrozenTrial]:
         """All trials that count, in the order of their numbers: none that was begun again, or was one too many."""
         kept = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
-        return [
-            trial
-            for trial in self.study.get_trials(deepcopy=False)
-            if trial.state in kept or (trial.state is TrialState.FAIL and REASON in trial.user_attrs)
-        ]
+        return [trial for trial in self.study.get_trials(deepcopy=False) if trial.state in kept or reason_of(trial)]
 
     @property
     def done(self) -> bool:
@@ -196,6 +192,15 @@ class Study:
                 with contextlib.suppress(ValueError, RuntimeError):  # another worker was faster
                     self.study.tell(trial.number, state=TrialState.FAIL)
                     self._retry(self.study, self._frozen(trial.number))
+
+
+def reason_of(trial: FrozenTrial) -> str:
+    """Returns why a trial failed for good; "" for one that did not, or was begun again."""
+    if trial.state is not TrialState.FAIL or SURPLUS in trial.user_attrs:
+        return ""
+    deaths = 1 + len(trial.system_attrs.get("retry_history", []))  # Optuna's own list of those before it
+    died = f"its worker died, {deaths} times" if deaths > RETRIES else ""
+    return trial.user_attrs.get(REASON, died)
 
 
 class Numbered(optuna.samplers.BaseSampler):
