@@ -32,7 +32,8 @@ USAGE = """One-shot learning with siamese networks in JAX, after Koch, Zemel and
   --mode=MODE         train (default): train, or go on where the workdir stands, then evaluate and report
                       evaluate: measure the workdir's best parameters under every protocol, and report
                       report: write the workdir's report again; with several --workdir, compare them
-  --checkpoint=DIR    what --mode=evaluate measures in place of the workdir's: a network with its model card
+  --checkpoint=best   what --mode=evaluate measures in place of the workdir's: the network that comes with the package,
+                      or a folder with another and its model card
   --workdir=DIR       where everything is written (default: a new folder under runs/)
   --output=DIR        where --mode=report writes a comparison (default: a new folder under runs/)
   --archives=DIR      folder with the published archives of the data set, instead of a download
@@ -151,7 +152,7 @@ def resolve() -> Experiment:
     if FLAGS.mode == "evaluate":
         if workdir() is None:
             raise UserError(
-                "--mode=evaluate needs --workdir=DIR, the folder of the run to evaluate, or --checkpoint=DIR"
+                "--mode=evaluate needs --workdir=DIR, the folder of the run to evaluate, or --checkpoint=best"
             )
         experiment = read_experiment(workdir(), experiment.name)
     return _overridden(experiment)

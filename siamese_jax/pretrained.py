@@ -178,9 +178,11 @@ def card_text(card: Mapping[str, Any]) -> str:
             f"validated, and everything chosen, on {len(sets['validation']['alphabets'])} other alphabets by drawers "
             f"{ranges(sets['validation']['drawers'])}; measured once on {len(sets['test']['alphabets'])} others",
             f"same or different: {percent(verified['accuracy'])} % of {verified['pairs']:,} test pairs "
-            f"({interval(verified)}), at the threshold that was best on validation, p = {verified['threshold']:.4g}",
+            f"({interval(verified)}), at the threshold that was best on validation, a logit of "
+            f"{logit(verified['threshold']):.2f}",
             f"licence: {card['licence']}",
             "meant for single drawn characters, ink on blank paper, one to an image; not tried on anything else",
         ]
     )
-    return f"# {card['name']}\n\n{sentence(card['summary'])}\n\n{facts}\n\n## One-shot\n\n{one_shot}\n"
+    summary = sentence(card["summary"])
+    return f"# {card['name']}\n\n{summary[:1].upper()}{summary[1:]}\n\n{facts}\n\n## One-shot\n\n{one_shot}\n"

@@ -19,6 +19,7 @@ def ladder(monkeypatch):
     monkeypatch.syspath_prepend(FOLDER)
     yield importlib.import_module("ladder")
     sys.modules.pop("ladder")
+    sys.modules.pop("record_runs")
 
 
 def changed(before, after) -> set[str]:

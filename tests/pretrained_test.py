@@ -10,9 +10,9 @@ from example_run import RESULTS
 from tiny import SIDE, make_dataset, make_experiment
 
 import siamese_jax
-from siamese_jax import files, pretrained
+from siamese_jax import data, files, pretrained
 from siamese_jax.model import build, init_params
-from siamese_jax.specs import UserError, with_value
+from siamese_jax.specs import DataSpec, UserError, with_value
 
 EXPERIMENT = with_value(make_experiment(), "data.side", SIDE)
 HISTORY = {
@@ -116,3 +116,19 @@ def test_a_folder_with_the_name_of_a_packaged_network_is_meant_by_its_path(folde
     monkeypatch.chdir(folder.parent)
     assert pretrained.folder_of("tiny") == packaged / "tiny"
     assert pretrained.folder_of("./tiny").resolve() == folder
+
+
+def test_the_network_that_comes_with_the_package_reaches_its_cards_figure_and_is_small(prepared_omniglot):
+    folder = pretrained.folder_of("best")
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 4e6
+    model = siamese_jax.load_pretrained("best")
+    alphabets, runs = data.load(DataSpec(side=model.side), prepared_omniglot)
+    right = 0
+    for support, query, answer in zip(runs.support[..., 0], runs.query, runs.answer, strict=True):
+        scores = model.compare(
+            model.embed(alphabets.images[query])[:, None], model.embed(alphabets.images[support])[None]
+        )
+        right += int((np.asarray(scores).argmax(axis=1) == answer).sum())
+    card = model.card["one_shot"]["official_runs"]
+    assert card["trials"] == runs.answer.size == 400
+    assert right / card["trials"] == card["accuracy"]

@@ -1,0 +1,94 @@
+"""Records finished runs for the table in README.md and docs/ladder.md: WORKDIR=MINUTES … -> docs/runs.jsonl.
+
+    python tools/record_runs.py --commit=HASH runs/A=11.0 runs/B=36.4
+
+MINUTES are those from the command to its report. A run of the same experiment and seed that stands there is replaced.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from siamese_jax import files
+from siamese_jax.experiments import EXPERIMENTS
+from siamese_jax.report.tables import interval, percent, table
+from siamese_jax.written import read_json
+
+RUNS = Path(__file__).parent.parent / "docs" / "runs.jsonl"
+COLUMNS = {
+    "official runs": ("one_shot", "official_runs"),
+    "the same, 8 views": ("one_shot_views", "official_runs"),
+    "within alphabet": ("one_shot", "within_alphabet"),
+    "the same, 8 views ": ("one_shot_views", "within_alphabet"),
+}
+"""Heads, and where in results.json their figures stand."""
+KEPT = ("accuracy", "ci95", "trials")
+
+
+def record(workdir: Path, minutes: float, commit: str) -> dict[str, Any]:
+    """Returns what the table needs of a finished run."""
+    results = read_json(workdir / "results.json")
+    if results is None or results["training"]["stopped_by"] == "not finished":
+        raise SystemExit(f"{workdir} is not finished")
+    measured = {
+        part: {name: {key: one[key] for key in KEPT} for name, one in results[part].items()}
+        for part in ("one_shot", "one_shot_views")
+        if part in results
+    }
+    about = {"experiment": results["experiment"], "seed": results["seed"], "command": results["command"]}
+    return {**about, "commit": commit, "minutes": minutes, "steps": results["training"]["steps"], **measured}
+
+
+def read_runs() -> list[dict[str, Any]]:
+    """Returns all recorded runs, in the order of the registry and of their seeds."""
+    rows = [json.loads(line) for line in RUNS.read_text().splitlines()] if RUNS.exists() else []
+    order = list(EXPERIMENTS)
+    return sorted(rows, key=lambda row: (order.index(row["experiment"]), row["command"], row["seed"]))
+
+
+def runs_table(rows: list[dict[str, Any]]) -> str:
+    """Returns the table: each run with minutes, accuracies in per cent and intervals, and each experiment's means."""
+    lines = []
+    for command in dict.fromkeys(_without_seed(row["command"]) for row in rows):
+        runs = [row for row in rows if _without_seed(row["command"]) == command]
+        name = f"`{command.removeprefix('python -m siamese_jax.main --experiment=')}`"
+        for row in runs:
+            cells = [_cell(row.get(part, {}).get(protocol)) for part, protocol in COLUMNS.values()]
+            lines.append([name, str(row["seed"]), f"{row['minutes']:.1f}", *cells])
+        if len(runs) > 1:
+            means = [_mean([row.get(part, {}).get(protocol) for row in runs]) for part, protocol in COLUMNS.values()]
+            minutes = sum(row["minutes"] for row in runs) / len(runs)
+            lines.append([name, "mean", f"{minutes:.1f}", *means])
+    return table(["experiment", "seed", "minutes", *map(str.strip, COLUMNS)], lines)
+
+
+def _without_seed(command: str) -> str:
+    return " ".join(word for word in command.split() if not word.startswith("--seed="))
+
+
+def _cell(result: dict[str, Any] | None) -> str:
+    return f"{percent(result['accuracy'])} ({interval(result)})" if result else "–"
+
+
+def _mean(results: list[dict[str, Any] | None]) -> str:
+    return f"**{percent(sum(one['accuracy'] for one in results) / len(results))}**" if all(results) else "–"
+
+
+def main() -> None:
+    """Adds the runs, and prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", nargs="*", metavar="WORKDIR=MINUTES")
+    parser.add_argument("--commit", help="of the code that made the runs")
+    flags = parser.parse_args()
+    rows = read_runs()
+    for run in flags.runs:
+        workdir, _, minutes = run.rpartition("=")
+        new = record(Path(workdir), float(minutes), flags.commit)
+        rows = [row for row in rows if row["command"] != new["command"]] + [new]
+        files.write_text(RUNS, "".join(json.dumps(row) + "\n" for row in rows))
+    print(runs_table(read_runs()))
+
+
+if __name__ == "__main__":
+    main()
