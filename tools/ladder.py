@@ -43,8 +43,8 @@ bootstrap over runs of 20 trials. Minutes are of training: data, compilation and
 Runs of the registered experiments, each measured once on test: 20-way one-shot accuracy in per cent with 95 % intervals
 (bootstrap over runs of trials), on the 400 trials of Lake's official runs and on 10,000 random trials within alphabets
 by drawers 17–20. Minutes are from the command to its report, on two CPU cores. Averaged views are a figure of their
-own: each image is embedded as the mean over itself and seven affine distortions. Humans reach 95.5 on the official runs,
-BPL 96.7, attentive recurrent comparators 98.5, the paper 92.0.
+own: each image is embedded as the mean over itself and seven affine distortions. On the official runs humans reach
+95.5, BPL 96.7, attentive recurrent comparators 98.5, the paper 92.0.
 
 {runs}
 """
