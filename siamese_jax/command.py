@@ -195,8 +195,17 @@ def plan() -> Plan | None:
 
 
 def study_folder(name: str) -> Path:
-    """Returns where a study of that name is written."""
-    return workdir() or Path("runs") / name
+    """Returns where a study of that name is written: to the --workdir, of several the last."""
+    return Path(FLAGS.workdir[-1]) if FLAGS.workdir else Path("runs") / name
+
+
+def reported_study() -> tuple[str, Path]:
+    """Returns the study that --mode=report is to read, and its folder; UserError where the flags do not fit it."""
+    named = [name for name in ("search", "experiment", "checkpoint", "output") if FLAGS[name].value]
+    changed = [*named, *overrides()]
+    if changed:
+        raise UserError(f"--{changed[0]} has no place in the report of a study, which reads its record: leave it out")
+    return FLAGS.study, study_folder(FLAGS.study)
 
 
 def workdir() -> Path | None:

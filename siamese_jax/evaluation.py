@@ -301,10 +301,18 @@ def check_evaluation(experiment: Experiment, validation: Alphabets, test: Alphab
     for name, alphabets in (("validation", validation), ("test", test)):
         pairs = getattr(experiment.data, f"{name}_pairs")
         check_pair_count(pairs, len(alphabets.names), f"data.{name}_pairs")
-    spec = experiment.evaluation
-    key = keys.root_key(experiment.seed)
-    for alphabets, trials in ((validation, spec.validation_trials), (test, spec.random_trials)):
-        jax.eval_shape(lambda a=alphabets, t=trials: draw_runs(key, splits.layout(a), t, spec.n_way, spec.k_shot))
+    check_validation(experiment, validation)
+    _check_runs(experiment, test, experiment.evaluation.random_trials)
+
+
+def check_validation(experiment: Experiment, validation: Alphabets) -> None:
+    """Raises UserError unless the validation trials can be drawn."""
+    _check_runs(experiment, validation, experiment.evaluation.validation_trials)
+
+
+def _check_runs(experiment: Experiment, alphabets: Alphabets, trials: int) -> None:
+    spec, key = experiment.evaluation, keys.root_key(experiment.seed)
+    jax.eval_shape(lambda: draw_runs(key, splits.layout(alphabets), trials, spec.n_way, spec.k_shot))
 
 
 def _draw_pairs(experiment: Experiment, name: str, alphabets: Alphabets, pairs: int) -> tuple[np.ndarray, ...]:

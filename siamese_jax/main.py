@@ -8,6 +8,7 @@ import dataclasses
 import datetime
 import functools
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,7 +39,7 @@ def main(_: list[str]) -> None:
     workdir = None
     try:
         if FLAGS.mode == "report" and FLAGS.study is not None:
-            report_study(FLAGS.study, command.study_folder(FLAGS.study))
+            report_study(*command.reported_study())
             return
         if FLAGS.mode == "report":
             report_runs(*command.reported())
@@ -96,19 +97,24 @@ def run_sweep(plan: Plan, folder: Path) -> None:
     def say(text: str) -> None:
         print(text, flush=True)
 
-    load(plan.base.data)  # whatever is wrong with the data is no trial's fault
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # either way the trials under way are given back
     with Study(plan, folder, FLAGS.storage) as study:
-        was_done = study.done
         try:
             work(plan, study, load, say)
         finally:
             findings.write_findings(study.study, folder)
-        winner = findings.winner_of(study.study)
-        mine = was_done or study.ended_last
-    if winner is not None and mine:
-        for seed in plan.winner_seeds:
-            run_experiment(dataclasses.replace(winner, seed=seed), folder / "winner" / f"seed{seed}")
-    report_study(plan.name, folder)
+        best, winner = findings.best_trial(study.study), findings.winner_of(study.study)
+        folders = {seed: findings.winner_folder(folder, best.number, seed) for seed in plan.winner_seeds if best}
+        # Who begun it here goes on with it; of all others, one.
+        mine = any(path.exists() for path in folders.values()) or (bool(folders) and study.claims_winner(best.number))
+    if folders and not mine:
+        say("the winner is trained by the worker that came first")
+    for seed, path in folders.items() if mine else ():
+        run_experiment(dataclasses.replace(winner, seed=seed), path, "the same command goes on")
+    if folders and mine:
+        report_study(plan.name, folder)
+    else:
+        _say_where(folder)
 
 
 def report_study(name: str, folder: Path) -> None:
@@ -120,11 +126,16 @@ def report_study(name: str, folder: Path) -> None:
     _say_where(folder)
 
 
-def run_experiment(experiment: Experiment, workdir: Path) -> None:
-    """Trains (unless --mode=evaluate, or there is nothing to train), evaluates and reports into `workdir`."""
+def run_experiment(experiment: Experiment, workdir: Path, advice: str = "") -> None:
+    """Trains (unless --mode=evaluate, or there is nothing to train), evaluates and reports into `workdir`.
+
+    `advice` says how to go on if it is stopped, where that is not by --workdir.
+    """
     keep_freed_memory()
     keep_compiled()
-    results = _baselines(experiment, workdir) if experiment.method == "baselines" else _network(experiment, workdir)
+    advice = advice or f"the same command with --workdir={workdir} goes on"
+    baselines = experiment.method == "baselines"
+    results = _baselines(experiment, workdir) if baselines else _network(experiment, workdir, advice)
     _say(results, workdir)
 
 
@@ -147,7 +158,7 @@ def keep_compiled() -> None:
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 
-def _network(experiment: Experiment, workdir: Path) -> dict[str, Any]:
+def _network(experiment: Experiment, workdir: Path, advice: str) -> dict[str, Any]:
     """Trains a network, or reads what was trained, and measures it."""
     from siamese_jax import data, evaluation, loop, measuring, splits
     from siamese_jax.batches import steps_per_epoch
@@ -179,7 +190,7 @@ def _network(experiment: Experiment, workdir: Path) -> dict[str, Any]:
             try:
                 fitted = loop.fit(experiment, sets["train"], validate, checkpoints, if_slow)
             except loop.Stopped as stopped:
-                print(f"siamese_jax: {stopped}; the same command with --workdir={workdir} goes on", file=sys.stderr)
+                print(f"siamese_jax: {stopped}; {advice}", file=sys.stderr)
                 sys.exit(128 + stopped.signal_number)
             trained = experiment
         else:

@@ -30,16 +30,19 @@ Update = Callable[[TrainState], tuple[TrainState, Any]]
 
 
 class Programs:
-    """Jitted functions by name and shape, each traced and compiled when it is first called."""
+    """Jitted functions by name and shape, each traced and compiled when it is first called; the `most` last used."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = 100) -> None:
+        self._most = most
         self._made: dict[tuple[Any, ...], Callable[..., Any]] = {}
 
     def get(self, name: str, shape: tuple[Any, ...], make: Callable[[], Callable[..., Any]]) -> Callable[..., Any]:
         """Returns the function of that name and shape; `make` makes it if there is none yet."""
-        if (name, shape) not in self._made:
-            self._made[name, shape] = make()
-        return self._made[name, shape]
+        made = self._made.pop((name, shape), None) or make()
+        self._made[name, shape] = made  # the last in order
+        if len(self._made) > self._most:
+            del self._made[next(iter(self._made))]
+        return made
 
 
 def shape_of(experiment: Experiment, train: Alphabets) -> tuple[Any, ...]:

@@ -4,13 +4,12 @@ import csv
 import json
 import re
 
-import optuna
 import pytest
 from PIL import Image
 from tiny import make_experiment
 
 from siamese_jax.specs import leaves
-from siamese_jax.sweep.findings import PICTURES, best_trial, winner_of, write_findings
+from siamese_jax.sweep.findings import PICTURES, best_trial, winner_folder, winner_of, write_findings
 from siamese_jax.sweep.plan import Plan, checked
 from siamese_jax.sweep.space import parse
 from siamese_jax.sweep.study import Study
@@ -77,7 +76,7 @@ def test_the_report_says_what_was_searched_what_came_out_and_that_test_was_not_r
         "No test alphabet was loaded",
         "| `optimizer.decay` | `0.5..1.0` |",
         "Trial 1, 90.00 % on validation",
-        "It has not been trained again, nor measured on test.",
+        "In this folder it has not been trained again, nor measured on test.",
         "no pixels left",
         "mean 60.00 %",
     ):
@@ -94,7 +93,7 @@ def test_the_report_says_what_was_searched_what_came_out_and_that_test_was_not_r
 def test_the_report_has_the_winners_runs_each_with_trials_and_interval(study, tmp_path):
     result = {"accuracy": 0.755, "ci95": [0.7, 0.8], "trials": 400}
     for seed in (1, 0):
-        folder = tmp_path / "winner" / f"seed{seed}"
+        folder = winner_folder(tmp_path, 1, seed)
         folder.mkdir(parents=True)
         one_shot = {"official_runs": result, "validation": result}
         (folder / "results.json").write_text(json.dumps({"seed": seed, "one_shot": one_shot}))
@@ -102,6 +101,11 @@ def test_the_report_has_the_winners_runs_each_with_trials_and_interval(study, tm
     text = (tmp_path / "report.md").read_text()
     rows = re.findall(r"\| ([01]) +\| 75\.50 \(70\.0–80\.0; 400\)", text)
     assert rows == ["0", "1"]
+    another = winner_folder(tmp_path, 2, 0)
+    another.mkdir()
+    (another / "results.json").write_text("not the winner's, and never read")
+    write_findings(study, tmp_path)
+    assert (tmp_path / "report.md").read_text() == text
 
 
 def test_a_study_with_nothing_to_show_has_a_report_all_the_same(tmp_path):
@@ -121,5 +125,6 @@ def test_trials_that_are_all_alike_make_no_picture_of_importance_and_no_error(tm
             opened.report(trial, 1, 0.5)
             opened.complete(trial, 0.5)
         write_findings(opened.study, tmp_path)
-    assert "history.png" in (tmp_path / "report.md").read_text()
-    assert isinstance(opened.study, optuna.Study)
+    text = (tmp_path / "report.md").read_text()
+    assert "history.png" in text
+    assert all((tmp_path / name).exists() == (name in text) for name in PICTURES)

@@ -13,6 +13,8 @@ from siamese_jax.specs import UserError, leaves
 from siamese_jax.splits import select
 from siamese_jax.sweep import Plan, checked, parse
 from siamese_jax.sweep import worker as worker_module
+from siamese_jax.sweep.study import Study
+from siamese_jax.sweep.trial import Ended
 
 SWEEPS = sorted((Path(__file__).parent.parent / "experiments" / "sweeps").glob("*.flags"))
 BASE = make_experiment()
@@ -57,6 +59,7 @@ def test_the_test_alphabets_are_not_loaded_during_a_sweep(tmp_path, read, capsys
     text = (tmp_path / "report.md").read_text()
     assert "1 trials completed, 0 pruned, 1 failed" in text
     assert "not been trained again, nor measured on test" in text
+    assert not (tmp_path / "winner").exists()
     assert f"report: {tmp_path / 'report.md'}" in capsys.readouterr().out
 
 
@@ -65,7 +68,7 @@ def test_the_winner_alone_is_trained_again_and_read_on_test_once_a_seed(tmp_path
     main.run_sweep(make_plan(winner_seeds=(0, 1)), tmp_path)
     assert read.count("everything") == 2
     assert "everything" not in read[: max(place for place, what in enumerate(read) if what == "trials")]
-    assert sorted(path.name for path in (tmp_path / "winner").iterdir()) == ["seed0", "seed1"]
+    assert sorted(path.name for path in (tmp_path / "winner").iterdir()) == ["trial0-seed0", "trial0-seed1"]
     text = (tmp_path / "report.md").read_text()
     assert re.findall(r"\| ([01])    \| \d+\.\d\d \(\d", text) == ["0", "1"]
     assert "measured on test once a seed" in text
@@ -75,6 +78,28 @@ def test_the_winner_alone_is_trained_again_and_read_on_test_once_a_seed(tmp_path
     give("--mode=report", "--study=tiny", f"--workdir={tmp_path}")
     main.main([])
     assert (tmp_path / "report.md").read_text() == text
+
+
+def test_a_better_trial_makes_another_winner_with_runs_of_its_own(tmp_path, read, monkeypatch):
+    give("--study=tiny")
+    accuracies = iter([0.2, 0.9])
+    monkeypatch.setattr(worker_module, "train", lambda *_: [Ended(next(accuracies))])
+    spaces = parse(["optimizer.layers.fc.learning_rate=0.05,0.1"], BASE)
+    plan = checked(Plan("tiny", BASE, spaces, 1, sampler="grid", pruner="none", winner_seeds=(0,)))
+    main.run_sweep(plan, tmp_path)
+    main.run_sweep(plan._replace(trials=2), tmp_path)
+    assert sorted(path.name for path in (tmp_path / "winner").iterdir()) == ["trial0-seed0", "trial1-seed0"]
+    assert "Trial 1, 90.00 % on validation" in (tmp_path / "report.md").read_text()
+
+
+def test_a_second_worker_leaves_the_winner_to_the_first(tmp_path, read, capsys):
+    give("--study=tiny")
+    plan = make_plan(winner_seeds=(0,))
+    with Study(plan, tmp_path) as other:
+        other.study.set_user_attr("worker of winner 0", other.worker)
+    main.run_sweep(plan, tmp_path)
+    assert "everything" not in read
+    assert "the winner is trained by the worker that came first" in capsys.readouterr().out
 
 
 def test_a_finished_sweep_says_so_again_and_trains_nothing(tmp_path, read):
@@ -131,13 +156,19 @@ SWEEP = ("--experiment=glyphs_20way", "--search=seed=0,1", "--study=x")
         ((*SWEEP, "--winner_seeds=0,one"), "--winner_seeds=0,one are not whole numbers"),
         ((*SWEEP, "--winner_seeds=-1"), "seed=-1 is out of range"),
         ((*SWEEP, "--experiment=baselines_20way"), "baselines_20way trains nothing"),
-        ((*SWEEP, "--output=here"), "--output is for --mode=report"),
     ],
 )
 def test_flags_that_do_not_make_a_sweep_are_refused(given, why):
     give(*given)
     with pytest.raises(UserError, match=re.escape(why)):
-        command.plan() and command.study_folder("x")
+        command.plan()
+
+
+@pytest.mark.parametrize("other", ["--output=here", "--experiment=glyphs_20way", "--seed=3", "--search=seed=0,1"])
+def test_the_report_of_a_study_takes_no_other_flags(other):
+    give("--mode=report", "--study=x", other)
+    with pytest.raises(UserError, match="has no place in the report of a study"):
+        command.reported_study()
 
 
 def test_the_flags_make_the_plan(tmp_path):

@@ -62,10 +62,13 @@ def test_a_range_whose_steps_are_no_exact_numbers_has_its_upper_end():
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("network.conv2.filter=1..2", "not a field of omniglot_20way: did you mean network.conv2.filters"),
+        ("network.conv2.filter=1..2", "not a field of omniglot_20way to search: did you mean network.conv2.filters"),
         ("nonsense", "not FIELD=SPACE"),
         ("name=a,b", "not a field"),
         ("method=siamese,baselines", "not a field"),
+        ("max_epochs=2,8", "not a field of omniglot_20way to search"),
+        ("evaluation.n_way=2..20", "not a field of omniglot_20way to search"),
+        ("data.drawer_split=paper,official", "not a field of omniglot_20way to search"),
         ("optimizer.decay=1..0.5", "is empty"),
         ("optimizer.decay=0.5..0.5", "is empty"),
         ("optimizer.decay=0.5..nan", "not finite"),

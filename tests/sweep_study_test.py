@@ -15,7 +15,8 @@ from tiny import make_experiment
 from siamese_jax.specs import UserError
 from siamese_jax.sweep.plan import Plan, checked
 from siamese_jax.sweep.space import parse
-from siamese_jax.sweep.study import JOURNAL, REASON, RETRIES, Study, find_study, make_pruner, reason_of
+from siamese_jax.sweep.storage import JOURNAL
+from siamese_jax.sweep.study import REASON, RETRIES, Study, distribution, find_study, make_pruner, reason_of
 
 BASE = make_experiment()
 SPACES = ["optimizer.decay=0.5..1", "optimizer.layers.fc.learning_rate=log:1e-3..1e-1"]
@@ -72,7 +73,7 @@ def test_two_workers_on_one_journal_never_run_the_same_trial_and_end_it_together
                 worker.complete(trial, 0.5)
         assert one.done
         assert other.done
-        assert (one.ended_last, other.ended_last) == (False, True)
+        assert (one.claims_winner(3), other.claims_winner(3), one.claims_winner(4)) == (True, False, True)
 
 
 def test_a_grid_is_run_through_once(tmp_path):
@@ -86,6 +87,28 @@ def test_a_grid_is_run_through_once(tmp_path):
                     drawn.append(tuple(trial.params.values()))
                     worker.complete(trial, 0.1)
     assert sorted(drawn) == [(seed, redraw) for seed in range(3) for redraw in (False, True)]
+
+
+def test_a_grid_tells_apart_points_that_are_nearly_equal_and_runs_what_was_given_back(tmp_path):
+    plan = make_plan(0, ["seed=100000,100001"], sampler="grid")
+    with Study(plan, tmp_path) as study:
+        (first,) = study.ask(1)
+        study.give_back([first])
+        drawn = []
+        while not study.done:
+            (trial,) = study.ask(1)
+            drawn.append(trial.params["seed"])
+            study.complete(trial, 0.1)
+        assert drawn == [100000, 100001]
+
+
+def test_a_grid_goes_on_when_more_of_its_points_are_asked_for(tmp_path):
+    plan = make_plan(2, ["seed=0..4"], sampler="grid")
+    drawn = []
+    for trials in (2, 5):
+        with Study(plan._replace(trials=trials), tmp_path) as study:
+            drawn += [values["seed"] for values in run_all(study, lambda params: 0.5)]
+    assert drawn == [0, 1, 2, 3, 4]
 
 
 def test_failures_count_as_trials_and_keep_their_reason(tmp_path):
@@ -111,13 +134,31 @@ def test_trials_that_are_given_back_are_run_by_the_next_worker(tmp_path):
         assert again.number != trial.number
 
 
+def test_trials_that_are_given_back_again_and_again_are_not_lost(tmp_path):
+    with Study(make_plan(1), tmp_path) as study:
+        for _ in range(3 * RETRIES):
+            (trial,) = study.ask(1)
+            study.give_back([trial])
+        (trial,) = study.ask(1)
+        study.complete(trial, 0.5)
+        assert study.done
+
+
+def test_a_trial_whose_worker_was_killed_before_it_could_sign_is_run_again(tmp_path):
+    with Study(make_plan(1), tmp_path) as study:
+        killed = study.study.ask(study._distributions)  # as `ask` does, up to there
+        (trial,) = study.ask(1)
+        assert trial.params == killed.params
+        assert len(study.trials) == 1
+
+
 def test_a_trial_whose_worker_dies_again_and_again_has_failed_for_good(tmp_path):
     with Study(make_plan(1), tmp_path) as study:
         drawn = []
         while not study.done:
             (trial,) = study.ask(1)
             drawn.append(trial.params)
-            study.give_back([trial])
+            study.give_back([trial], died=True)
         assert drawn == [drawn[0]] * (1 + RETRIES)
         (failed,) = study.trials
         assert reason_of(failed) == "its worker died, 4 times"
@@ -218,3 +259,18 @@ def test_the_pruners_are_optunas():
         "hyperband": optuna.pruners.HyperbandPruner,
         "none": optuna.pruners.NopPruner,
     }
+
+
+def test_the_last_step_of_a_range_need_not_be_its_end(recwarn):
+    (space,) = parse(["network.conv2.filters=16..50:16"], BASE)
+    assert (distribution(space).high, space.values) == (48, (16, 32, 48))
+    assert not recwarn.list
+
+
+def test_a_damaged_journal_is_said_to_be(tmp_path):
+    with Study(make_plan(2), tmp_path):
+        pass
+    journal = tmp_path / JOURNAL
+    journal.write_bytes(b"nonsense\n" + journal.read_bytes())
+    with pytest.raises(UserError, match=r"journal\.log is damaged"):
+        find_study("tiny", tmp_path, None)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import chex
 import jax
 import numpy as np
 import pytest
@@ -11,9 +12,10 @@ from siamese_jax import evaluation, loop
 from siamese_jax.checkpoint import Checkpoints
 from siamese_jax.model import build
 from siamese_jax.programs import Programs
-from siamese_jax.specs import LayerSpec, LossSpec, OptimizerSpec
+from siamese_jax.specs import LayerSpec, LossSpec, OptimizerSpec, UserError
 from siamese_jax.splits import split
-from siamese_jax.sweep.trial import Ended, problem, train
+from siamese_jax.sweep import trial
+from siamese_jax.sweep.trial import Ended, begin, problem, train
 
 SETS = {name: part for name, part in split(make_dataset(), "paper").items() if name != "test"}
 EXPERIMENT = make_experiment()
@@ -74,6 +76,21 @@ def test_a_population_reaches_what_its_members_reach_one_by_one(adamw):
     )
 
 
+def after_steps(experiments, count):
+    state, update = begin(experiments, SETS["train"], Programs())
+    for _ in range(count):
+        state, _ = update(state)
+    return state.params
+
+
+def test_a_population_has_the_parameters_that_its_members_have_one_by_one():
+    several = [rated(0.05), rated(0.3, seed=5), rated(0.01, seed=1)]
+    together = after_steps(several, 7)
+    for place, experiment in enumerate(several):
+        ours = jax.tree.map(lambda stacked, place=place: stacked[place], together)
+        chex.assert_trees_all_close(ours, after_steps([experiment], 7), rtol=1e-4, atol=1e-5)
+
+
 def test_trials_of_one_shape_compile_once():
     programs = Programs()
     heard_by([rated(0.1)], programs)
@@ -98,6 +115,32 @@ def test_a_trial_that_is_not_worth_going_on_with_ends_and_the_others_go_on():
     assert (pruned.pruned, whole.pruned) == (True, False)
 
 
+def test_what_is_heard_after_the_last_epoch_prunes_nothing():
+    heard = []
+
+    def goes_on(place, epoch, accuracy):
+        heard.append(accuracy)
+        return epoch < 2
+
+    (ended,) = train([rated(0.1)], SETS, Programs(), goes_on)
+    assert ended == Ended(max(heard))
+
+
+def test_scores_that_are_not_finite_are_a_reason_to_fail_and_the_others_go_on(monkeypatch):
+    real, calls = trial.validate, []
+
+    def validate(*arguments):
+        calls.append(1)
+        if len(calls) == 1:
+            raise UserError("the one-shot scores are not finite")
+        return real(*arguments)
+
+    monkeypatch.setattr(trial, "validate", validate)
+    (failed, whole), _ = heard_by([rated(0.1), rated(0.2)])
+    assert failed.reason == "the one-shot scores are not finite (epoch 1)"
+    assert not whole.reason
+
+
 def test_a_trial_that_diverges_says_so_and_the_others_go_on():
     (wild, tame), heard = heard_by([rated(1e30), rated(0.1)])
     assert "not finite in epoch 1" in wild.reason
@@ -107,9 +150,10 @@ def test_a_trial_that_diverges_says_so_and_the_others_go_on():
 
 
 def test_a_trial_ends_after_its_minutes_with_what_it_has_reached():
-    clock = iter(range(0, 10_000, 61))
+    clock = iter(range(0, 10_000, 10))
+    # 9 steps an epoch, and a look at the clock after each and at the epoch's end: 180 seconds are over in the second.
     (ended,), (heard,) = heard_by([replace(rated(0.1), max_epochs=9)], minutes=3.0, now=lambda: next(clock))
-    assert len(heard) == 3
+    assert len(heard) == 2
     assert ended == Ended(max(heard))
 
 
@@ -124,4 +168,6 @@ def test_what_cannot_be_trained_is_known_before_it_is_tried():
     small = replace(EXPERIMENT.network, conv1=replace(EXPERIMENT.network.conv1, size=20))
     tiny = replace(EXPERIMENT, data=replace(EXPERIMENT.data, side=12), network=small)
     assert "network.conv1.size=20 leaves no pixels" in problem(tiny, SETS)
+    many = replace(EXPERIMENT, evaluation=replace(EXPERIMENT.evaluation, n_way=50))
+    assert "50" in problem(many, SETS)
     assert "train_pairs=13" in problem(replace(EXPERIMENT, data=replace(EXPERIMENT.data, train_pairs=13)), SETS)

@@ -1,9 +1,11 @@
 """Workers: trials are run, told and recorded, whatever becomes of them; the test alphabets are never asked for."""
 
+from dataclasses import replace
+
 import pytest
 from tiny import make_dataset, make_experiment
 
-from siamese_jax.specs import DataSpec
+from siamese_jax.specs import DataSpec, UserError
 from siamese_jax.splits import split
 from siamese_jax.sweep import trial as trial_module
 from siamese_jax.sweep import worker as worker_module
@@ -68,6 +70,39 @@ def test_a_population_is_trained_together_where_shapes_are_equal(tmp_path, monke
     assert all(trial.value is not None for trial in trials)
 
 
+def test_what_does_not_fit_into_memory_together_is_trained_one_by_one(tmp_path, monkeypatch):
+    def train(experiments, *_):
+        if len(experiments) > 1:
+            raise RuntimeError("RESOURCE_EXHAUSTED")
+        return [trial_module.Ended(0.5)]
+
+    monkeypatch.setattr(worker_module, "train", train)
+    trials, _ = worked(make_plan(["seed=0,1,2"], population=3), tmp_path)
+    assert [trial.value for trial in trials] == [0.5] * 3
+
+
+def test_a_base_that_cannot_be_trained_is_refused_before_the_first_trial(tmp_path):
+    plan = make_plan(["seed=0,1"])
+    wrong = plan._replace(base=make_experiment(evaluation=replace(BASE.evaluation, n_way=50)))
+    with Study(wrong, tmp_path) as study:
+        with pytest.raises(UserError, match="50"):
+            work(wrong, study, lambda spec: SETS, print)
+        assert study.study.get_trials() == []
+
+
+def test_a_trial_that_breaks_its_worker_is_left_to_others(tmp_path, monkeypatch):
+    def broken(*_):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(worker_module, "train", broken)
+    plan = make_plan(["seed=0,1"])
+    with Study(plan, tmp_path) as study:
+        with pytest.raises(RuntimeError, match="a bug"):
+            work(plan, study, lambda spec: SETS, lambda text: None)
+        assert study.trials == []
+        assert [trial.params["seed"] for trial in study.ask(1)] == [0]
+
+
 def test_a_trial_is_pruned_when_others_did_better(tmp_path, monkeypatch):
     accuracies = iter([0.5, 0.6, 0.5, 0.6, 0.5, 0.6, 0.5, 0.6, 0.1])
 
@@ -94,7 +129,10 @@ def test_data_of_each_kind_are_loaded_once(tmp_path, monkeypatch):
         return SETS
 
     worked(make_plan(["data.train_pairs=12,24", "seed=0,1"]), tmp_path, load)
-    assert sorted(asked) == [12, 24]
+    assert asked == [12]
+    asked.clear()
+    worked(make_plan(["data.redraw=true,false", "data.downsample=1,3"])._replace(name="other"), tmp_path, load)
+    assert len(asked) == 2
 
 
 def test_an_interrupted_worker_gives_its_trials_back(tmp_path, monkeypatch):

@@ -16,7 +16,7 @@ from siamese_jax.experiments import as_flags, find
 from siamese_jax.report import page
 from siamese_jax.report.tables import bullets, duration, interval, percent, table, value
 from siamese_jax.specs import Experiment, leaves, with_value
-from siamese_jax.sweep.study import SURPLUS, reason_of
+from siamese_jax.sweep.study import reason_of
 from siamese_jax.written import read_json
 
 PICTURES = {
@@ -57,14 +57,15 @@ def winner_of(study: optuna.Study) -> Experiment | None:
 def write_findings(study: optuna.Study, folder: Path) -> None:
     """Writes best.flags, trials.csv, the pictures, report.md and report.html into `folder`.
 
-    The results of the winner are read from FOLDER/winner, if they are there.
+    The results of the winner are read from its folders (see `winner_folder`), if they are there. Tables are written
+    before anything is drawn.
     """
-    trials = [trial for trial in study.get_trials(deepcopy=False) if SURPLUS not in trial.user_attrs]
-    best, drawn = best_trial(study), draw(study, folder)
+    trials, best = study.get_trials(deepcopy=False), best_trial(study)
     files.write_text(folder / "trials.csv", as_csv(trials))
     if best is not None:
         files.write_text(folder / "best.flags", as_flag_file(study.study_name, best, winner_of(study)))
-    text = report(study.study_name, study.user_attrs.get("plan", {}), trials, best, drawn, read_winner(folder))
+    drawn, runs = draw(study, folder), [] if best is None else read_winner(folder, best.number)
+    text = report(study.study_name, study.user_attrs.get("plan", {}), trials, best, drawn, runs)
     files.write_text(folder / "report.md", text)
     files.write_text(folder / "report.html", page(text, folder))
 
@@ -102,12 +103,9 @@ def draw(study: optuna.Study, folder: Path) -> list[str]:
     import matplotlib.pyplot as plt
 
     plt.switch_backend("Agg")
-    for name in PICTURES:
-        (folder / name).unlink(missing_ok=True)
     drawn: list[str] = []
-    if len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))) < 2:
-        return drawn
-    for name, (function, _) in PICTURES.items():
+    enough = len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))) > 1
+    for name, (function, _) in PICTURES.items() if enough else ():
         with warnings.catch_warnings(), plt.style.context("default"):
             warnings.simplefilter("ignore")  # that these plots are experimental, and that axes have many labels
             some = {} if name in ("history.png", "importances.png") else {"params": _most_important(study)}
@@ -122,6 +120,8 @@ def draw(study: optuna.Study, folder: Path) -> list[str]:
             plots.save(figure, folder / name, fit=True)
             plt.close(figure)
             drawn.append(name)
+    for name in PICTURES.keys() - drawn:  # of an earlier state of the study
+        (folder / name).unlink(missing_ok=True)
     return drawn
 
 
@@ -133,9 +133,14 @@ def _most_important(study: optuna.Study) -> list[str]:
         return sorted(best_trial(study).params)[:MOST]
 
 
-def read_winner(folder: Path) -> list[Mapping[str, Any]]:
-    """Returns the results of the winner's runs, by seed, that stand in FOLDER/winner."""
-    found = [read_json(path) for path in (folder / "winner").glob("seed*/results.json")]
+def winner_folder(folder: Path, trial: int, seed: int) -> Path:
+    """Returns where the winner, a trial's number, is trained with a seed: another winner has other folders."""
+    return folder / "winner" / f"trial{trial}-seed{seed}"
+
+
+def read_winner(folder: Path, trial: int) -> list[Mapping[str, Any]]:
+    """Returns the results of the winner's runs, by seed, that stand in its folders."""
+    found = [read_json(path) for path in (folder / "winner").glob(f"trial{trial}-seed*/results.json")]
     return sorted(found, key=lambda results: results["seed"])
 
 
@@ -151,7 +156,7 @@ def report(
     counts = {state: sum(trial.state is state for trial in trials) for state in TrialState}
     failed = [trial for trial in trials if reason_of(trial)]
     again = counts[TrialState.FAIL] - len(failed)
-    seconds = sum(trial.user_attrs.get("seconds", 0.0) for trial in trials)
+    seconds = sum(trial.user_attrs.get("seconds", 0.0) / trial.user_attrs.get("together", 1) for trial in trials)
     facts = [
         f"base: `{plan.get('experiment')}`, seed {plan.get('seed')}",
         f"sampler `{plan.get('sampler')}`, pruner `{plan.get('pruner')}`",
@@ -198,7 +203,7 @@ def _winner(best: FrozenTrial | None, runs: Sequence[Mapping[str, Any]]) -> str:
     fields = table(["field", "value"], [[f"`{field}`", value(found)] for field, found in best.params.items()])
     text = f"Trial {best.number}, {percent(best.value)} % on validation; `best.flags` trains it.\n\n{fields}\n\n"
     if not runs:
-        return text + "It has not been trained again, nor measured on test."
+        return text + "In this folder it has not been trained again, nor measured on test."
     rows = [
         [
             str(run["seed"]),

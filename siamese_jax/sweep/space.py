@@ -14,8 +14,10 @@ from typing import Any, NamedTuple
 from siamese_jax import specs
 from siamese_jax.specs import Experiment, UserError
 
-UNSEARCHED = {*specs.DESCRIPTION, "method"}
-"""Fields that describe an experiment, or make it another kind of one."""
+UNSEARCHED = {*specs.DESCRIPTION, "method", "max_epochs", "patience", "checkpoint_minutes", "log_steps"}
+"""Fields that describe an experiment, make it another kind of one, or are of its budget."""
+UNSEARCHED |= {"data.drawer_split", "data.validation_pairs", "data.test_pairs"}
+"""Fields that make the objective another one, as those of `evaluation` do, except how supports are combined."""
 
 
 class Range(NamedTuple):
@@ -93,12 +95,16 @@ def text_of(space: Space) -> str:
 
 
 def _registered(field: str, experiment: Experiment) -> Any:
-    fields = {name: value for name, value in specs.leaves(experiment) if name not in UNSEARCHED}
+    fields = {name: value for name, value in specs.leaves(experiment) if _can_be_searched(name)}
     if field not in fields:
         near = difflib.get_close_matches(field, fields, n=2, cutoff=0.5)
-        hint = f": did you mean {' or '.join(near)}?" if near else ", or none that can be searched"
-        raise UserError(f"--search={field} is not a field of {experiment.name}{hint}")
+        hint = f": did you mean {' or '.join(near)}?" if near else ""
+        raise UserError(f"--search={field} is not a field of {experiment.name} to search{hint}")
     return fields[field]
+
+
+def _can_be_searched(field: str) -> bool:
+    return field not in UNSEARCHED and (not field.startswith("evaluation.") or field == "evaluation.combine")
 
 
 def _parse(field: str, text: str, registered: Any) -> Space:

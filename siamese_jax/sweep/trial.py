@@ -45,10 +45,11 @@ class Ended(NamedTuple):
 
 
 def problem(experiment: Experiment, sets: Sets) -> str:
-    """Returns why an experiment cannot be trained; "" if nothing is known to be wrong with it."""
+    """Returns why an experiment cannot be trained and validated; "" if nothing is known to be wrong with it."""
     try:
         feature_sides(experiment.network, experiment.data.image_side)
         loop.check_training(experiment, sets["train"])
+        evaluation.check_validation(experiment, sets["validation"])
     except UserError as reason:
         return str(reason)
     return ""
@@ -66,18 +67,22 @@ def train(
     """Trains experiments of equal shape together, until each has ended: after its epochs, or `minutes`, if any.
 
     `goes_on(place, epoch, accuracy)` hears of every validation, and says whether that one is worth going on with; with
-    the others it is still computed, and no longer heard. `started` is called after the first step.
+    the others it is still computed, and no longer heard. After the last epoch, or when the minutes are over in the
+    middle of one, there is nothing to go on with, and a trial is complete. `started` is called after the first step.
     """
     first = experiments[0]
     began, best = now(), [0.0] * len(experiments)
     ended: dict[int, Ended] = {}
-    states, update = _begin(experiments, sets["train"], programs)
+    states, update = begin(experiments, sets["train"], programs)
     for epoch in range(1, first.max_epochs + 1):
         for step in range(steps_per_epoch(first)):
             states, _ = update(states)
             if (epoch, step) == (1, 0):
                 jax.block_until_ready(states.step)
                 started()
+            if minutes and jax.block_until_ready(states.step) is not None and now() - began > 60 * minutes:
+                break
+        last = epoch == first.max_epochs or bool(minutes and now() - began > 60 * minutes)
         for place, experiment in enumerate(experiments):
             if place in ended:
                 continue
@@ -86,11 +91,15 @@ def train(
             if not all_finite(params):
                 ended[place] = Ended(reason=f"the loss is not finite in epoch {epoch}: training has diverged")
                 continue
-            accuracy = validate(experiment, params, sets["validation"], programs)
+            try:
+                accuracy = validate(experiment, params, sets["validation"], programs)
+            except UserError as reason:  # parameters that are finite, and scores that are not
+                ended[place] = Ended(reason=f"{reason} (epoch {epoch})")
+                continue
             best[place] = max(best[place], accuracy)
-            if not goes_on(place, epoch, accuracy):
+            if not goes_on(place, epoch, accuracy) and not last:
                 ended[place] = Ended(best[place], pruned=True)
-        if len(ended) == len(experiments) or (minutes and now() - began > 60 * minutes):
+        if last or len(ended) == len(experiments):
             break
     return [ended.get(place, Ended(best[place])) for place in range(len(experiments))]
 
@@ -116,7 +125,7 @@ def _trials(experiment: Experiment, validation: Alphabets, programs: Programs) -
     return runs()
 
 
-def _begin(experiments: Sequence[Experiment], images: Alphabets, programs: Programs) -> tuple[TrainState, Any]:
+def begin(experiments: Sequence[Experiment], images: Alphabets, programs: Programs) -> tuple[TrainState, Any]:
     """Returns the state before the first step, and the update; of several trials stacked, as one program."""
     first = experiments[0]
     if len(experiments) == 1:

@@ -10,7 +10,8 @@ from optuna.trial import Trial
 from siamese_jax.programs import Programs, shape_of
 from siamese_jax.specs import DataSpec, Experiment, UserError
 from siamese_jax.sweep.plan import Plan
-from siamese_jax.sweep.study import Study, wait
+from siamese_jax.sweep.storage import wait
+from siamese_jax.sweep.study import Study
 from siamese_jax.sweep.trial import Ended, Sets, problem, train
 
 LoadSets = Callable[[DataSpec], Sets]
@@ -19,110 +20,126 @@ Say = Callable[[str], None]
 
 OUT_OF_MEMORY = "RESOURCE_EXHAUSTED"
 """XLA's word for it; the class of the error is not in its interface."""
+KEPT_PROGRAMS = 12
+"""Of the last shapes: each comes with weights and embeddings."""
 
 
 def work(plan: Plan, study: Study, load: LoadSets, say: Say) -> None:
     """Runs trials until the study has as many as the plan asks for, its own and those of workers that died.
 
     `load` gives the images of a data spec. A trial that fails is recorded with its reason. Whatever stops the worker,
-    the trials that it was at are left to others.
+    the trials that it was at are left to others. UserError before the first trial where the base cannot be trained.
     """
-    programs, loaded = Programs(), {}
-
-    def sets_of(spec: DataSpec) -> Sets:
-        if spec not in loaded:
-            loaded[spec] = load(spec)
-        return loaded[spec]
-
+    worker = _Worker(plan, study, load, say)
+    if reason := problem(plan.trial_base, worker.sets_of(plan.base.data)):
+        raise UserError(reason)
     waiting = False
     while not study.done:
-        asked = study.ask(plan.population)
-        if not asked:
+        if worker.run_next():
+            waiting = False
+        else:
             if not waiting:
                 say("waiting for the trials of other workers")
             waiting = True
             wait()
-            continue
-        waiting, left = False, {trial.number: trial for trial in asked}
+
+
+class _Worker:
+    """What a worker keeps from trial to trial: images, programs, and the trials that it is at."""
+
+    def __init__(self, plan: Plan, study: Study, load: LoadSets, say: Say):
+        self._plan, self._study, self._load, self._say = plan, study, load, say
+        self._sets: dict[tuple[Any, ...], Sets] = {}
+        self._programs = Programs(most=KEPT_PROGRAMS)
+        self._at: dict[int, Trial] = {}
+
+    def sets_of(self, spec: DataSpec) -> Sets:
+        """Returns the images of a spec; loaded once, whatever else of it differs."""
+        which = (spec.name, spec.background, spec.downsample, spec.side, spec.drawer_split)
+        if which not in self._sets:
+            self._sets[which] = self._load(spec)
+        return self._sets[which]
+
+    def run_next(self) -> bool:
+        """Asks for trials and runs them; returns whether there were any."""
+        asked, began = self._study.ask(self._plan.population), time.monotonic()
+        self._at = {trial.number: trial for trial in asked}
         try:
-            for group in _groups(plan, study, asked, sets_of, left, say):
-                _run(plan, study, group, sets_of, programs, left, say)
-        finally:  # also when interrupted
-            study.give_back(list(left.values()))
-
-
-def _groups(
-    plan: Plan,
-    study: Study,
-    asked: Sequence[Trial],
-    sets_of: LoadSets,
-    left: dict[int, Trial],
-    say: Say,
-) -> list[list[tuple[Trial, Experiment]]]:
-    """Returns the trials that can be run, those of equal shape together; ends those that cannot."""
-    runnable = []
-    for trial in asked:
-        try:
-            experiment = plan.experiment(trial.params)
-            reason = problem(experiment, sets_of(experiment.data))
-        except UserError as mistake:
-            reason = str(mistake)
-        if reason:
-            _end(study, trial, Ended(reason=reason), left, say)
-        else:
-            runnable.append((trial, experiment))
-
-    def shape(one: tuple[Trial, Experiment]) -> Any:
-        return shape_of(one[1], sets_of(one[1].data)["train"])
-
-    # Sorted by their text, since shapes of different kinds have no order.
-    ordered = sorted(runnable, key=lambda one: repr(shape(one)))
-    return [list(group) for _, group in itertools.groupby(ordered, shape)]
-
-
-def _run(
-    plan: Plan,
-    study: Study,
-    group: Sequence[tuple[Trial, Experiment]],
-    sets_of: LoadSets,
-    programs: Programs,
-    left: dict[int, Trial],
-    say: Say,
-) -> None:
-    trials, experiments = zip(*group, strict=True)
-    began = time.monotonic()
-
-    def seconds(name: str) -> None:
-        for trial in trials:
-            study.note(trial, name, round(time.monotonic() - began, 2))
-
-    def goes_on(place: int, epoch: int, accuracy: float) -> bool:
-        say(f"trial {trials[place].number}: epoch {epoch}, one-shot {accuracy:.1%}")
-        return study.report(trials[place], epoch, accuracy)
-
-    try:
-        images = sets_of(experiments[0].data)
-        ended = train(
-            experiments, images, programs, goes_on, lambda: seconds("seconds_to_first_step"), plan.trial_minutes
-        )
-    except Exception as error:
-        if OUT_OF_MEMORY not in str(error):
+            for group in self._groups(asked):
+                self._run(group, began)
+        except KeyboardInterrupt:
+            self._study.give_back(list(self._at.values()))
             raise
-        ended = [Ended(reason="out of memory")] * len(trials)
-    seconds("seconds")
-    for trial, how in zip(trials, ended, strict=True):
-        _end(study, trial, how, left, say)
+        except BaseException:
+            self._study.give_back(list(self._at.values()), died=True)
+            raise
+        return bool(asked)
 
+    def _groups(self, asked: Sequence[Trial]) -> list[list[tuple[Trial, Experiment]]]:
+        """Returns the trials that can be run, those of equal shape together; ends those that cannot."""
+        runnable = []
+        for trial in asked:
+            try:
+                experiment = self._plan.experiment(trial.params)
+                reason = problem(experiment, self.sets_of(experiment.data))
+            except UserError as mistake:
+                reason = str(mistake)
+            if reason:
+                self._end(trial, Ended(reason=reason))
+            else:
+                runnable.append((trial, experiment))
 
-def _end(study: Study, trial: Trial, how: Ended, left: dict[int, Trial], say: Say) -> None:
-    del left[trial.number]
-    params = trial.params.items()
-    if how.reason:
-        study.fail(trial, how.reason)
-    elif how.pruned:
-        study.prune(trial)
-    else:
-        study.complete(trial, how.accuracy)
-    word = f"failed: {how.reason}" if how.reason else f"{how.accuracy:.1%}{', pruned' if how.pruned else ''}"
-    values = (f"{field}={value:.4g}" if isinstance(value, float) else f"{field}={value}" for field, value in params)
-    say(f"trial {trial.number} ended: {word}; {', '.join(values)}")
+        def shape(one: tuple[Trial, Experiment]) -> Any:
+            return shape_of(one[1], self.sets_of(one[1].data)["train"])
+
+        # Sorted by their text, since shapes of different kinds have no order.
+        ordered = sorted(runnable, key=lambda one: repr(shape(one)))
+        return [list(group) for _, group in itertools.groupby(ordered, shape)]
+
+    def _run(self, group: Sequence[tuple[Trial, Experiment]], began: float) -> None:
+        trials, experiments = zip(*group, strict=True)
+        best = [0.0] * len(trials)
+
+        def note_all(name: str, value: float) -> None:
+            for trial in trials:
+                self._study.note(trial, name, value)
+
+        def seconds() -> float:
+            return round(time.monotonic() - began, 2)
+
+        def goes_on(place: int, epoch: int, accuracy: float) -> bool:
+            self._say(f"trial {trials[place].number}: epoch {epoch}, one-shot {accuracy:.1%}")
+            best[place] = max(best[place], accuracy)
+            return self._study.report(trials[place], epoch, best[place])
+
+        def started() -> None:
+            note_all("seconds_to_first_step", seconds())
+
+        try:
+            images = self.sets_of(experiments[0].data)
+            ended = train(experiments, images, self._programs, goes_on, started, self._plan.trial_minutes)
+        except Exception as error:
+            if OUT_OF_MEMORY not in str(error):
+                raise
+            if len(group) > 1:  # what does not fit together may fit one by one
+                for one in group:
+                    self._run([one], time.monotonic())
+                return
+            ended = [Ended(reason="out of memory")]
+        note_all("seconds", seconds())
+        note_all("together", len(group))
+        for trial, how in zip(trials, ended, strict=True):
+            self._end(trial, how)
+
+    def _end(self, trial: Trial, how: Ended) -> None:
+        params = trial.params.items()
+        if how.reason:
+            self._study.fail(trial, how.reason)
+        elif how.pruned:
+            self._study.prune(trial)
+        else:
+            self._study.complete(trial, how.accuracy)
+        del self._at[trial.number]
+        word = f"failed: {how.reason}" if how.reason else f"{how.accuracy:.1%}{', pruned' if how.pruned else ''}"
+        values = (f"{field}={value:.4g}" if isinstance(value, float) else f"{field}={value}" for field, value in params)
+        self._say(f"trial {trial.number} ended: {word}; {', '.join(values)}")
