@@ -81,7 +81,7 @@ def test_list_shows_every_experiment_with_its_cost_and_result():
     [
         ([], "--experiment=NAME"),
         (["--experiment=omniglot_20wya"], "did you mean omniglot_20way"),
-        (["--experiment=glyphs_20way", "--sed=1"], "Did you mean: seed"),
+        (["--experiment=glyphs_20way", "--sed=1"], "Did you mean: search, seed"),
         (["--experiment=glyphs_20way", "--network.conv5.size=3"], "network.conv1.size"),
         (["--experiment=glyphs_20way", "--seed=x"], "seed"),
         (["--experiment=glyphs_20way", "--optimizer.decay=nan"], "optimizer.decay=nan"),
