@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from siamese_jax.experiments import find
+
 FOLDER = Path(__file__).parent.parent / "benchmarks"
 SCRIPTS = ("train_step", "train_loop", "one_shot_eval", "small_step", "convolution", "scaling", "input", "profile_step")
 
@@ -180,7 +182,7 @@ def test_our_warp_and_pils_agree_on_where_a_pixel_goes():
 
 def test_the_arithmetic_of_a_step_is_what_the_readme_counts():
     convolution = importlib.import_module("convolution")
-    layers = convolution.make_layers(convolution.experiments.find("omniglot_20way"), images=1)
+    layers = convolution.make_layers(find("omniglot_20way"), images=1)
     per_image = sum(layer.gflop for layer in layers.values()) + 6 * 9216 * 4096 / 1e9
     assert per_image == pytest.approx(5.33, abs=0.005)
     assert f"{64 * per_image:.0f} GFLOP" in (FOLDER / "README.md").read_text()

@@ -15,7 +15,7 @@ from siamese_jax import command, comparison, data, loop, main, pretrained
 from siamese_jax.experiments import LAYERS
 from siamese_jax.files import read_arrays
 from siamese_jax.report import PICTURES
-from siamese_jax.specs import ConvSpec, DataSpec, DistortSpec, EvalSpec, LayerSpec, OptimizerSpec, UserError
+from siamese_jax.specs import ConvSpec, DataSpec, DistortSpec, EvalSpec, LayerSpec, OptimizerSpec, UserError, with_value
 
 
 @pytest.fixture(autouse=True)
@@ -167,13 +167,13 @@ def test_evaluate_measures_the_same_and_leaves_the_training_alone(tmp_path):
 
 def test_a_network_that_was_shipped_reproduces_its_cards_figures_in_a_folder_of_its_own(tmp_path, monkeypatch):
     trained, shipped, workdir = tmp_path / "trained", tmp_path / "shipped", tmp_path / "again"
-    experiment = make_experiment()
-    run(trained)
+    experiment = with_value(make_experiment(), "data.side", SIDE)
+    run(trained, experiment=experiment)
     results, fitted = read(trained), loop.read_fitted(experiment, SIDE, trained)
     card = pretrained.make_card("tiny", experiment, fitted.step, vars(fitted.history), results, "")
     pretrained.write(shipped, experiment, fitted.params, card)
     workdir.mkdir()
-    run(workdir, "--mode=evaluate", f"--checkpoint={shipped}")
+    run(workdir, "--mode=evaluate", f"--checkpoint={shipped}", experiment=experiment)
     assert read(workdir) == results
     assert (
         read(shipped, "card.json")["one_shot"]["official_runs"]["accuracy"]
@@ -185,7 +185,7 @@ def test_a_network_that_was_shipped_reproduces_its_cards_figures_in_a_folder_of_
     assert (workdir / "report.md").read_text() == said
     before = read(trained)
     with pytest.raises(UserError, match="holds a run of its own"):
-        run(trained, "--mode=evaluate", f"--checkpoint={shipped}")
+        run(trained, "--mode=evaluate", f"--checkpoint={shipped}", experiment=experiment)
     assert read(trained) == before
 
 
