@@ -18,7 +18,7 @@ from absl import app, logging
 from siamese_jax import command, files, specs
 from siamese_jax.command import FLAGS
 from siamese_jax.experiments import QUICK
-from siamese_jax.memory import keep_freed_memory
+from siamese_jax.memory import OUT_OF_MEMORY, keep_freed_memory
 from siamese_jax.specs import Experiment, UserError
 from siamese_jax.sweep import Plan
 from siamese_jax.written import read_experiment
@@ -59,7 +59,7 @@ def main(_: list[str]) -> None:
         print(f"siamese_jax: interrupted{goes_on}", file=sys.stderr)
         sys.exit(130)
     except Exception as error:
-        if "RESOURCE_EXHAUSTED" not in str(error):  # XLA's word for it; the class is not in its interface
+        if OUT_OF_MEMORY not in str(error):
             raise
         command.fail(
             UserError(

@@ -10,6 +10,9 @@ import ctypes
 _M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8
 _KEEPING = {_M_MMAP_MAX: 0, _M_TRIM_THRESHOLD: -1, _M_ARENA_MAX: 1}
 
+OUT_OF_MEMORY = "RESOURCE_EXHAUSTED"
+"""XLA's word for it, in the text of an error whose class is not in its interface."""
+
 
 def keep_freed_memory() -> bool:
     """Tells the C library to keep freed memory; whether it does. To be called before other threads take memory.

@@ -89,7 +89,7 @@ def test_only_conductors_call_jit():
 
 
 def test_importing_the_package_or_asking_for_help_loads_no_jax():
-    heavy = {"jax", "flax", "numpy", "matplotlib", "tensorflow_datasets"}
+    heavy = {"jax", "flax", "numpy", "matplotlib", "optuna", "sqlalchemy", "tensorflow_datasets"}
     code = f"import sys, siamese_jax, siamese_jax.main; print({heavy} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

@@ -73,6 +73,10 @@ def train(
     first = experiments[0]
     began, best = now(), [0.0] * len(experiments)
     ended: dict[int, Ended] = {}
+
+    def over() -> bool:
+        return bool(minutes) and now() - began > 60 * minutes
+
     states, update = begin(experiments, sets["train"], programs)
     for epoch in range(1, first.max_epochs + 1):
         for step in range(steps_per_epoch(first)):
@@ -80,9 +84,11 @@ def train(
             if (epoch, step) == (1, 0):
                 jax.block_until_ready(states.step)
                 started()
-            if minutes and jax.block_until_ready(states.step) is not None and now() - began > 60 * minutes:
+            if minutes:
+                jax.block_until_ready(states.step)  # else the clock would be read ahead of the steps
+            if over():
                 break
-        last = epoch == first.max_epochs or bool(minutes and now() - began > 60 * minutes)
+        last = epoch == first.max_epochs or over()
         for place, experiment in enumerate(experiments):
             if place in ended:
                 continue

@@ -7,6 +7,7 @@ from typing import Any
 
 from optuna.trial import Trial
 
+from siamese_jax.memory import OUT_OF_MEMORY
 from siamese_jax.programs import Programs, shape_of
 from siamese_jax.specs import DataSpec, Experiment, UserError
 from siamese_jax.sweep.plan import Plan
@@ -18,8 +19,6 @@ LoadSets = Callable[[DataSpec], Sets]
 """Loads the training and validation images of a spec, and nothing else."""
 Say = Callable[[str], None]
 
-OUT_OF_MEMORY = "RESOURCE_EXHAUSTED"
-"""XLA's word for it; the class of the error is not in its interface."""
 KEPT_PROGRAMS = 12
 """Of the last shapes: each comes with weights and embeddings."""
 
