@@ -10,8 +10,10 @@ import uuid
 import optuna
 import pytest
 from optuna.trial import TrialState
+from sweep_worker_test import make_plan
 
-from siamese_jax.sweep.study import WORKER, find_study
+from siamese_jax.sweep.storage import quietly
+from siamese_jax.sweep.study import WORKER, Study, find_study
 
 URL = os.environ.get("SIAMESE_JAX_POSTGRESQL")
 TRIALS = 6
@@ -30,7 +32,9 @@ CODE = """
 """
 
 
-@pytest.mark.skipif(URL is None, reason="SIAMESE_JAX_POSTGRESQL is not set")
+pytestmark = pytest.mark.skipif(URL is None, reason="SIAMESE_JAX_POSTGRESQL is not set")
+
+
 def test_two_workers_on_one_database_finish_a_study_together_after_one_of_them_was_killed(tmp_path):
     name = f"test-{uuid.uuid4().hex}"
     code = textwrap.dedent(CODE).format(
@@ -65,3 +69,17 @@ def test_two_workers_on_one_database_finish_a_study_together_after_one_of_them_w
         assert said.count(" ended: ") == sum(trial.user_attrs[WORKER] != who for trial in completed)
     finally:
         optuna.delete_study(study_name=name, storage=study._storage)
+
+
+def test_a_trial_in_a_database_whose_worker_was_killed_before_it_could_sign_is_run_again(tmp_path):
+    name = f"test-{uuid.uuid4().hex}"
+    plan = make_plan(["optimizer.layers.fc.learning_rate=0.01..0.1"], 1, sampler="random")._replace(name=name)
+    with Study(plan, tmp_path, URL) as study:
+        try:
+            with quietly():
+                killed = study.study.ask(study._distributions)  # as `ask` does, up to there: without a sign of life
+            (trial,) = study.ask(1)
+            assert trial.params == killed.params
+            assert len(study.trials) == 1
+        finally:
+            optuna.delete_study(study_name=name, storage=study.study._storage)
