@@ -64,13 +64,19 @@ def clustered_interval(
 
     Trials of one run, or pairs of one alphabet, are alike: to count them as independent would make the interval too
     narrow (Efron and Tibshirani 1993, chapter 13: percentile interval). `clusters` [N] says which belong together. One
-    cluster alone says nothing about the spread: the interval is then `unknown`, all that the mean can be.
+    cluster alone says nothing about the spread: the interval is then `unknown`, all that the mean can be. Where all
+    values are as low, or as high, as they can be, every resample is the same; the interval is then that of as many
+    independent trials (Clopper and Pearson 1934).
     """
     chex.assert_equal_shape([values, clusters])
     members = np.unique(clusters, return_inverse=True)[1]
     totals, sizes = np.bincount(members, weights=values), np.bincount(members)
     if len(sizes) < 2:
         return unknown
+    lowest, highest = unknown or (0.0, 1.0)
+    if np.all(values == lowest) or np.all(values == highest):
+        exact = stats.binomtest(int(np.sum(values == highest)), len(values)).proportion_ci(method="exact")
+        return tuple(float(lowest + share * (highest - lowest)) for share in exact)
     result = stats.bootstrap(
         (totals, sizes),
         lambda total, size, axis: total.sum(axis=axis) / size.sum(axis=axis),

@@ -84,9 +84,24 @@ def test_the_interval_is_the_same_every_time_and_weighs_clusters_by_their_size()
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0])
-def test_results_without_spread_and_single_clusters_have_an_interval_too(value):
-    assert clustered_interval(np.full(40, value), np.arange(40)) == (value, value)
+def test_single_clusters_have_an_interval_too(value):
     assert clustered_interval(np.full(40, value), np.zeros(40)) == (0.0, 1.0)
+
+
+def test_results_without_a_mistake_could_still_be_less_than_perfect():
+    runs = np.repeat(np.arange(20), 20)
+    low, high = clustered_interval(np.ones(400), runs)
+    assert high == 1.0
+    np.testing.assert_allclose(low**400, 0.025)  # if they were right so often, 400 of 400 come up once in 40
+    np.testing.assert_allclose(clustered_interval(np.zeros(400), runs), (0.0, 1 - low))
+
+
+def test_a_difference_without_spread_has_an_end_only_where_it_cannot_be_larger():
+    runs = np.repeat(np.arange(20), 20)
+    assert clustered_interval(np.zeros(400), runs, unknown=(-1.0, 1.0)) == (0.0, 0.0)
+    low, high = clustered_interval(np.full(400, -1.0), runs, unknown=(-1.0, 1.0))
+    assert low == -1.0
+    np.testing.assert_allclose(((1 - high) / 2) ** 400, 0.025)
 
 
 def test_a_logit_at_the_threshold_means_same():

@@ -161,7 +161,7 @@ def report(
         f"base: `{plan.get('experiment')}`, seed {plan.get('seed')}",
         f"sampler `{plan.get('sampler')}`, pruner `{plan.get('pruner')}`",
         f"{counts[TrialState.COMPLETE]} trials completed, {counts[TrialState.PRUNED]} pruned, {len(failed)} failed"
-        + (f", {again} begun again since their worker died" if again else "")
+        + (f", {again} begun again since their worker died or was stopped" if again else "")
         + (f", {counts[TrialState.RUNNING]} under way" if counts[TrialState.RUNNING] else ""),
         f"{duration(seconds)} of training, summed over trials",
         *_spread(trials),
