@@ -127,7 +127,7 @@ def make_card(
     name: str, experiment: Experiment, step: int, history: Mapping[str, Any], results: Mapping[str, Any], commit: str
 ) -> dict[str, Any]:
     """Returns the model card of a finished run, whose `results` are those of its results.json."""
-    figures = ("accuracy", "ci95", "trials", "n_way", "k_shot")
+    figures = ("accuracy", "ci95", "trials", "n_way", "k_shot", "drawers")
 
     def chosen(measured: Mapping[str, Any]) -> dict[str, Any]:
         return {protocol: {figure: result[figure] for figure in figures} for protocol, result in measured.items()}
@@ -161,9 +161,16 @@ def card_text(card: Mapping[str, Any]) -> str:
     measured = [(name, "plain", result) for name, result in card["one_shot"].items() if name != "random_trials"]
     measured += [(name, f"mean of {result['views']} views", result) for name, result in card["one_shot_views"].items()]
     one_shot = table(
-        ["protocol", "embeddings", "accuracy (%)", "95 % interval (%)", "trials"],
+        ["protocol", "drawers", "embeddings", "accuracy (%)", "95 % interval (%)", "trials"],
         [
-            [name.replace("_", " "), how, percent(result["accuracy"]), interval(result), f"{result['trials']:,}"]
+            [
+                name.replace("_", " "),
+                ranges(result["drawers"]),
+                how,
+                percent(result["accuracy"]),
+                interval(result),
+                f"{result['trials']:,}",
+            ]
             for name, how, result in measured
         ],
     )
@@ -176,12 +183,15 @@ def card_text(card: Mapping[str, Any]) -> str:
             f"trained on {data['name']}: {sets['train']['images']:,} images, {side}×{side} pixels, of "
             f"{len(sets['train']['alphabets'])} alphabets by drawers {ranges(sets['train']['drawers'])}",
             f"validated, and everything chosen, on {len(sets['validation']['alphabets'])} other alphabets by drawers "
-            f"{ranges(sets['validation']['drawers'])}; measured once on {len(sets['test']['alphabets'])} others",
+            f"{ranges(sets['validation']['drawers'])}; measured once, on {len(sets['test']['alphabets'])} further ones: "
+            "no alphabet is shared, drawers are where the table says so",
             f"same or different: {percent(verified['accuracy'])} % of {verified['pairs']:,} test pairs "
             f"({interval(verified)}), at the threshold that was best on validation, a logit of "
             f"{logit(verified['threshold']):.2f}",
             f"licence: {card['licence']}",
-            "meant for single drawn characters, ink on blank paper, one to an image; not tried on anything else",
+            "meant for single drawn characters, ink on blank paper, one to an image; tried on what stands below",
+            f"used with `siamese_jax.load_pretrained`, or `--mode=evaluate --checkpoint`; images are uint8 [N, {side}, "
+            f"{side}], 0 for paper and 255 for ink",
         ]
     )
     summary = sentence(card["summary"])

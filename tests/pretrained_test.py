@@ -67,6 +67,7 @@ def test_the_card_says_who_what_and_how_well(folder):
         "seed 0",
         "licence: MIT",
         "drawers 1–12",
+        "load_pretrained",
         "official runs",
         "plain",
         "threshold",
@@ -74,7 +75,7 @@ def test_the_card_says_who_what_and_how_well(folder):
         assert said in text
     one_shot = json.loads((folder / "card.json").read_text())["one_shot"]["official_runs"]
     assert one_shot["accuracy"] == RESULTS["one_shot"]["official_runs"]["accuracy"]
-    assert set(one_shot) == {"accuracy", "ci95", "trials", "n_way", "k_shot"}
+    assert set(one_shot) == {"accuracy", "ci95", "trials", "n_way", "k_shot", "drawers"}
 
 
 def test_a_network_that_is_not_there_is_named_with_those_that_are():
