@@ -170,10 +170,14 @@ def _lock(workdir: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise UserError(
+            raise InUseError(
                 f"{workdir} is in use by another run: wait until that has ended, or choose another --workdir"
             ) from error
         yield
+
+
+class InUseError(UserError):
+    """Another process is training in the workdir."""
 
 
 class _DamagedError(Exception):

@@ -160,9 +160,10 @@ def resolve() -> Experiment:
 
 def _overridden(experiment: Experiment) -> Experiment:
     for name, value in overrides().items():
-        if FLAGS.mode == "evaluate" and not name.startswith("evaluation."):
+        if FLAGS.mode == "evaluate" and (not name.startswith("evaluation.") or name == "evaluation.validation_trials"):
             raise UserError(
-                f"--{name} cannot be changed by --mode=evaluate, only fields of evaluation.* can: leave it out"
+                f"--{name} cannot be changed by --mode=evaluate, only fields of evaluation.* that nothing was chosen "
+                "on can: leave it out"
             )
         try:
             experiment = specs.with_value(experiment, name, value)

@@ -297,11 +297,10 @@ def _rates(logits: np.ndarray, same: np.ndarray, alphabet: np.ndarray, threshold
 
 
 def check_evaluation(experiment: Experiment, validation: Alphabets, test: Alphabets) -> None:
-    """Raises UserError, before training, for anything that evaluation would stumble over."""
+    """Raises UserError for anything that the pairs and the trials on test would stumble over."""
     for name, alphabets in (("validation", validation), ("test", test)):
         pairs = getattr(experiment.data, f"{name}_pairs")
         check_pair_count(pairs, len(alphabets.names), f"data.{name}_pairs")
-    check_validation(experiment, validation)
     _check_runs(experiment, test, experiment.evaluation.random_trials)
 
 

@@ -26,6 +26,7 @@ from siamese_jax.written import read_experiment
 if TYPE_CHECKING:
     from siamese_jax.loop import Fitted
     from siamese_jax.records import Alphabets
+    from siamese_jax.sweep.study import Study
 
 command.define_flags()
 
@@ -89,8 +90,9 @@ def run_sweep(plan: Plan, folder: Path) -> None:
     from siamese_jax import data, splits
     from siamese_jax.sweep import findings
     from siamese_jax.sweep.study import Study
-    from siamese_jax.sweep.worker import work
+    from siamese_jax.sweep.worker import check_base, work
 
+    @functools.cache
     def load(spec: specs.DataSpec) -> dict[str, "Alphabets"]:
         return splits.split_untested(data.load_untested(spec, FLAGS.data_dir, FLAGS.archives), spec.drawer_split)
 
@@ -98,23 +100,36 @@ def run_sweep(plan: Plan, folder: Path) -> None:
         print(text, flush=True)
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # either way the trials under way are given back
+    check_base(plan, load)
     with Study(plan, folder, FLAGS.storage) as study:
         try:
             work(plan, study, load, say)
         finally:
             findings.write_findings(study.study, folder)
-        best, winner = findings.best_trial(study.study), findings.winner_of(study.study)
-        folders = {seed: findings.winner_folder(folder, best.number, seed) for seed in plan.winner_seeds if best}
-        # Who begun it here goes on with it; of all others, one.
-        mine = any(path.exists() for path in folders.values()) or (bool(folders) and study.claims_winner(best.number))
-    if folders and not mine:
-        say("the winner is trained by the worker that came first")
-    for seed, path in folders.items() if mine else ():
-        run_experiment(dataclasses.replace(winner, seed=seed), path, "the same command goes on")
-    if folders and mine:
-        report_study(plan.name, folder)
-    else:
-        _say_where(folder)
+        for seed in plan.winner_seeds:
+            _train_winner(study, folder, seed)
+    report_study(plan.name, folder)
+
+
+def _train_winner(study: "Study", folder: Path, seed: int) -> None:
+    """Trains the winner of a study with a seed and measures it on test, unless that is done, or another worker does."""
+    from siamese_jax.checkpoint import InUseError
+    from siamese_jax.sweep import findings
+
+    best, winner = findings.best_trial(study.study), findings.winner_of(study.study)
+    if best is None:
+        return
+    workdir = findings.winner_folder(folder, best.number, seed)
+    if (workdir / "report.html").exists():  # what comes last
+        return
+    elsewhere = f"the winner with seed {seed} is trained by another worker"
+    if not workdir.exists() and not study.claims_winner(best.number, seed):
+        print(elsewhere)
+        return
+    try:
+        run_experiment(dataclasses.replace(winner, seed=seed), workdir, "the same command goes on")
+    except InUseError:
+        print(elsewhere)
 
 
 def report_study(name: str, folder: Path) -> None:
@@ -177,6 +192,8 @@ def _network(experiment: Experiment, workdir: Path, advice: str) -> dict[str, An
         sets = splits.split(dataset, experiment.data.drawer_split)
         loop.check_training(experiment, sets["train"])
         evaluation.check_evaluation(experiment, sets["validation"], sets["test"])
+        if FLAGS.mode == "train":  # else they are those of the run that is measured
+            evaluation.check_validation(experiment, sets["validation"])
         net, spec = build(experiment.network), experiment.evaluation
         evaluator = evaluation.Evaluator(net, spec.embed_batch, spec.combine)
         _announce(experiment, workdir)
@@ -209,6 +226,7 @@ def _trained(experiment: Experiment, side: int, workdir: Path) -> tuple[Experime
         if (workdir / "metrics.jsonl").exists():
             raise UserError(f"{workdir} holds a run of its own: choose another --workdir for --checkpoint")
         trained, params, card = pretrained.read(FLAGS.checkpoint)
+        command.check_workdir(trained, workdir)
         with files.explained(workdir):
             workdir.mkdir(parents=True, exist_ok=True)
         files.write_json(workdir / "experiment.json", dataclasses.asdict(trained))
@@ -263,7 +281,8 @@ def _say_one_shot(one_shot: dict[str, Any], who: str = "") -> None:
     for name, result in one_shot.items():
         low, high = result["ci95"]
         task = f"{result['n_way']}-way {result['k_shot']}-shot"
-        label = "within alphabet" if name == task.replace("-", "_").replace(" ", "_") else name.replace("_", " ")
+        of_grid = name == task.replace("-", "_").replace(" ", "_")
+        label = "within alphabet, all untrained drawers" if of_grid else name.replace("_", " ")
         print(f"{who}{label}, {task}: {result['accuracy']:.2%} ({low:.1%} to {high:.1%}; {result['trials']} trials)")
 
 

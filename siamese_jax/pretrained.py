@@ -183,8 +183,8 @@ def card_text(card: Mapping[str, Any]) -> str:
             f"trained on {data['name']}: {sets['train']['images']:,} images, {side}×{side} pixels, of "
             f"{len(sets['train']['alphabets'])} alphabets by drawers {ranges(sets['train']['drawers'])}",
             f"validated, and everything chosen, on {len(sets['validation']['alphabets'])} other alphabets by drawers "
-            f"{ranges(sets['validation']['drawers'])}; measured once, on {len(sets['test']['alphabets'])} further ones: "
-            "no alphabet is shared, drawers are where the table says so",
+            f"{ranges(sets['validation']['drawers'])}; measured once, on {len(sets['test']['alphabets'])} further "
+            "ones: no alphabet is shared, drawers are where the table says so",
             f"same or different: {percent(verified['accuracy'])} % of {verified['pairs']:,} test pairs "
             f"({interval(verified)}), at the threshold that was best on validation, a logit of "
             f"{logit(verified['threshold']):.2f}",

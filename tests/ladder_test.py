@@ -65,8 +65,8 @@ def test_it_begins_with_the_papers_recipe_and_ends_with_the_best_ones(ladder):
 def test_the_page_has_a_row_a_rung_with_the_gain_over_the_one_before(ladder, tmp_path):
     first, second = (rung.change for rung in ladder.make_rungs()[:2])
     rows = [
-        {"change": change, "seed": seed, "minutes": 5.0, "seconds": 280.0 + seed, "steps": 70 + seed, "accuracy": accuracy,
-         "ci95": [accuracy - 0.02, accuracy + 0.02], "trials": 2000}
+        {"change": change, "seed": seed, "minutes": 5.0, "seconds": 280.0 + seed, "steps": 70 + seed,
+         "accuracy": accuracy, "ci95": [accuracy - 0.02, accuracy + 0.02], "trials": 2000}
         for change, accuracy in ((first, 0.10), (second, 0.25)) for seed in (0, 1)
     ]  # fmt: skip
     ladder.write_page(rows, tmp_path)

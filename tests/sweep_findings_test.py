@@ -61,7 +61,7 @@ def test_every_trial_is_in_the_table(study, tmp_path):
     write_findings(study, tmp_path)
     with (tmp_path / "trials.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert [row["state"] for row in rows] == ["complete"] * 4 + ["pruned", "fail"]
+    assert [row["state"] for row in rows] == ["complete"] * 4 + ["pruned", "failed"]
     assert [row["accuracy"] for row in rows] == ["0.4", "0.9", "0.9", "0.2", "0.05", ""]
     assert [row["epochs"] for row in rows] == ["2"] * 4 + ["1", "0"]
     assert rows[5]["reason"] == "no pixels left"

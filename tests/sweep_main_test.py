@@ -1,6 +1,8 @@
 """A sweep from its flags to its winner, and when the test alphabets are read."""
 
+import contextlib
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,11 +10,13 @@ from absl import flags
 from tiny import make_dataset, make_digits, make_experiment
 
 from siamese_jax import command, data, main
+from siamese_jax.checkpoint import Checkpoints
 from siamese_jax.records import Alphabets
 from siamese_jax.specs import UserError, leaves
 from siamese_jax.splits import select
 from siamese_jax.sweep import Plan, checked, parse
 from siamese_jax.sweep import worker as worker_module
+from siamese_jax.sweep.findings import winner_folder
 from siamese_jax.sweep.study import Study
 from siamese_jax.sweep.trial import Ended
 
@@ -84,6 +88,7 @@ def test_a_better_trial_makes_another_winner_with_runs_of_its_own(tmp_path, read
     give("--study=tiny")
     accuracies = iter([0.2, 0.9])
     monkeypatch.setattr(worker_module, "train", lambda *_: [Ended(next(accuracies))])
+    monkeypatch.setattr(main, "run_experiment", lambda experiment, workdir, advice: workdir.mkdir(parents=True))
     spaces = parse(["optimizer.layers.fc.learning_rate=0.05,0.1"], BASE)
     plan = checked(Plan("tiny", BASE, spaces, 1, sampler="grid", pruner="none", winner_seeds=(0,)))
     main.run_sweep(plan, tmp_path)
@@ -92,14 +97,42 @@ def test_a_better_trial_makes_another_winner_with_runs_of_its_own(tmp_path, read
     assert "Trial 1, 90.00 % on validation" in (tmp_path / "report.md").read_text()
 
 
-def test_a_second_worker_leaves_the_winner_to_the_first(tmp_path, read, capsys):
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_second_worker_leaves_the_winner_to_the_first(tmp_path, read, capsys, begun):
     give("--study=tiny")
     plan = make_plan(winner_seeds=(0,))
-    with Study(plan, tmp_path) as other:
-        other.study.set_user_attr("worker of winner 0", other.worker)
-    main.run_sweep(plan, tmp_path)
+    with contextlib.ExitStack() as first:
+        other = first.enter_context(Study(plan, tmp_path))
+        assert other.claims_winner(0, seed=0)
+        if begun:
+            first.enter_context(Checkpoints(winner_folder(tmp_path, 0, 0)))
+        main.run_sweep(plan, tmp_path)
     assert "everything" not in read
-    assert "the winner is trained by the worker that came first" in capsys.readouterr().out
+    assert "the winner with seed 0 is trained by another worker" in capsys.readouterr().out
+
+
+def test_a_winner_is_trained_with_seeds_that_are_asked_for_later_and_with_no_seed_twice(tmp_path, read, monkeypatch):
+    give("--study=tiny")
+    ran = []
+
+    def run(experiment, workdir, advice):
+        ran.append(experiment.seed)
+        workdir.mkdir(parents=True)
+        (workdir / "report.html").touch()
+
+    monkeypatch.setattr(main, "run_experiment", run)
+    for seeds in ((0,), (0, 1, 2), (2,)):
+        main.run_sweep(make_plan(winner_seeds=seeds), tmp_path)
+    assert ran == [0, 1, 2]
+
+
+def test_a_sweep_that_was_refused_can_be_begun_with_other_flags(tmp_path, read):
+    give("--study=tiny")
+    plan = make_plan()
+    wrong = plan._replace(base=replace(BASE, evaluation=replace(BASE.evaluation, n_way=50)))
+    with pytest.raises(UserError, match="50"):
+        main.run_sweep(wrong, tmp_path)
+    main.run_sweep(plan, tmp_path)
 
 
 def test_a_finished_sweep_says_so_again_and_trains_nothing(tmp_path, read):

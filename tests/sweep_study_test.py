@@ -9,14 +9,17 @@ import textwrap
 import numpy as np
 import optuna
 import pytest
+from optuna.exceptions import StorageInternalError
 from optuna.trial import TrialState
 from tiny import make_experiment
 
 from siamese_jax.specs import UserError
+from siamese_jax.sweep import storage as storage_module
+from siamese_jax.sweep import study as study_module
 from siamese_jax.sweep.plan import Plan, checked
 from siamese_jax.sweep.space import parse
 from siamese_jax.sweep.storage import JOURNAL
-from siamese_jax.sweep.study import REASON, RETRIES, Study, distribution, find_study, make_pruner, reason_of
+from siamese_jax.sweep.study import RETRIES, Study, distribution, find_study, make_pruner, reason_of
 
 BASE = make_experiment()
 SPACES = ["optimizer.decay=0.5..1", "optimizer.layers.fc.learning_rate=log:1e-3..1e-1"]
@@ -73,7 +76,8 @@ def test_two_workers_on_one_journal_never_run_the_same_trial_and_end_it_together
                 worker.complete(trial, 0.5)
         assert one.done
         assert other.done
-        assert (one.claims_winner(3), other.claims_winner(3), one.claims_winner(4)) == (True, False, True)
+        assert one.claims_winner(3, seed=0)
+        assert not other.claims_winner(3, seed=0)
 
 
 def test_a_grid_is_run_through_once(tmp_path):
@@ -119,8 +123,47 @@ def test_failures_count_as_trials_and_keep_their_reason(tmp_path):
         study.prune(trial)
         assert study.done
         failed, pruned = study.trials
-    assert (failed.state, failed.user_attrs[REASON]) == (TrialState.FAIL, "no pixels left")
-    assert pruned.state is TrialState.PRUNED
+    assert [reason_of(failed), reason_of(pruned)] == ["no pixels left", ""]
+    # Optuna's sampler learns from both what to avoid: from failed trials it does not.
+    assert failed.state is pruned.state is TrialState.PRUNED
+
+
+def test_the_sampler_learns_from_trials_that_could_not_be_run(tmp_path):
+    with Study(make_plan(40, search=["optimizer.decay=0.5..1"], pruner="none"), tmp_path) as study:
+        while not study.done:
+            (trial,) = study.ask(1)
+            if trial.params["optimizer.decay"] > 0.6:
+                study.fail(trial, "no pixels left")
+            else:
+                study.complete(trial, 0.5)
+        could = [not reason_of(trial) for trial in study.trials]
+    assert sum(could[:10]) <= 4  # a fifth of the range, drawn evenly
+    assert sum(could[-20:]) >= 9
+
+
+def test_a_database_that_does_not_answer_for_a_moment_stops_no_worker(tmp_path, monkeypatch):
+    with Study(make_plan(2), tmp_path) as study:
+        real, refused = study_module.locked, iter([True, True, False, False, False])
+
+        def locked(*arguments):
+            if next(refused):
+                raise StorageInternalError("it is being restarted")
+            return real(*arguments)
+
+        monkeypatch.setattr(study_module, "locked", locked)
+        monkeypatch.setattr(storage_module, "wait", lambda: None)
+        assert len(study.ask(1)) == 1
+
+
+def test_the_winner_is_claimed_seed_by_seed_and_again_where_its_worker_has_died(tmp_path):
+    with Study(make_plan(1), tmp_path) as dead:
+        assert dead.claims_winner(0, seed=0)
+    with Study(make_plan(1), tmp_path) as first, Study(make_plan(1), tmp_path) as second:
+        assert second.claims_winner(0, seed=0)
+        assert not first.claims_winner(0, seed=0)
+        assert first.claims_winner(0, seed=1)
+        assert first.claims_winner(0, seed=1)
+        assert first.claims_winner(3, seed=0)
 
 
 def test_trials_that_are_given_back_are_run_by_the_next_worker(tmp_path):

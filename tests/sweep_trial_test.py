@@ -126,6 +126,15 @@ def test_what_is_heard_after_the_last_epoch_prunes_nothing():
     assert ended == Ended(max(heard))
 
 
+def test_a_trial_ends_after_as_many_epochs_without_gain_as_a_run_does(monkeypatch):
+    accuracies = iter([0.2, 0.5, 0.4, 0.5, 0.9])
+    monkeypatch.setattr(trial, "validate", lambda *_: next(accuracies))
+    patient = replace(rated(0.1), max_epochs=5, patience=2)
+    (ended,), (heard,) = heard_by([patient])
+    assert heard == [0.2, 0.5, 0.4, 0.5]
+    assert ended == Ended(0.5)
+
+
 def test_scores_that_are_not_finite_are_a_reason_to_fail_and_the_others_go_on(monkeypatch):
     real, calls = trial.validate, []
 

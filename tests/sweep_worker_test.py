@@ -1,6 +1,8 @@
 """Workers: trials are run, told and recorded, whatever becomes of them; the test alphabets are never asked for."""
 
+import weakref
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from tiny import make_dataset, make_experiment
@@ -12,7 +14,7 @@ from siamese_jax.sweep import worker as worker_module
 from siamese_jax.sweep.plan import Plan, checked
 from siamese_jax.sweep.space import parse
 from siamese_jax.sweep.study import REASON, Study
-from siamese_jax.sweep.worker import work
+from siamese_jax.sweep.worker import check_base, work
 
 BASE = make_experiment()
 SETS = {name: part for name, part in split(make_dataset(), "paper").items() if name != "test"}
@@ -81,13 +83,45 @@ def test_what_does_not_fit_into_memory_together_is_trained_one_by_one(tmp_path, 
     assert [trial.value for trial in trials] == [0.5] * 3
 
 
-def test_a_base_that_cannot_be_trained_is_refused_before_the_first_trial(tmp_path):
+def test_a_base_that_cannot_be_trained_is_refused():
     plan = make_plan(["seed=0,1"])
+    check_base(plan, lambda spec: SETS)
     wrong = plan._replace(base=make_experiment(evaluation=replace(BASE.evaluation, n_way=50)))
-    with Study(wrong, tmp_path) as study:
-        with pytest.raises(UserError, match="50"):
-            work(wrong, study, lambda spec: SETS, print)
-        assert study.study.get_trials() == []
+    with pytest.raises(UserError, match="50"):
+        check_base(wrong, lambda spec: SETS)
+
+
+def test_a_trial_takes_the_time_of_its_own_training(tmp_path, monkeypatch):
+    clock = iter(range(0, 10_000, 10))
+    monkeypatch.setattr(worker_module, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+
+    def train(experiments, sets, programs, goes_on, started, minutes):
+        started()
+        return [trial_module.Ended(0.5)]
+
+    monkeypatch.setattr(worker_module, "train", train)
+    trials, _ = worked(make_plan(["network.units=8,12,16"], population=3), tmp_path)
+    assert [trial.user_attrs["seconds_to_first_step"] for trial in trials] == [10] * 3
+    assert [trial.user_attrs["seconds"] for trial in trials] == [20] * 3
+
+
+def test_nothing_of_a_population_is_kept_that_did_not_fit_into_memory(tmp_path, monkeypatch):
+    kept = []
+
+    class Arrays:
+        pass
+
+    def train(experiments, *_):
+        if len(experiments) > 1:
+            arrays = Arrays()
+            kept.append(weakref.ref(arrays))
+            raise RuntimeError("RESOURCE_EXHAUSTED")
+        assert kept[0]() is None
+        return [trial_module.Ended(0.5)]
+
+    monkeypatch.setattr(worker_module, "train", train)
+    trials, _ = worked(make_plan(["seed=0,1"], population=2), tmp_path)
+    assert [trial.value for trial in trials] == [0.5] * 2
 
 
 def test_a_trial_that_breaks_its_worker_is_left_to_others(tmp_path, monkeypatch):

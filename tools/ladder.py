@@ -31,7 +31,8 @@ PAGE = """# Why do I not get 92 %?
 From the paper's recipe to that of `omniglot_20way_best`, one group of changes a rung, each rung trained anew for about
 {minutes:g} minutes ({seconds}) on two cores, on the 30 background alphabets alone. Measured on {trials:,} validation
 trials (20-way, one-shot, within an alphabet, by drawers and of alphabets that were not trained on), the same for all;
-intervals are by bootstrap over runs of 20 trials. Made by `python tools/ladder.py --minutes={minutes:g} --seeds={seeds}`.
+intervals are by bootstrap over runs of 20 trials. Made by
+`python tools/ladder.py --minutes={minutes:g} --seeds={seeds}`.
 
 These trials are harder than the official runs, so nothing here is to be held against 92: `omniglot_20way_best` itself
 has {validation} % of {trials:,} such trials, and {official} % of the official runs.
@@ -39,9 +40,9 @@ has {validation} % of {trials:,} such trials, and {official} % of the official r
 {table}
 
 Steps are as many as fit into the minutes at the pace of the first ones, and other work was on the machine for some
-rungs: where two rungs differ much in steps, a part of the gain is theirs. Where intervals overlap, the order is open; and a
-rung with averaged views is a training of its own, too. Minutes are few: what only pays in longer trainings has little to
-show here, and nothing is learned of what the paper's own recipe reaches in weeks.
+rungs: where two rungs differ much in steps, a part of the gain is theirs. Where intervals overlap, the order is open;
+and a rung with averaged views is a training of its own, too. Minutes are few: what only pays in longer trainings has
+little to show here, and nothing is learned of what the paper's own recipe reaches in weeks.
 
 ![Validation accuracy of each rung, each seed, with 95 % intervals](ladder.png)
 

@@ -87,7 +87,7 @@ def as_csv(trials: Sequence[FrozenTrial]) -> str:
         writer.writerow(
             [
                 trial.number,
-                trial.state.name.lower(),
+                _state(trial),
                 "" if _accuracy(trial) is None else _accuracy(trial),
                 max(trial.intermediate_values, default=0),
                 *noted,
@@ -153,9 +153,10 @@ def report(
     winner: Sequence[Mapping[str, Any]],
 ) -> str:
     """Returns the report of a study as Markdown; `plan` as `plan.described` returns it, `winner` its results."""
-    counts = {state: sum(trial.state is state for trial in trials) for state in TrialState}
     failed = [trial for trial in trials if reason_of(trial)]
-    again = counts[TrialState.FAIL] - len(failed)
+    others = [trial for trial in trials if not reason_of(trial)]
+    counts = {state: sum(trial.state is state for trial in others) for state in TrialState}
+    again = counts[TrialState.FAIL]
     seconds = sum(trial.user_attrs.get("seconds", 0.0) / trial.user_attrs.get("together", 1) for trial in trials)
     facts = [
         f"base: `{plan.get('experiment')}`, seed {plan.get('seed')}",
@@ -231,7 +232,7 @@ def _trials(trials: Sequence[FrozenTrial]) -> str:
     rows = [
         [
             str(trial.number),
-            trial.state.name.lower(),
+            _state(trial),
             percent(_accuracy(trial)),
             str(max(trial.intermediate_values, default=0)),
             *(value(trial.params[field]) if field in trial.params else "–" for field in fields),
@@ -245,6 +246,12 @@ def _trials(trials: Sequence[FrozenTrial]) -> str:
 
 def _short(field: str) -> str:
     return field.removeprefix("optimizer.").removeprefix("layers.").removeprefix("network.")
+
+
+def _state(trial: FrozenTrial) -> str:
+    if trial.state is TrialState.FAIL and not reason_of(trial):
+        return "begun again"
+    return "failed" if reason_of(trial) else trial.state.name.lower()
 
 
 def _accuracy(trial: FrozenTrial) -> float | None:

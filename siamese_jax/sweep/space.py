@@ -34,7 +34,8 @@ class Range(NamedTuple):
         """The values of a range with steps; none where there are endlessly many."""
         if self.step is None:
             return ()
-        return tuple(self.low + place * self.step for place in range(1 + math.floor(self.steps)))
+        # Rounded, since 0.1 + 2 * 0.1 is not 0.3, and would lie beyond the range's end.
+        return tuple(round(self.low + place * self.step, 12) for place in range(1 + math.floor(self.steps)))
 
     @property
     def steps(self) -> float:

@@ -64,8 +64,12 @@ def locked(folder: Path, url: str | None, name: str) -> Iterator[None]:
     import sqlalchemy
 
     engine = sqlalchemy.create_engine(_with_driver(url), poolclass=sqlalchemy.NullPool)
-    with engine.connect() as connection:
-        connection.execute(sqlalchemy.text(f"SELECT pg_advisory_lock({zlib.crc32(name.encode())})"))
+    with contextlib.ExitStack() as stack:
+        try:
+            connection = stack.enter_context(engine.connect())
+            connection.execute(sqlalchemy.text(f"SELECT pg_advisory_lock({zlib.crc32(name.encode())})"))
+        except sqlalchemy.exc.OperationalError as error:
+            raise StorageInternalError("the database does not answer") from error  # as Optuna, so that one can insist
         yield
 
 

@@ -95,6 +95,10 @@ class Study:
     def ask(self, most: int) -> list[Trial]:
         """Returns up to so many trials to run next; none where those that are missing are run by other workers."""
         asked: list[Trial] = []
+        insist(self._ask, most, asked)
+        return asked
+
+    def _ask(self, most: int, asked: list[Trial]) -> None:
         with self._one_by_one(), quietly():
             self._begin_dead_ones_again()
             while len(asked) < most and len(self.trials) < self.plan.trials:
@@ -104,7 +108,6 @@ class Study:
                 self._pulse.add(trial)
                 trial.set_user_attr(WORKER, self.worker)  # the last: a trial under way without it is nobody's
                 asked.append(trial)
-        return asked
 
     def report(self, trial: Trial, epoch: int, best: float) -> bool:
         """Records the highest validation accuracy so far; returns whether the trial is worth going on with."""
@@ -128,9 +131,12 @@ class Study:
         self._tell(trial, state=TrialState.PRUNED)
 
     def fail(self, trial: Trial, reason: str) -> None:
-        """Ends a trial that could not be run, which is no reason to stop."""
+        """Ends a trial that could not be run, which is no reason to stop.
+
+        For Optuna it is pruned: from those its sampler learns what to avoid, and failed ones it does not look at.
+        """
         self.note(trial, REASON, reason)
-        self._tell(trial, state=TrialState.FAIL)
+        self._tell(trial, state=TrialState.PRUNED)
 
     def give_back(self, trials: Sequence[Trial], died: bool = False) -> None:
         """Leaves trials that this worker has begun to whoever asks next; `died` counts it as a death of theirs."""
@@ -140,11 +146,17 @@ class Study:
             if self._tell(trial, state=TrialState.FAIL):
                 begin_again(self.study, self._frozen(trial.number))
 
-    def claims_winner(self, number: int) -> bool:
-        """Whether this worker is the first to ask whether it may train the winner, a trial's number."""
-        name = f"worker of winner {number}"
+    def claims_winner(self, number: int, seed: int) -> bool:
+        """Whether this worker is to train the winner, a trial's number, with a seed: the first that asks.
+
+        With a journal, the first of those that live: of a worker on another machine nobody knows.
+        """
+        return insist(self._claim, f"worker of winner {number}, seed {seed}")
+
+    def _claim(self, name: str) -> bool:
         with self._one_by_one():
-            if name in self.study.user_attrs:
+            worker = self.study.user_attrs.get(name)
+            if worker not in (None, self.worker) and not (self._url is None and is_dead(self._folder, worker)):
                 return False
             self.study.set_user_attr(name, self.worker)
             return True
@@ -200,11 +212,11 @@ def begin_again(study: optuna.Study, trial: FrozenTrial) -> None:
 
 def reason_of(trial: FrozenTrial) -> str:
     """Returns why a trial failed for good; "" for one that did not, or was begun again."""
-    if trial.state is not TrialState.FAIL:
-        return ""
+    if trial.state.is_finished() and REASON in trial.user_attrs:
+        return trial.user_attrs[REASON]
     deaths = trial.user_attrs.get(DEATHS, 0) + 1
-    died = f"its worker died, {deaths} times" if deaths > RETRIES and BACK not in trial.user_attrs else ""
-    return trial.user_attrs.get(REASON, died)
+    dead = trial.state is TrialState.FAIL and deaths > RETRIES and BACK not in trial.user_attrs
+    return f"its worker died, {deaths} times" if dead else ""
 
 
 def _point(trial: FrozenTrial) -> Mapping[str, Any]:

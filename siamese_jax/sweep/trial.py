@@ -64,14 +64,15 @@ def train(
     minutes: float = 0.0,
     now: Callable[[], float] = time.monotonic,
 ) -> list[Ended]:
-    """Trains experiments of equal shape together, until each has ended: after its epochs, or `minutes`, if any.
+    """Trains experiments of equal shape together, until each has ended: after its epochs, `patience` epochs without
+    gain, or `minutes`, if any.
 
     `goes_on(place, epoch, accuracy)` hears of every validation, and says whether that one is worth going on with; with
     the others it is still computed, and no longer heard. After the last epoch, or when the minutes are over in the
     middle of one, there is nothing to go on with, and a trial is complete. `started` is called after the first step.
     """
     first = experiments[0]
-    began, best = now(), [0.0] * len(experiments)
+    began, best, gained = now(), [0.0] * len(experiments), [0] * len(experiments)
     ended: dict[int, Ended] = {}
 
     def over() -> bool:
@@ -102,9 +103,11 @@ def train(
             except UserError as reason:  # parameters that are finite, and scores that are not
                 ended[place] = Ended(reason=f"{reason} (epoch {epoch})")
                 continue
-            best[place] = max(best[place], accuracy)
-            if not goes_on(place, epoch, accuracy) and not last:
-                ended[place] = Ended(best[place], pruned=True)
+            if accuracy > best[place] or epoch == 1:
+                best[place], gained[place] = accuracy, epoch
+            worth, patient = goes_on(place, epoch, accuracy), epoch - gained[place] < experiment.patience
+            if not last and not (worth and patient):
+                ended[place] = Ended(best[place], pruned=patient)
         if last or len(ended) == len(experiments):
             break
     return [ended.get(place, Ended(best[place])) for place in range(len(experiments))]

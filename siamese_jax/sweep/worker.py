@@ -23,16 +23,19 @@ KEPT_PROGRAMS = 12
 """Of the last shapes: each comes with weights and embeddings."""
 
 
+def check_base(plan: Plan, load: LoadSets) -> None:
+    """Raises UserError where the experiment that the trials vary cannot be trained; before a study is made for it."""
+    if reason := problem(plan.trial_base, load(plan.base.data)):
+        raise UserError(reason)
+
+
 def work(plan: Plan, study: Study, load: LoadSets, say: Say) -> None:
     """Runs trials until the study has as many as the plan asks for, its own and those of workers that died.
 
     `load` gives the images of a data spec. A trial that fails is recorded with its reason. Whatever stops the worker,
-    the trials that it was at are left to others. UserError before the first trial where the base cannot be trained.
+    the trials that it was at are left to others.
     """
-    worker = _Worker(plan, study, load, say)
-    if reason := problem(plan.trial_base, worker.sets_of(plan.base.data)):
-        raise UserError(reason)
-    waiting = False
+    worker, waiting = _Worker(plan, study, load, say), False
     while not study.done:
         if worker.run_next():
             waiting = False
@@ -61,11 +64,11 @@ class _Worker:
 
     def run_next(self) -> bool:
         """Asks for trials and runs them; returns whether there were any."""
-        asked, began = self._study.ask(self._plan.population), time.monotonic()
+        asked = self._study.ask(self._plan.population)
         self._at = {trial.number: trial for trial in asked}
         try:
             for group in self._groups(asked):
-                self._run(group, began)
+                self._run(group)
         except KeyboardInterrupt:
             self._study.give_back(list(self._at.values()))
             raise
@@ -95,9 +98,19 @@ class _Worker:
         ordered = sorted(runnable, key=lambda one: repr(shape(one)))
         return [list(group) for _, group in itertools.groupby(ordered, shape)]
 
-    def _run(self, group: Sequence[tuple[Trial, Experiment]], began: float) -> None:
+    def _run(self, group: Sequence[tuple[Trial, Experiment]]) -> None:
+        ended = self._train(group)
+        if ended is None and len(group) > 1:  # what does not fit together may fit one by one
+            for one in group:
+                self._run([one])
+            return
+        for place, (trial, _) in enumerate(group):
+            self._end(trial, ended[place] if ended else Ended(reason="out of memory"))
+
+    def _train(self, group: Sequence[tuple[Trial, Experiment]]) -> list[Ended] | None:
+        """Returns how the trials of a group ended; None where they do not fit into memory."""
         trials, experiments = zip(*group, strict=True)
-        best = [0.0] * len(trials)
+        best, began = [0.0] * len(trials), time.monotonic()
 
         def note_all(name: str, value: float) -> None:
             for trial in trials:
@@ -120,15 +133,10 @@ class _Worker:
         except Exception as error:
             if OUT_OF_MEMORY not in str(error):
                 raise
-            if len(group) > 1:  # what does not fit together may fit one by one
-                for one in group:
-                    self._run([one], time.monotonic())
-                return
-            ended = [Ended(reason="out of memory")]
+            ended = None  # and with the error go the arrays that its traceback holds
         note_all("seconds", seconds())
         note_all("together", len(group))
-        for trial, how in zip(trials, ended, strict=True):
-            self._end(trial, how)
+        return ended
 
     def _end(self, trial: Trial, how: Ended) -> None:
         params = trial.params.items()
