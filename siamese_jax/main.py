@@ -108,7 +108,10 @@ def run_sweep(plan: Plan, folder: Path) -> None:
             findings.write_findings(study.study, folder)
         for seed in plan.winner_seeds:
             _train_winner(study, folder, seed)
-    report_study(plan.name, folder)
+    if plan.winner_seeds:
+        report_study(plan.name, folder)
+    else:
+        _say_where(folder)
 
 
 def _train_winner(study: "Study", folder: Path, seed: int) -> None:
