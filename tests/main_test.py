@@ -187,6 +187,11 @@ def test_a_network_that_was_shipped_reproduces_its_cards_figures_in_a_folder_of_
     with pytest.raises(UserError, match="holds a run of its own"):
         run(trained, "--mode=evaluate", f"--checkpoint={shipped}", experiment=experiment)
     assert read(trained) == before
+    (trained / "metrics.jsonl").unlink()  # as baselines, and evaluations of other checkpoints, have none
+    pretrained.write(shipped, replace(experiment, seed=7), fitted.params, card)
+    with pytest.raises(UserError, match="belongs to a run with seed=0, not 7"):
+        run(trained, "--mode=evaluate", f"--checkpoint={shipped}", experiment=experiment)
+    assert read(trained) == before
 
 
 def test_views_can_be_asked_for_in_an_evaluation_and_stand_apart(tmp_path):

@@ -57,6 +57,7 @@ def test_a_range_whose_steps_are_no_exact_numbers_has_its_upper_end():
     values = Range("optimizer.decay", 0.1, 0.7, 0.1).values
     assert len(values) == 7
     assert math.isclose(values[-1], 0.7)
+    assert Range("optimizer.decay", 0.1, 0.3, 0.1).values[-1] == 0.3  # and not beyond it, as 0.1 + 2 * 0.1 is
 
 
 @pytest.mark.parametrize(
