@@ -140,7 +140,7 @@ PAPER_ALLPAIRS = replace(
     expected="not run to its end here (validation 71 % after 1,000 steps); the paper has 92.0 % on the official runs",
     data=DataSpec(batch_alphabets=1, batch_drawers=3, rotations=True),
     loss=LossSpec("n_way"),
-    optimizer=OptimizerSpec(name="adamw", rate=3e-4, clip=1.0, average=0.995),
+    optimizer=OptimizerSpec(name="adamw", rate=1e-3, fc_rate=0.05, clip=1.0, average=0.995),
     evaluation=EvalSpec(validation_trials=2_000, views=8),
     max_epochs=30,
     patience=30,

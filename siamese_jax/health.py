@@ -87,7 +87,9 @@ def _cause(experiment: Experiment, health: Mapping[str, float]) -> str:
     adamw = experiment.optimizer.name == "adamw"
 
     def rate(layer: str) -> str:
-        return "--optimizer.rate" if adamw else f"--optimizer.layers.{layer}.learning_rate"
+        if adamw:
+            return "--optimizer.fc_rate" if layer == "fc" else "--optimizer.rate"
+        return f"--optimizer.layers.{layer}.learning_rate"
 
     def by_layer(prefix: str) -> dict[str, float]:
         return {name.removeprefix(prefix): value for name, value in health.items() if name.startswith(prefix)}

@@ -40,7 +40,7 @@ def adamw_rate(spec: OptimizerSpec, total_steps: int, step: Array | int) -> Arra
 
 def rates_of(spec: OptimizerSpec) -> dict[str, Array]:
     """Returns the fields that are factors in an update, float32 [] by dotted name: what a program takes as inputs."""
-    factors = ("rate", "weight_decay") if spec.name == "adamw" else ("decay", "initial_momentum")
+    factors = ("rate", "fc_rate", "weight_decay") if spec.name == "adamw" else ("decay", "initial_momentum")
     by_layer = {
         f"layers.{layer}.{name}": value for layer, rule in spec.layers.items() for name, value in vars(rule).items()
     }
@@ -57,8 +57,8 @@ def with_rates(spec: OptimizerSpec, rates: Mapping[str, Array]) -> OptimizerSpec
 def rates(spec: OptimizerSpec, epoch: int, steps_per_epoch: int, epochs: int) -> dict[str, Array]:
     """Returns the rates, and momenta, at the end of `epoch`, counted from 0, by the names they are logged under."""
     if spec.name == "adamw":
-        last = (epoch + 1) * steps_per_epoch - 1
-        return {"learning_rate": adamw_rate(spec, epochs * steps_per_epoch, last)}
+        rate = adamw_rate(spec, epochs * steps_per_epoch, (epoch + 1) * steps_per_epoch - 1)
+        return {"learning_rate": rate, "learning_rate/fc": spec.fc_rate * rate}
     return {f"learning_rate/{name}": learning_rate(rule, spec, epoch) for name, rule in spec.layers.items()} | {
         f"momentum/{name}": momentum(rule, spec, epoch) for name, rule in spec.layers.items()
     }
@@ -111,7 +111,11 @@ def _adamw(spec: OptimizerSpec, total_steps: int) -> optax.GradientTransformatio
     def kernels(params: dict[str, Any]) -> dict[str, Any]:
         return jax.tree.map_with_path(lambda path, _: path[-1].key == "kernel", params)
 
+    def slower_fc(updates: dict[str, Any], _: Any) -> dict[str, Any]:
+        return {name: optax.tree.scale(spec.fc_rate, of) if name == "fc" else of for name, of in updates.items()}
+
     adamw = optax.adamw(lambda step: adamw_rate(spec, total_steps, step), weight_decay=spec.weight_decay, mask=kernels)
+    adamw = optax.chain(adamw, optax.stateless(slower_fc))
     adamw = optax.chain(optax.clip_by_global_norm(spec.clip), adamw) if spec.clip else adamw
 
     def init(params: dict[str, Any]) -> Any:

@@ -183,6 +183,9 @@ class OptimizerSpec:
     """`paper`: the fields before this one. `adamw`: Loshchilov and Hutter (2019), those after this one."""
     rate: float = 2e-3
     """The highest learning rate of AdamW."""
+    fc_rate: float = 1.0
+    """Factor on it in fc. A unit with thousands of inputs moves by their number times the rate: where it is a sigmoid,
+    it saturates before the convolutions have learned."""
     schedule: Literal["constant", "cosine", "one_cycle"] = "one_cycle"
     """Of AdamW's rate, over all `max_epochs`: `cosine` falls to zero, `one_cycle` rises first (Smith and
     Topin 2019)."""

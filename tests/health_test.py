@@ -116,9 +116,10 @@ def test_what_was_not_finite_is_no_cause_and_no_traceback():
 
 def test_a_rate_that_has_been_let_down_to_zero_is_not_told_to_be_raised():
     adamw = replace(EXPERIMENT, optimizer=OptimizerSpec(name="adamw"))
-    assert "raise --optimizer.rate" not in diagnosis(adamw, 0.6931, SOUND | {"update/fc": 1e-9, "embedding_spread": 0})
+    assert "raise --optimizer" not in diagnosis(adamw, 0.6931, SOUND | {"update/fc": 1e-9, "embedding_spread": 0})
     constant = replace(adamw, optimizer=replace(adamw.optimizer, schedule="constant"))
-    assert "raise --optimizer.rate" in diagnosis(constant, 0.6931, SOUND | {"update/fc": 1e-9})
+    assert "raise --optimizer.fc_rate" in diagnosis(constant, 0.6931, SOUND | {"update/fc": 1e-9})
+    assert "raise --optimizer.rate" in diagnosis(constant, 0.6931, SOUND | {"update/conv1": 1e-9})
 
 
 def test_guessing_costs_what_the_loss_says():

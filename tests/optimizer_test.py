@@ -60,16 +60,17 @@ def test_a_layer_without_a_rule_and_a_rule_without_a_layer_are_refused(name):
         make_optimizer(OptimizerSpec(layers), 3, 1).init(START)
 
 
-ADAMW = OptimizerSpec(name="adamw", rate=0.1, warmup=0.25, weight_decay=0.2)
+ADAMW = OptimizerSpec(name="adamw", rate=0.1, fc_rate=0.3, warmup=0.25, weight_decay=0.2)
 
 
 @pytest.mark.parametrize("clip", [0.0, 0.5])
 @pytest.mark.parametrize("schedule", ["constant", "cosine", "one_cycle"])
 def test_ten_steps_of_adamw_equal_its_recursion_written_in_numpy(schedule, clip):
     spec, rng = replace(ADAMW, schedule=schedule, clip=clip), np.random.default_rng(0)
-    gradients = [jax.tree.map(lambda x: rng.normal(size=x.shape), START) for _ in range(10)]
+    starts = START | {"fc": START["conv1"]}
+    gradients = [jax.tree.map(lambda x: rng.normal(size=x.shape), starts) for _ in range(10)]
     optimizer = make_optimizer(spec, 4, 3)
-    params = jax.tree.map(jnp.float32, START)
+    params = jax.tree.map(jnp.float32, starts)
     state = optimizer.init(params)
     for gradient in gradients:
         updates, state = optimizer.update(jax.tree.map(jnp.float32, gradient), state, params)
@@ -84,14 +85,15 @@ def test_ten_steps_of_adamw_equal_its_recursion_written_in_numpy(schedule, clip)
         return 0.1 if schedule == "constant" else lowest + (0.1 - lowest) * (1 + np.cos(np.pi * (t - 3) / 9)) / 2
 
     norms = [np.sqrt(sum(float(np.sum(g**2)) for g in jax.tree.leaves(gradient))) for gradient in gradients]
-    for layer, values in START.items():
+    for layer, values in starts.items():
         for name, start in values.items():
             w, m, v = start.copy(), np.zeros_like(start), np.zeros_like(start)
             for t in range(10):
                 g = gradients[t][layer][name] * (min(1.0, clip / norms[t]) if clip else 1.0)
                 m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
                 step = (m / (1 - 0.9 ** (t + 1))) / (np.sqrt(v / (1 - 0.999 ** (t + 1))) + 1e-8)
-                w = w - rate(t) * (step + (0.2 * w if name == "kernel" else 0.0))
+                factor = 0.3 if layer == "fc" else 1.0
+                w = w - factor * rate(t) * (step + (0.2 * w if name == "kernel" else 0.0))
             np.testing.assert_allclose(params[layer][name], w, rtol=2e-4, atol=1e-5)
 
 
@@ -119,8 +121,9 @@ def test_adamw_has_no_rules_by_layer():
 
 def test_rates_are_those_of_an_epochs_last_step():
     one_cycle = rates(ADAMW, 2, 4, 3)
-    assert set(one_cycle) == {"learning_rate"}
+    assert set(one_cycle) == {"learning_rate", "learning_rate/fc"}
     np.testing.assert_allclose(one_cycle["learning_rate"], adamw_rate(ADAMW, 12, 11))
+    np.testing.assert_allclose(one_cycle["learning_rate/fc"], 0.3 * adamw_rate(ADAMW, 12, 11), rtol=1e-6)
     assert set(rates(SPEC, 0, 3, 4)) == {
         "learning_rate/conv1", "learning_rate/out", "momentum/conv1", "momentum/out",
     }  # fmt: skip

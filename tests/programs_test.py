@@ -27,7 +27,7 @@ ADAMW = replace(
     data=replace(EXPERIMENT.data, batch_characters=3, batch_drawers=2, epoch_steps=4),
     optimizer=OptimizerSpec(name="adamw", clip=1.0, average=0.9),
 )
-OTHER_ADAMW = replace(ADAMW, seed=4, optimizer=replace(ADAMW.optimizer, rate=1e-2, weight_decay=0.3))
+OTHER_ADAMW = replace(ADAMW, seed=4, optimizer=replace(ADAMW.optimizer, rate=1e-2, fc_rate=0.2, weight_decay=0.3))
 
 
 def trained(experiment, steps, programs=None):

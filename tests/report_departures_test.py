@@ -50,7 +50,8 @@ def test_every_field_of_an_experiment_is_a_difference_a_choice_or_none_of_the_pa
     # Of losses, towers, distortions and an optimizer that are not the paper's, and told with them.
     our_own |= {"loss.margin", "network.hidden", "network.width", "network.stages", "network.normalisation"}
     our_own |= {"data.batch_alphabets", "data.batch_characters", "data.batch_drawers", "data.epoch_steps"}
-    our_own |= {"optimizer.rate", "optimizer.schedule", "optimizer.warmup", "optimizer.weight_decay", "optimizer.clip"}
+    our_own |= {"optimizer.rate", "optimizer.fc_rate", "optimizer.schedule", "optimizer.warmup"}
+    our_own |= {"optimizer.weight_decay", "optimizer.clip"}
     our_own |= {"distort.elastic_scale", "evaluation.views"}
     our_own |= {"evaluation.combine", "evaluation.random_trials", "evaluation.embed_batch"}
     for name, value in leaves(PAPER):
@@ -96,6 +97,9 @@ def test_training_on_grids_of_another_tower_by_another_optimizer_is_told_whole_a
     )
     assert "AdamW, with rates up to 0.002 (`one_cycle`, rising for 25 % of all steps), weight decay 0.01" in told
     assert "norm of 1" in told
+    assert "in fc" not in told
+    slow = " ".join(differences(with_value(experiment, "optimizer.fc_rate", 0.05)))
+    assert "(`one_cycle`, rising for 25 % of all steps, 0.05 times as high in fc), weight decay" in slow
     assert "elastic, too, by a standard deviation of 0.7 pixels at points 8 pixels apart" in told
     assert "running mean of the weights, with decay 0.995" in told
     assert not any("Momentum rises" in sentence or "L2 penalty" in sentence for sentence in choices(experiment))

@@ -139,6 +139,7 @@ def _words(experiment: Experiment) -> dict[str, object]:
         "loss": loss.format(loss=experiment.loss.name, grid=grid),
         "adamw": f"The optimizer is AdamW, with rates up to {optimizer.rate:g} (`{optimizer.schedule}`"
         + (f", rising for {100 * optimizer.warmup:g} % of all steps" if optimizer.schedule == "one_cycle" else "")
+        + (f", {optimizer.fc_rate:g} times as high in fc" if optimizer.fc_rate != 1 else "")
         + f"), weight decay {optimizer.weight_decay:g}{clip}",
     }
 
