@@ -90,9 +90,9 @@ def run_sweep(plan: Plan, folder: Path) -> None:
     from siamese_jax import data, splits
     from siamese_jax.sweep import findings
     from siamese_jax.sweep.study import Study
-    from siamese_jax.sweep.worker import check_base, work
+    from siamese_jax.sweep.worker import check_base, load_once, work
 
-    @functools.cache
+    @load_once
     def load(spec: specs.DataSpec) -> dict[str, "Alphabets"]:
         return splits.split_untested(data.load_untested(spec, FLAGS.data_dir, FLAGS.archives), spec.drawer_split)
 

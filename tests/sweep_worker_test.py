@@ -14,7 +14,7 @@ from siamese_jax.sweep import worker as worker_module
 from siamese_jax.sweep.plan import Plan, checked
 from siamese_jax.sweep.space import parse
 from siamese_jax.sweep.study import REASON, Study
-from siamese_jax.sweep.worker import check_base, work
+from siamese_jax.sweep.worker import check_base, load_once, work
 
 BASE = make_experiment()
 SETS = {name: part for name, part in split(make_dataset(), "paper").items() if name != "test"}
@@ -158,13 +158,13 @@ def test_data_of_each_kind_are_loaded_once(tmp_path, monkeypatch):
     monkeypatch.setattr(worker_module, "train", lambda experiments, *_: [trial_module.Ended(0.5)])
     asked = []
 
+    @load_once
     def load(spec: DataSpec):
         asked.append(spec.train_pairs)
         return SETS
 
     worked(make_plan(["data.train_pairs=12,24", "seed=0,1"]), tmp_path, load)
     assert asked == [12]
-    asked.clear()
     worked(make_plan(["data.redraw=true,false", "data.downsample=1,3"])._replace(name="other"), tmp_path, load)
     assert len(asked) == 2
 

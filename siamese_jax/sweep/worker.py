@@ -23,6 +23,19 @@ KEPT_PROGRAMS = 12
 """Of the last shapes: each comes with weights and embeddings."""
 
 
+def load_once(load: LoadSets) -> LoadSets:
+    """Returns `load`, with the images kept: those of two specs that differ in nothing that decides pixels are one."""
+    kept: dict[tuple[Any, ...], Sets] = {}
+
+    def sets_of(spec: DataSpec) -> Sets:
+        which = (spec.name, spec.background, spec.downsample, spec.side, spec.drawer_split)
+        if which not in kept:
+            kept[which] = load(spec)
+        return kept[which]
+
+    return sets_of
+
+
 def check_base(plan: Plan, load: LoadSets) -> None:
     """Raises UserError where the experiment that the trials vary cannot be trained; before a study is made for it."""
     if reason := problem(plan.trial_base, load(plan.base.data)):
@@ -32,8 +45,8 @@ def check_base(plan: Plan, load: LoadSets) -> None:
 def work(plan: Plan, study: Study, load: LoadSets, say: Say) -> None:
     """Runs trials until the study has as many as the plan asks for, its own and those of workers that died.
 
-    `load` gives the images of a data spec. A trial that fails is recorded with its reason. Whatever stops the worker,
-    the trials that it was at are left to others.
+    `load` gives the images of a data spec, and is asked again for every trial: see `load_once`. A trial that fails is
+    recorded with its reason. Whatever stops the worker, the trials that it was at are left to others.
     """
     worker, waiting = _Worker(plan, study, load, say), False
     while not study.done:
@@ -47,20 +60,12 @@ def work(plan: Plan, study: Study, load: LoadSets, say: Say) -> None:
 
 
 class _Worker:
-    """What a worker keeps from trial to trial: images, programs, and the trials that it is at."""
+    """What a worker keeps from trial to trial: programs, and the trials that it is at."""
 
     def __init__(self, plan: Plan, study: Study, load: LoadSets, say: Say):
         self._plan, self._study, self._load, self._say = plan, study, load, say
-        self._sets: dict[tuple[Any, ...], Sets] = {}
         self._programs = Programs(most=KEPT_PROGRAMS)
         self._at: dict[int, Trial] = {}
-
-    def sets_of(self, spec: DataSpec) -> Sets:
-        """Returns the images of a spec; loaded once, whatever else of it differs."""
-        which = (spec.name, spec.background, spec.downsample, spec.side, spec.drawer_split)
-        if which not in self._sets:
-            self._sets[which] = self._load(spec)
-        return self._sets[which]
 
     def run_next(self) -> bool:
         """Asks for trials and runs them; returns whether there were any."""
@@ -83,7 +88,7 @@ class _Worker:
         for trial in asked:
             try:
                 experiment = self._plan.experiment(trial.params)
-                reason = problem(experiment, self.sets_of(experiment.data))
+                reason = problem(experiment, self._load(experiment.data))
             except UserError as mistake:
                 reason = str(mistake)
             if reason:
@@ -92,7 +97,7 @@ class _Worker:
                 runnable.append((trial, experiment))
 
         def shape(one: tuple[Trial, Experiment]) -> Any:
-            return shape_of(one[1], self.sets_of(one[1].data)["train"])
+            return shape_of(one[1], self._load(one[1].data)["train"])
 
         # Sorted by their text, since shapes of different kinds have no order.
         ordered = sorted(runnable, key=lambda one: repr(shape(one)))
@@ -128,7 +133,7 @@ class _Worker:
             note_all("seconds_to_first_step", seconds())
 
         try:
-            images = self.sets_of(experiments[0].data)
+            images = self._load(experiments[0].data)
             ended = train(experiments, images, self._programs, goes_on, started, self._plan.trial_minutes)
         except Exception as error:
             if OUT_OF_MEMORY not in str(error):
