@@ -1,8 +1,10 @@
 """Records finished runs for the table in README.md and docs/ladder.md: WORKDIR=MINUTES … -> docs/runs.jsonl.
 
     python tools/record_runs.py --commit=HASH runs/A=11.0 runs/B=36.4
+    python tools/record_runs.py --commit=HASH --flagfile=experiments/F.flags runs/C=3.5
 
 MINUTES are those from the command to its report. A run of the same experiment and seed that stands there is replaced.
+Runs of a flag file, whose seeds alone may differ, stand under its name.
 """
 
 import argparse
@@ -26,7 +28,7 @@ COLUMNS = {
 KEPT = ("accuracy", "ci95", "trials")
 
 
-def record(workdir: Path, minutes: float, commit: str) -> dict[str, Any]:
+def record(workdir: Path, minutes: float, commit: str, flagfile: str | None = None) -> dict[str, Any]:
     """Returns what the table needs of a finished run."""
     results = read_json(workdir / "results.json")
     if results is None or results["training"]["stopped_by"] == "not finished":
@@ -37,6 +39,7 @@ def record(workdir: Path, minutes: float, commit: str) -> dict[str, Any]:
         if part in results
     }
     about = {"experiment": results["experiment"], "seed": results["seed"], "command": results["command"]}
+    about |= {} if flagfile is None else {"flagfile": flagfile}
     return {**about, "commit": commit, "minutes": minutes, "steps": results["training"]["steps"], **measured}
 
 
@@ -52,7 +55,7 @@ def runs_table(rows: list[dict[str, Any]]) -> str:
     lines = []
     for command in dict.fromkeys(_without_seed(row["command"]) for row in rows):
         runs = [row for row in rows if _without_seed(row["command"]) == command]
-        name = f"`{command.removeprefix('python -m siamese_jax.main --experiment=')}`"
+        name = f"`{Path(runs[0].get('flagfile', runs[0]['experiment'])).stem}`"
         for row in runs:
             cells = [_cell(row.get(part, {}).get(protocol)) for part, protocol in COLUMNS.values()]
             lines.append([name, str(row["seed"]), f"{row['minutes']:.1f}", *cells])
@@ -80,11 +83,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="*", metavar="WORKDIR=MINUTES")
     parser.add_argument("--commit", help="of the code that made the runs")
+    parser.add_argument("--flagfile", help="that made the runs; without, they are of a registered experiment")
     flags = parser.parse_args()
     rows = read_runs()
     for run in flags.runs:
         workdir, _, minutes = run.rpartition("=")
-        new = record(Path(workdir), float(minutes), flags.commit)
+        new = record(Path(workdir), float(minutes), flags.commit, flags.flagfile)
         rows = [row for row in rows if row["command"] != new["command"]] + [new]
         files.write_text(RUNS, "".join(json.dumps(row) + "\n" for row in rows))
     print(runs_table(read_runs()))
