@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from siamese_jax.experiments import find
-from siamese_jax.specs import UserError
-from siamese_jax.sweep.space import Choices, Range, grid, parse, text_of
+from siamese_jax.specs import UserError, leaves
+from siamese_jax.sweep.space import Choices, Range, grid, parse, point_of, text_of
 
 BASE = find("omniglot_20way")
 RATE = "optimizer.layers.conv1.learning_rate"
@@ -112,3 +112,21 @@ def test_a_grid_has_every_combination_once():
 def test_an_endless_grid_is_refused_with_what_would_end_it():
     with pytest.raises(UserError, match=r"decay has endlessly many values.*0.9..1:STEP"):
         grid(parse(["optimizer.decay=0.9..1"], BASE))
+
+
+@pytest.mark.parametrize(
+    ("text", "holds"),
+    [
+        ("optimizer.decay=0.5..1", True),
+        ("optimizer.decay=0.5..0.8", False),
+        ("seed=0..4:2", True),
+        ("seed=1..5:2", False),
+        ("network.energy=weighted_l1,cosine", True),
+        ("network.energy=euclidean,cosine", False),
+    ],
+)
+def test_an_experiments_own_values_are_a_point_where_every_space_holds_its_own(text, holds):
+    spaces = parse([text, "data.redraw=true,false"], BASE)
+    field = text.split("=")[0]
+    own = {name: value for name, value in leaves(BASE) if name in (field, "data.redraw")}
+    assert point_of(spaces, BASE) == (own if holds else None)

@@ -13,7 +13,7 @@ from optuna.exceptions import StorageInternalError
 from optuna.trial import TrialState
 from tiny import make_experiment
 
-from siamese_jax.specs import UserError
+from siamese_jax.specs import UserError, leaves
 from siamese_jax.sweep import storage as storage_module
 from siamese_jax.sweep import study as study_module
 from siamese_jax.sweep.plan import Plan, checked
@@ -51,6 +51,37 @@ def test_a_study_that_is_stopped_goes_on_as_if_it_had_not_been(tmp_path, sampler
         parts += run_all(study)
     assert parts == whole
     assert len({tuple(values.items()) for values in parts}) == 8
+
+
+def own_values(spaces=SPACES) -> dict:
+    return {space.split("=")[0]: dict(leaves(BASE))[space.split("=")[0]] for space in spaces}
+
+
+def test_a_bayesian_search_begins_with_the_values_of_its_base_and_tries_them_once(tmp_path):
+    with Study(make_plan(6), tmp_path) as one, Study(make_plan(6), tmp_path) as other:
+        (first,), (second,) = one.ask(1), other.ask(1)
+        assert first.params == own_values()
+        one.give_back([first])
+        other.complete(second, 0.1)
+        drawn = [second.params, *run_all(one)]
+    assert drawn[1] == own_values()
+    assert drawn.count(own_values()) == 1
+    assert len(drawn) == 6
+
+
+def test_a_bayesian_search_that_was_begun_without_its_base_tries_it_next(tmp_path, monkeypatch):
+    with monkeypatch.context() as before, Study(make_plan(3), tmp_path) as study:
+        before.setattr(study_module, "_points", lambda plan: [])
+        assert own_values() not in run_all(study)
+    with Study(make_plan(5), tmp_path) as study:
+        assert run_all(study)[0] == own_values()
+
+
+@pytest.mark.parametrize(("sampler", "first"), [("random", SPACES[0]), ("bayesian", "optimizer.decay=0.2..0.4")])
+def test_a_random_search_and_one_whose_base_lies_outside_it_begin_anywhere(tmp_path, sampler, first):
+    with Study(make_plan(3, [first, SPACES[1]], sampler=sampler), tmp_path) as study:
+        drawn = run_all(study)
+    assert all(values["optimizer.layers.fc.learning_rate"] != own_values()[SPACES[1].split("=")[0]] for values in drawn)
 
 
 def test_fields_are_drawn_apart_from_each_other(tmp_path):

@@ -87,12 +87,23 @@ def grid(spaces: Sequence[Space]) -> list[dict[str, Any]]:
     return points
 
 
+def point_of(spaces: Sequence[Space], experiment: Experiment) -> dict[str, Any] | None:
+    """Returns the experiment's own values of the searched fields; None where one of them is outside its space."""
+    fields = dict(specs.leaves(experiment))
+    point = {space.field: fields[space.field] for space in spaces}
+    return point if all(_holds(space, point[space.field]) for space in spaces) else None
+
+
 def text_of(space: Space) -> str:
     """Returns FIELD=SPACE, which `parse` reads."""
     if isinstance(space, Choices):
         return f"{space.field}={','.join(map(str, space.values))}"
     step = "" if space.step is None else f":{space.step}"
     return f"{space.field}={'log:' if space.log else ''}{space.low}..{space.high}{step}"
+
+
+def _holds(space: Space, value: Any) -> bool:
+    return value in space.values if space.values else space.low <= value <= space.high
 
 
 def _registered(field: str, experiment: Experiment) -> Any:

@@ -20,7 +20,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from siamese_jax.specs import UserError
 from siamese_jax.sweep.plan import Plan, described
-from siamese_jax.sweep.space import Choices, Space, grid
+from siamese_jax.sweep.space import Choices, Space, grid, point_of
 from siamese_jax.sweep.storage import JOURNAL, Pulse, alive, insist, is_dead, locked, open_storage, quietly, reached
 
 RETRIES = 3
@@ -102,8 +102,7 @@ class Study:
         with self._one_by_one(), quietly():
             self._begin_dead_ones_again()
             while len(asked) < most and len(self.trials) < self.plan.trials:
-                if self.plan.sampler == "grid":
-                    self._queue_next_point()
+                self._queue_next_point()
                 trial = self.study.ask(self._distributions)
                 self._pulse.add(trial)
                 trial.set_user_attr(WORKER, self.worker)  # the last: a trial under way without it is nobody's
@@ -185,12 +184,19 @@ class Study:
                 begin_again(self.study, self._frozen(trial.number))
 
     def _queue_next_point(self) -> None:
-        """Queues the first point of the grid that no trial has, unless a trial waits to be begun again."""
+        """Queues the first of the points that are not left to a sampler and that no trial has, if there is one.
+
+        Those are the points of a grid; of a Bayesian search the base itself, so that the sampler learns from values
+        that someone has found good, and no worse ones win. A trial that waits to be begun again comes before.
+        """
         trials = self.study.get_trials(deepcopy=False)
         if any(trial.state is TrialState.WAITING for trial in trials):
             return
         taken = [_point(trial) for trial in self.trials]
-        self.study.enqueue_trial(next(point for point in grid(self.plan.spaces) if point not in taken))
+        for point in _points(self.plan):
+            if point not in taken:
+                self.study.enqueue_trial(point)
+                return
 
 
 def begin_again(study: optuna.Study, trial: FrozenTrial) -> None:
@@ -217,6 +223,13 @@ def reason_of(trial: FrozenTrial) -> str:
     deaths = trial.user_attrs.get(DEATHS, 0) + 1
     dead = trial.state is TrialState.FAIL and deaths > RETRIES and BACK not in trial.user_attrs
     return f"its worker died, {deaths} times" if dead else ""
+
+
+def _points(plan: Plan) -> list[dict[str, Any]]:
+    if plan.sampler == "grid":
+        return grid(plan.spaces)
+    own = point_of(plan.spaces, plan.base) if plan.sampler == "bayesian" else None
+    return [] if own is None else [own]
 
 
 def _point(trial: FrozenTrial) -> Mapping[str, Any]:
