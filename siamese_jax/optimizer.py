@@ -111,11 +111,7 @@ def _adamw(spec: OptimizerSpec, total_steps: int) -> optax.GradientTransformatio
     def kernels(params: dict[str, Any]) -> dict[str, Any]:
         return jax.tree.map_with_path(lambda path, _: path[-1].key == "kernel", params)
 
-    def slower_fc(updates: dict[str, Any], _: Any) -> dict[str, Any]:
-        return {name: optax.tree.scale(spec.fc_rate, of) if name == "fc" else of for name, of in updates.items()}
-
     adamw = optax.adamw(lambda step: adamw_rate(spec, total_steps, step), weight_decay=spec.weight_decay, mask=kernels)
-    adamw = optax.chain(adamw, optax.stateless(slower_fc))
     adamw = optax.chain(optax.clip_by_global_norm(spec.clip), adamw) if spec.clip else adamw
 
     def init(params: dict[str, Any]) -> Any:
@@ -126,7 +122,12 @@ def _adamw(spec: OptimizerSpec, total_steps: int) -> optax.GradientTransformatio
             )
         return adamw.init(params)
 
-    return optax.GradientTransformation(init, adamw.update)
+    def update(gradients: dict[str, Any], state: Any, params: dict[str, Any]) -> tuple[dict[str, Any], Any]:
+        updates, state = adamw.update(gradients, state, params)
+        rates = {name: spec.fc_rate if name == "fc" else 1.0 for name in updates}
+        return {name: optax.tree.scale(rates[name], of_layer) for name, of_layer in updates.items()}, state
+
+    return optax.GradientTransformation(init, update)
 
 
 def _paper(spec: OptimizerSpec, steps_per_epoch: int) -> optax.GradientTransformation:

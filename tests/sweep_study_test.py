@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 
 import numpy as np
 import optuna
@@ -333,6 +334,21 @@ def test_the_pruners_are_optunas():
         "hyperband": optuna.pruners.HyperbandPruner,
         "none": optuna.pruners.NopPruner,
     }
+
+
+def test_the_median_prunes_nothing_in_the_first_third_of_a_trial(tmp_path):
+    plan = make_plan(6, pruner="median")
+    plan = plan._replace(base=replace(plan.base, max_epochs=5))
+    with Study(plan, tmp_path) as study:
+        for _ in range(4):
+            (trial,) = study.ask(1)
+            assert all(study.report(trial, epoch, 0.3 + 0.1 * epoch) for epoch in range(1, 6))
+            study.complete(trial, 0.8)
+        (late,), (never,) = study.ask(1), study.ask(1)
+        assert study.report(late, 1, 0.1)
+        assert study.report(late, 2, 0.5)
+        assert study.report(never, 1, 0.1)
+        assert not study.report(never, 2, 0.1)
 
 
 def test_the_last_step_of_a_range_need_not_be_its_end(recwarn):
