@@ -252,7 +252,7 @@ def check_workdir(experiment: Experiment, workdir: Path) -> None:
         scheduled = name == "max_epochs" and experiment.optimizer.over_all_epochs
         if name in specs.DESCRIPTION or (name in MAY_CHANGE and not scheduled):
             continue
-        begun = written.get(name, registered.get(name, value))  # a field newer than the run is as registered
+        begun = written.get(name, registered.get(name, value))
         if begun != value:
             raise UserError(
                 f"{workdir} belongs to a run with {name}={begun}, not {value}: "

@@ -124,8 +124,8 @@ def _adamw(spec: OptimizerSpec, total_steps: int) -> optax.GradientTransformatio
 
     def update(gradients: dict[str, Any], state: Any, params: dict[str, Any]) -> tuple[dict[str, Any], Any]:
         updates, state = adamw.update(gradients, state, params)
-        rates = {name: spec.fc_rate if name == "fc" else 1.0 for name in updates}
-        return {name: optax.tree.scale(rates[name], of_layer) for name, of_layer in updates.items()}, state
+        factors = {name: spec.fc_rate if name == "fc" else 1.0 for name in updates}
+        return {name: optax.tree.scale(factors[name], of_layer) for name, of_layer in updates.items()}, state
 
     return optax.GradientTransformation(init, update)
 

@@ -167,7 +167,7 @@ class LayerSpec:
 
 @dataclass(frozen=True)
 class OptimizerSpec:
-    """SGD with momentum and a rule per layer (paper, section 3.2), or one rule for all layers."""
+    """SGD with momentum and a rule per layer (paper, section 3.2), or AdamW, with one rule for all but fc's rate."""
 
     layers: Mapping[str, LayerSpec] = field(default_factory=dict)
     """One rule for each layer (conv1-conv4 or dense1-dense2, fc, out); a missing or unused rule is an error.
@@ -273,6 +273,12 @@ def leaves(spec: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield from leaves(value, f"{prefix}{name}.")
         else:
             yield prefix + name, value
+
+
+def completed(written: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns fields that were written by dotted name, with those that are newer: a default is what was done before."""
+    by_default = dict(leaves(Experiment(**dict.fromkeys(DESCRIPTION, ""))))
+    return {name: value for name, value in by_default.items() if name not in DESCRIPTION} | dict(written)
 
 
 def with_value(spec: Any, name: str, value: Any) -> Any:

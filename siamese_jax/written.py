@@ -26,13 +26,13 @@ def read_json(path: Path) -> Mapping[str, Any] | None:
 
 
 def read_fields(workdir: Path) -> dict[str, Any] | None:
-    """Returns the fields of a workdir's run, by dotted name; None where there is none."""
+    """Returns the fields of a workdir's run, by dotted name, with newer ones (see `completed`); None for no run."""
     written = read_json(workdir / "experiment.json")
-    return None if written is None else dict(specs.leaves(written))
+    return None if written is None else specs.completed(dict(specs.leaves(written)))
 
 
 def read_experiment(workdir: Path, name: str | None = None) -> Experiment:
-    """Returns the experiment that a workdir's run is of; fields newer than the run are as registered.
+    """Returns the experiment that a workdir's run is of.
 
     UserError where there is no run, or one of another experiment than `name`.
     """

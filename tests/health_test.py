@@ -120,6 +120,7 @@ def test_a_rate_that_has_been_let_down_to_zero_is_not_told_to_be_raised():
     constant = replace(adamw, optimizer=replace(adamw.optimizer, schedule="constant"))
     assert "raise --optimizer.fc_rate" in diagnosis(constant, 0.6931, SOUND | {"update/fc": 1e-9})
     assert "raise --optimizer.rate" in diagnosis(constant, 0.6931, SOUND | {"update/conv1": 1e-9})
+    assert "lower --optimizer.fc_rate" in diagnosis(adamw, 0.6931, SOUND | {"saturated": 0.7})
 
 
 def test_guessing_costs_what_the_loss_says():

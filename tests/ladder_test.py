@@ -2,6 +2,7 @@
 
 import importlib
 import itertools
+import json
 import sys
 from pathlib import Path
 
@@ -76,3 +77,21 @@ def test_the_page_has_a_row_a_rung_with_the_gain_over_the_one_before(ladder, tmp
     assert "70–71" in text
     assert "5 minutes (280 to 281 s)" in text
     assert (tmp_path / "ladder.png").stat().st_size > 5_000
+
+
+def test_a_run_is_recorded_under_the_name_of_what_made_it_alone(ladder, tmp_path):
+    record = importlib.import_module("record_runs").record
+    command = (
+        "python -m siamese_jax.main --experiment=omniglot_20way_fast --max_epochs=2 --evaluation.mnist=False --seed=1"
+    )
+    results = {"experiment": "omniglot_20way_fast", "seed": 1, "command": command}
+    results["training"] = {"steps": 200, "stopped_by": "max_epochs"}
+    (tmp_path / "results.json").write_text(json.dumps(results))
+    flags = tmp_path / "short.flags"
+    flags.write_text("# Short.\n--experiment=omniglot_20way_fast\n--max_epochs=2\n--evaluation.mnist=false\n")
+    assert record(tmp_path, 3.0, "abc", str(flags))["flagfile"] == str(flags)
+    with pytest.raises(SystemExit, match=r"has --evaluation.mnist=false --max_epochs=2, which its experiment has not"):
+        record(tmp_path, 3.0, "abc")
+    with pytest.raises(SystemExit, match=r"has --max_epochs=2, which .*short.flags has not"):
+        flags.write_text("--experiment=omniglot_20way_fast\n--evaluation.mnist=false\n")
+        record(tmp_path, 3.0, "abc", str(flags))

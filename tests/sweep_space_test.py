@@ -120,6 +120,8 @@ def test_an_endless_grid_is_refused_with_what_would_end_it():
         ("optimizer.decay=0.5..1", True),
         ("optimizer.decay=0.5..0.8", False),
         ("seed=0..4:2", True),
+        ("optimizer.decay=0.9..0.99:0.03", True),
+        ("optimizer.decay=0.9..0.98:0.04", False),
         ("seed=1..5:2", False),
         ("network.energy=weighted_l1,cosine", True),
         ("network.energy=euclidean,cosine", False),

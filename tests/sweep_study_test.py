@@ -72,7 +72,7 @@ def test_a_bayesian_search_begins_with_the_values_of_its_base_and_tries_them_onc
 
 def test_a_bayesian_search_that_was_begun_without_its_base_tries_it_next(tmp_path, monkeypatch):
     with monkeypatch.context() as before, Study(make_plan(3), tmp_path) as study:
-        before.setattr(study_module, "_points", lambda plan: [])
+        before.setattr(study_module, "_given_points", lambda plan: [])
         assert own_values() not in run_all(study)
     with Study(make_plan(5), tmp_path) as study:
         assert run_all(study)[0] == own_values()
@@ -349,6 +349,13 @@ def test_the_median_prunes_nothing_in_the_first_third_of_a_trial(tmp_path):
         assert study.report(late, 2, 0.5)
         assert study.report(never, 1, 0.1)
         assert not study.report(never, 2, 0.1)
+
+
+def test_the_median_spares_a_third_of_a_trials_own_epochs_or_the_first_where_minutes_bound_it():
+    plan = make_plan(pruner="median")._replace(base=replace(BASE, max_epochs=30))
+    assert make_pruner(plan)._n_warmup_steps == 11
+    assert make_pruner(plan._replace(trial_epochs=6))._n_warmup_steps == 3
+    assert make_pruner(plan._replace(trial_minutes=5.0))._n_warmup_steps == 2
 
 
 def test_the_last_step_of_a_range_need_not_be_its_end(recwarn):

@@ -55,18 +55,23 @@ def test_a_trial_reaches_what_a_run_of_its_experiment_reaches(tmp_path):
     assert ended == Ended(max(reached))
 
 
-@pytest.mark.parametrize("adamw", [False, True])
-def test_a_population_reaches_what_its_members_reach_one_by_one(adamw):
-    several = [rated(0.05), rated(0.3, seed=5), rated(0.01, seed=1)]
-    if adamw:
-        grids = replace(EXPERIMENT.data, batch_characters=3, batch_drawers=2, epoch_steps=5)
-        several = [
-            replace(
-                EXPERIMENT, seed=seed, data=grids, loss=LossSpec("n_way"),
-                optimizer=OptimizerSpec(name="adamw", rate=rate, clip=1.0, average=0.9),
-            )
-            for seed, rate in enumerate((1e-3, 1e-2))
-        ]  # fmt: skip
+MEMBERS = {
+    "paper": [rated(0.05), rated(0.3, seed=5), rated(0.01, seed=1)],
+    "adamw": [
+        replace(
+            EXPERIMENT,
+            seed=seed,
+            data=replace(EXPERIMENT.data, batch_characters=3, batch_drawers=2, epoch_steps=5),
+            loss=LossSpec("n_way"),
+            optimizer=OptimizerSpec(name="adamw", rate=rate, fc_rate=fc_rate, clip=1.0, average=0.9),
+        )
+        for seed, (rate, fc_rate) in enumerate([(1e-3, 1.0), (1e-2, 0.1)])
+    ],
+}
+
+
+@pytest.mark.parametrize("several", MEMBERS.values(), ids=MEMBERS)
+def test_a_population_reaches_what_its_members_reach_one_by_one(several):
     together, heard = heard_by(several)
     alone = [heard_by([experiment]) for experiment in several]
     # A batch of products may round otherwise than one product: a trial of the 12 may fall the other way.
@@ -83,12 +88,14 @@ def after_steps(experiments, count):
     return state.params
 
 
-def test_a_population_has_the_parameters_that_its_members_have_one_by_one():
-    several = [rated(0.05), rated(0.3, seed=5), rated(0.01, seed=1)]
+@pytest.mark.parametrize("several", MEMBERS.values(), ids=MEMBERS)
+def test_a_population_has_the_parameters_that_its_members_have_one_by_one(several):
     together = after_steps(several, 7)
     for place, experiment in enumerate(several):
-        ours = jax.tree.map(lambda stacked, place=place: stacked[place], together)
-        chex.assert_trees_all_close(ours, after_steps([experiment], 7), rtol=1e-4, atol=1e-5)
+        ours, alone = jax.tree.map(lambda stacked, place=place: stacked[place], together), after_steps([experiment], 7)
+        if experiment.loss.name == "n_way":  # a choice has no use for a bias: AdamW makes steps of what is rounding
+            del ours["out"]["bias"], alone["out"]["bias"]
+        chex.assert_trees_all_close(ours, alone, rtol=1e-4, atol=1e-5)
 
 
 def test_trials_of_one_shape_compile_once():

@@ -169,6 +169,18 @@ def test_data_of_each_kind_are_loaded_once(tmp_path, monkeypatch):
     assert len(asked) == 2
 
 
+@pytest.mark.parametrize(
+    "other",
+    [{"name": "glyphs"}, {"background": "small1"}, {"downsample": 3}, {"side": 48}, {"drawer_split": "official"}],
+)
+def test_images_of_other_pixels_or_drawers_are_loaded_anew(other):
+    asked = []
+    load = load_once(lambda spec: asked.append(spec))
+    for spec in (DataSpec(), DataSpec(**other), DataSpec(redraw=True)):
+        load(spec)
+    assert asked == [DataSpec(), DataSpec(**other)]
+
+
 def test_an_interrupted_worker_gives_its_trials_back(tmp_path, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt

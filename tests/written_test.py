@@ -6,6 +6,7 @@ import json
 import pytest
 from tiny import make_experiment
 
+from siamese_jax.command import check_workdir
 from siamese_jax.experiments import find
 from siamese_jax.specs import UserError, leaves, with_value
 from siamese_jax.written import read_experiment, read_fields, read_json
@@ -23,7 +24,18 @@ def test_every_field_is_read_back_but_the_words_that_describe_the_experiment(tmp
     assert read_fields(tmp_path) == dict(leaves(experiment))
 
 
-def test_a_field_newer_than_the_run_is_as_registered(tmp_path):
+def test_a_field_newer_than_the_run_is_what_was_done_before_whatever_is_registered_by_now(tmp_path):
+    experiment = find("omniglot_20way_paper_allpairs")
+    assert experiment.optimizer.fc_rate != 1
+    written = dataclasses.asdict(experiment)
+    del written["optimizer"]["fc_rate"]
+    write(tmp_path, experiment, optimizer=written["optimizer"])
+    assert read_experiment(tmp_path) == with_value(experiment, "optimizer.fc_rate", 1.0)
+    with pytest.raises(UserError, match=r"a run with optimizer.fc_rate=1.0, not 0.05"):
+        check_workdir(experiment, tmp_path)
+
+
+def test_a_field_newer_than_the_run_is_as_registered_where_that_changed_nothing(tmp_path):
     experiment = with_value(make_experiment(), "evaluation.combine", "best_score")
     written = dataclasses.asdict(experiment)
     del written["evaluation"]["combine"]

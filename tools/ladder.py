@@ -193,7 +193,7 @@ def write_page(rows: list[dict[str, Any]], docs: Path) -> None:
 
 def _best(protocol: str) -> str:
     """Returns the mean accuracy of the recorded runs of the best experiment, in per cent."""
-    runs = [row for row in read_runs() if row["experiment"] == "omniglot_20way_best"]
+    runs = [row for row in read_runs() if row["experiment"] == "omniglot_20way_best" and "flagfile" not in row]
     return percent(statistics.mean(row["one_shot"][protocol]["accuracy"] for row in runs))
 
 

@@ -33,6 +33,9 @@ def record(workdir: Path, minutes: float, commit: str, flagfile: str | None = No
     results = read_json(workdir / "results.json")
     if results is None or results["training"]["stopped_by"] == "not finished":
         raise SystemExit(f"{workdir} is not finished")
+    changed = _flags(results["command"]) - _flags(Path(flagfile).read_text() if flagfile else "")
+    if changed - {f"--experiment={results['experiment']}"}:
+        raise SystemExit(f"{workdir} has {' '.join(sorted(changed))}, which {flagfile or 'its experiment'} has not")
     measured = {
         part: {name: {key: one[key] for key in KEPT} for name, one in results[part].items()}
         for part in ("one_shot", "one_shot_views")
@@ -47,15 +50,15 @@ def read_runs() -> list[dict[str, Any]]:
     """Returns all recorded runs, in the order of the registry and of their seeds."""
     rows = [json.loads(line) for line in RUNS.read_text().splitlines()] if RUNS.exists() else []
     order = list(EXPERIMENTS)
-    return sorted(rows, key=lambda row: (order.index(row["experiment"]), row["command"], row["seed"]))
+    return sorted(rows, key=lambda row: (order.index(row["experiment"]), row.get("flagfile", ""), row["seed"]))
 
 
 def runs_table(rows: list[dict[str, Any]]) -> str:
     """Returns the table: each run with minutes, accuracies in per cent and intervals, and each experiment's means."""
     lines = []
-    for command in dict.fromkeys(_without_seed(row["command"]) for row in rows):
-        runs = [row for row in rows if _without_seed(row["command"]) == command]
-        name = f"`{Path(runs[0].get('flagfile', runs[0]['experiment'])).stem}`"
+    for name in dict.fromkeys(_name(row) for row in rows):
+        runs = [row for row in rows if _name(row) == name]
+        name = f"`{name}`"
         for row in runs:
             cells = [_cell(row.get(part, {}).get(protocol)) for part, protocol in COLUMNS.values()]
             lines.append([name, str(row["seed"]), f"{row['minutes']:.1f}", *cells])
@@ -66,8 +69,15 @@ def runs_table(rows: list[dict[str, Any]]) -> str:
     return table(["experiment", "seed", "minutes", *map(str.strip, COLUMNS)], lines)
 
 
-def _without_seed(command: str) -> str:
-    return " ".join(word for word in command.split() if not word.startswith("--seed="))
+def _flags(text: str) -> set[str]:
+    """Returns the flags in a command or a flag file, but for the seed; lower case, as `true` is `True`."""
+    words = (line.split() for line in text.splitlines() if not line.startswith("#"))
+    flags = {word.lower() for line in words for word in line if word.startswith("--")}
+    return {flag for flag in flags if not flag.startswith("--seed=")}
+
+
+def _name(row: dict[str, Any]) -> str:
+    return Path(row.get("flagfile", row["experiment"])).stem
 
 
 def _cell(result: dict[str, Any] | None) -> str:
@@ -89,7 +99,7 @@ def main() -> None:
     for run in flags.runs:
         workdir, _, minutes = run.rpartition("=")
         new = record(Path(workdir), float(minutes), flags.commit, flags.flagfile)
-        rows = [row for row in rows if row["command"] != new["command"]] + [new]
+        rows = [row for row in rows if (_name(row), row["seed"]) != (_name(new), new["seed"])] + [new]
         files.write_text(RUNS, "".join(json.dumps(row) + "\n" for row in rows))
     print(runs_table(read_runs()))
 

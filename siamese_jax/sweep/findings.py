@@ -15,7 +15,7 @@ from siamese_jax import files, plots
 from siamese_jax.experiments import as_flags, find
 from siamese_jax.report import page
 from siamese_jax.report.tables import bullets, duration, interval, percent, table, value
-from siamese_jax.specs import Experiment, leaves, with_value
+from siamese_jax.specs import Experiment, completed, leaves, with_value
 from siamese_jax.sweep.study import reason_of
 from siamese_jax.written import read_json
 
@@ -37,13 +37,13 @@ SHOWN = 10
 
 def best_trial(study: optuna.Study) -> FrozenTrial | None:
     """Returns the completed trial with the highest accuracy, of several the first; None where none was completed."""
-    completed = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    return max(completed, key=lambda trial: (trial.value, -trial.number), default=None)
+    trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    return max(trials, key=lambda trial: (trial.value, -trial.number), default=None)
 
 
 def winner_of(study: optuna.Study) -> Experiment | None:
     """Returns the best trial's experiment, for as many epochs as the base has; None where no trial was completed."""
-    best, plan = best_trial(study), study.user_attrs.get("plan", {})
+    best, plan = best_trial(study), completed(study.user_attrs.get("plan", {}))
     if best is None:
         return None
     winner = find(plan["experiment"])

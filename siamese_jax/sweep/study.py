@@ -18,7 +18,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import fail_stale_trials
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from siamese_jax.specs import UserError
+from siamese_jax.specs import UserError, completed
 from siamese_jax.sweep.plan import Plan, described
 from siamese_jax.sweep.space import Choices, Space, grid, point_of
 from siamese_jax.sweep.storage import JOURNAL, Pulse, alive, insist, is_dead, locked, open_storage, quietly, reached
@@ -70,12 +70,13 @@ class Study:
 
     def _agree(self) -> None:
         """Writes what the sweep is, or compares it with what is written."""
-        ours, theirs = described(self.plan), self.study.user_attrs.get("plan")
-        if theirs is None:
+        ours, written = described(self.plan), self.study.user_attrs.get("plan")
+        if written is None:
             self.study.set_user_attr("plan", ours)
             return
+        theirs = completed(written)
         for name in ours:
-            if name in theirs and ours[name] != theirs[name]:  # a field newer than the study is as registered
+            if name in theirs and ours[name] != theirs[name]:
                 raise UserError(
                     f"the study {self.plan.name} belongs to a sweep with {name}={theirs[name]}, not {ours[name]}: "
                     "choose another --study, or give the flags it was begun with"
@@ -187,13 +188,13 @@ class Study:
         """Queues the first of the points that are not left to a sampler and that no trial has, if there is one.
 
         Those are the points of a grid; of a Bayesian search the base itself, so that the sampler learns from values
-        that someone has found good, and no worse ones win. A trial that waits to be begun again comes before.
+        that someone has found good. A trial that waits to be begun again comes before.
         """
         trials = self.study.get_trials(deepcopy=False)
         if any(trial.state is TrialState.WAITING for trial in trials):
             return
         taken = [_point(trial) for trial in self.trials]
-        for point in _points(self.plan):
+        for point in _given_points(self.plan):
             if point not in taken:
                 self.study.enqueue_trial(point)
                 return
@@ -225,7 +226,7 @@ def reason_of(trial: FrozenTrial) -> str:
     return f"its worker died, {deaths} times" if dead else ""
 
 
-def _points(plan: Plan) -> list[dict[str, Any]]:
+def _given_points(plan: Plan) -> list[dict[str, Any]]:
     if plan.sampler == "grid":
         return grid(plan.spaces)
     own = point_of(plan.spaces, plan.base) if plan.sampler == "bayesian" else None
@@ -298,13 +299,15 @@ def distribution(space: Space) -> BaseDistribution:
 
 
 def make_pruner(plan: Plan) -> optuna.pruners.BasePruner:
-    """Returns what compares a trial, epoch by epoch, with those before it; the median not in the first third.
+    """Returns what compares a trial, epoch by epoch, with those before it.
 
-    Networks that will learn are at first no better than those that will not.
+    Networks that will learn are at first no better than those that will not: the median is left out for a third of the
+    epochs, or for the first where minutes say how many there are.
     """
     epochs = plan.trial_base.max_epochs
     if plan.pruner == "median":
-        return optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=1 + epochs // 3)
+        spared = 1 if plan.trial_minutes else epochs // 3
+        return optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=1 + spared)
     if plan.pruner == "hyperband":
         return optuna.pruners.HyperbandPruner(min_resource=1, max_resource=epochs)
     return optuna.pruners.NopPruner()
