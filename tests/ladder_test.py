@@ -81,10 +81,8 @@ def test_the_page_has_a_row_a_rung_with_the_gain_over_the_one_before(ladder, tmp
 
 def test_a_run_is_recorded_under_the_name_of_what_made_it_alone(ladder, tmp_path):
     record = importlib.import_module("record_runs").record
-    command = (
-        "python -m siamese_jax.main --experiment=omniglot_20way_fast --max_epochs=2 --evaluation.mnist=False --seed=1"
-    )
-    results = {"experiment": "omniglot_20way_fast", "seed": 1, "command": command}
+    command = "python -m siamese_jax.main --experiment=omniglot_20way_fast --max_epochs=2 --evaluation.mnist=False"
+    results = {"experiment": "omniglot_20way_fast", "seed": 1, "command": f"{command} --seed=1"}
     results["training"] = {"steps": 200, "stopped_by": "max_epochs"}
     (tmp_path / "results.json").write_text(json.dumps(results))
     flags = tmp_path / "short.flags"
@@ -92,6 +90,6 @@ def test_a_run_is_recorded_under_the_name_of_what_made_it_alone(ladder, tmp_path
     assert record(tmp_path, 3.0, "abc", str(flags))["flagfile"] == str(flags)
     with pytest.raises(SystemExit, match=r"has --evaluation.mnist=false --max_epochs=2, which its experiment has not"):
         record(tmp_path, 3.0, "abc")
+    flags.write_text("--experiment=omniglot_20way_fast\n--evaluation.mnist=false\n")
     with pytest.raises(SystemExit, match=r"has --max_epochs=2, which .*short.flags has not"):
-        flags.write_text("--experiment=omniglot_20way_fast\n--evaluation.mnist=false\n")
         record(tmp_path, 3.0, "abc", str(flags))

@@ -33,8 +33,8 @@ def record(workdir: Path, minutes: float, commit: str, flagfile: str | None = No
     results = read_json(workdir / "results.json")
     if results is None or results["training"]["stopped_by"] == "not finished":
         raise SystemExit(f"{workdir} is not finished")
-    changed = _flags(results["command"]) - _flags(Path(flagfile).read_text() if flagfile else "")
-    if changed - {f"--experiment={results['experiment']}"}:
+    of_name = Path(flagfile).read_text() if flagfile else f"--experiment={results['experiment']}"
+    if changed := _flags(results["command"]) - _flags(of_name):
         raise SystemExit(f"{workdir} has {' '.join(sorted(changed))}, which {flagfile or 'its experiment'} has not")
     measured = {
         part: {name: {key: one[key] for key in KEPT} for name, one in results[part].items()}
