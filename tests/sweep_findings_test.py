@@ -4,12 +4,15 @@ import csv
 import json
 import re
 
+import optuna
 import pytest
+from optuna.distributions import FloatDistribution
+from optuna.trial import TrialState
 from PIL import Image
 from tiny import make_experiment
 
 from siamese_jax.specs import leaves
-from siamese_jax.sweep.findings import PICTURES, best_trial, winner_folder, winner_of, write_findings
+from siamese_jax.sweep.findings import PICTURES, _with_short_names, best_trial, winner_folder, winner_of, write_findings
 from siamese_jax.sweep.plan import Plan, checked
 from siamese_jax.sweep.space import parse
 from siamese_jax.sweep.study import Study
@@ -106,6 +109,22 @@ def test_the_report_has_the_winners_runs_each_with_trials_and_interval(study, tm
     (another / "results.json").write_text("not the winner's, and never read")
     write_findings(study, tmp_path)
     assert (tmp_path / "report.md").read_text() == text
+
+
+def test_pictures_name_fields_without_the_words_that_all_begin_with(study):
+    copy = _with_short_names(study)
+    assert {field for trial in copy.get_trials() for field in trial.params} == {"optimizer.decay", "network.units"}
+    layers = optuna.create_study()
+    for rate in (0.1, 0.2):
+        trial = layers.ask({f"optimizer.layers.{layer}.l2": FloatDistribution(0, rate) for layer in ("fc", "out")})
+        layers.tell(trial, rate)
+    layers.ask()
+    assert [(trial.state, set(trial.params), trial.number) for trial in _with_short_names(layers).get_trials()] == [
+        (TrialState.COMPLETE, {"fc.l2", "out.l2"}, 0),
+        (TrialState.COMPLETE, {"fc.l2", "out.l2"}, 1),
+        (TrialState.RUNNING, set(), 2),
+    ]
+    assert "optimizer.layers.fc.l2" in layers.get_trials()[0].params
 
 
 def test_a_study_with_nothing_to_show_has_a_report_all_the_same(tmp_path):

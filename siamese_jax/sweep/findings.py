@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 import statistics
 import warnings
 from collections.abc import Mapping, Sequence
@@ -22,7 +23,7 @@ from siamese_jax.written import read_json
 PICTURES = {
     "history.png": ("plot_optimization_history", "Each trial's accuracy, and the best so far"),
     "importances.png": ("plot_param_importances", "How much of the accuracy's variance each field explains"),
-    "parallel.png": ("plot_parallel_coordinate", "All trials, one line each, in the fields that matter most"),
+    "parallel.png": ("plot_parallel_coordinate", "All completed trials, one line each, in the fields that matter most"),
     "slices.png": ("plot_slice", "Accuracy by each field alone, of those that matter most"),
 }
 """Files, which function of Optuna's draws them, and what they show."""
@@ -104,6 +105,7 @@ def draw(study: optuna.Study, folder: Path) -> list[str]:
 
     plt.switch_backend("Agg")
     drawn: list[str] = []
+    study = _with_short_names(study)
     enough = len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))) > 1
     for name, (function, _) in PICTURES.items() if enough else ():
         with warnings.catch_warnings(), plt.style.context("default"):
@@ -123,6 +125,20 @@ def draw(study: optuna.Study, folder: Path) -> list[str]:
     for name in PICTURES.keys() - drawn:  # of an earlier state of the study
         (folder / name).unlink(missing_ok=True)
     return drawn
+
+
+def _with_short_names(study: optuna.Study) -> optuna.Study:
+    """Returns a copy in memory, its fields named without the words that all begin with: a label has little room."""
+    trials = study.get_trials()
+    parents = {tuple(field.split(".")[:-1]) for trial in trials for field in trial.params}
+    common = len(list(itertools.takewhile(lambda words: len(set(words)) == 1, zip(*parents, strict=False))))
+    for trial in trials:
+        short = {field: ".".join(field.split(".")[common:]) for field in trial.params}
+        trial.params = {short[field]: found for field, found in trial.params.items()}
+        trial.distributions = {short[field]: of_field for field, of_field in trial.distributions.items()}
+    copy = optuna.create_study(direction="maximize")
+    copy.add_trials(trials)
+    return copy
 
 
 def _most_important(study: optuna.Study) -> list[str]:
