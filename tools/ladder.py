@@ -48,12 +48,12 @@ little to show here, and nothing is learned of what the paper's own recipe reach
 
 ## And with the time it takes
 
-Runs of registered experiments and of a flag file, each measured once on test: 20-way one-shot accuracy in per cent
+Runs of registered experiments and of flag files, each measured once on test: 20-way one-shot accuracy in per cent
 with 95 % intervals (bootstrap over runs of trials), on the 400 trials of Lake's official runs and on 10,000 random
 trials within alphabets by drawers 17–20. Minutes are from the command to its report, on two CPU cores. Averaged views
 are a figure of their own: each image is embedded as the mean over itself and seven affine distortions.
-`omniglot_20way_paper_allpairs` ran on one core, with other work on the other. On the official runs humans reach 95.5,
-BPL 96.7, attentive recurrent comparators 98.5, the paper 92.0.
+`omniglot_20way_paper_allpairs` and `paper_learning_…` ran on one core each, with other work on the other. On the
+official runs humans reach 95.5, BPL 96.7, attentive recurrent comparators 98.5, the paper 92.0.
 
 {runs}
 """
