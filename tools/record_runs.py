@@ -47,10 +47,10 @@ def record(workdir: Path, minutes: float, commit: str, flagfile: str | None = No
 
 
 def read_runs() -> list[dict[str, Any]]:
-    """Returns all recorded runs, in the order of the registry and of their seeds."""
+    """Returns all recorded runs, in the order of the registry and of their seeds, those of flag files last."""
     rows = [json.loads(line) for line in RUNS.read_text().splitlines()] if RUNS.exists() else []
     order = list(EXPERIMENTS)
-    return sorted(rows, key=lambda row: (order.index(row["experiment"]), row.get("flagfile", ""), row["seed"]))
+    return sorted(rows, key=lambda row: (row.get("flagfile", ""), order.index(row["experiment"]), row["seed"]))
 
 
 def runs_table(rows: list[dict[str, Any]]) -> str:
