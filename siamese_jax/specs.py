@@ -184,8 +184,8 @@ class OptimizerSpec:
     rate: float = 2e-3
     """The highest learning rate of AdamW."""
     fc_rate: float = 1.0
-    """Factor on it in fc. A unit with thousands of inputs moves by their number times the rate: where it is a sigmoid,
-    it saturates before the convolutions have learned."""
+    """Factor on it in fc. A step moves a unit by up to its inputs times the rate: with thousands of inputs a sigmoid
+    saturates early."""
     schedule: Literal["constant", "cosine", "one_cycle"] = "one_cycle"
     """Of AdamW's rate, over all `max_epochs`: `cosine` falls to zero, `one_cycle` rises first (Smith and
     Topin 2019)."""
