@@ -170,10 +170,11 @@ def _results(measured: Mapping[str, Measured]) -> Results:
 def _write(workdir: Path, results: Results, measured: Mapping[str, Measured]) -> None:
     """Writes results.json, and trials.npz: the credit [R, Q] of each trial, by which two runs are compared in pairs.
 
-    Pictures of an earlier measurement go: not every one is drawn again.
+    results.json last: where one was written, its trials stand beside it. Pictures of an earlier measurement go: not
+    every one is drawn again.
     """
-    write_results(workdir, results)
     write_arrays(workdir / "trials.npz", {name: part.credit.astype("float32") for name, part in measured.items()})
+    write_results(workdir, results)
     for name in PICTURES:
         (workdir / name).unlink(missing_ok=True)
 

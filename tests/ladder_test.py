@@ -73,7 +73,7 @@ def test_the_page_has_a_row_a_rung_with_the_gain_over_the_one_before(ladder, tmp
     ladder.write_page(rows, tmp_path)
     text = (tmp_path / "ladder.md").read_text()
     assert "10.00 (8.0–12.0); 10.00 (8.0–12.0)" in text
-    assert "+15.0" in text
+    assert "+15.0 ± 2.8" in text  # √2 of the two half-widths of 2 points
     assert "70–71" in text
     assert "5 minutes (280 to 281 s)" in text
     assert (tmp_path / "ladder.png").stat().st_size > 5_000

@@ -40,10 +40,20 @@ def test_baselines_see_digits_as_they_were_drawn(tmp_path):
     assert results["not_measured"].keys() == {"koch_400"}
 
 
-def test_figures_are_on_disk_before_a_picture_fails(tmp_path, monkeypatch):
-    def full(*_):
-        raise UserError("no space left")
+def full(*_):
+    raise UserError("no space left")
 
+
+def test_there_are_no_results_without_their_trials(tmp_path, monkeypatch):
+    monkeypatch.setattr(measuring, "write_arrays", full)
+    dataset = make_dataset()
+    compared = make_experiment(method="baselines")
+    with pytest.raises(UserError, match="no space left"):
+        measuring.measure_baselines(compared, tmp_path, dataset, split(dataset, "paper"), make_digits, "the command")
+    assert not list(tmp_path.iterdir())
+
+
+def test_figures_are_on_disk_before_a_picture_fails(tmp_path, monkeypatch):
     dataset, experiment = make_dataset(), make_experiment()
     sets, net = split(dataset, "paper"), build(experiment.network)
     fitted = Fitted(init_params(root_key(0), experiment.network, SIDE), 0, History())

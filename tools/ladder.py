@@ -31,7 +31,8 @@ PAGE = """# Why do I not get 92 %?
 From the paper's recipe to that of `omniglot_20way_best`, one group of changes a rung, each rung trained anew for about
 {minutes:g} minutes ({seconds}) on two cores, on the 30 background alphabets alone. Measured on {trials:,} validation
 trials (20-way, one-shot, within an alphabet, by drawers and of alphabets that were not trained on), the same for all;
-intervals are by bootstrap over runs of 20 trials. Made by
+intervals are by bootstrap over runs of 20 trials. A gain is that of the means over seeds; its ± takes the two rungs for
+independent, and a second seed on the same trials for no help, so that it is rather too wide. Made by
 `python tools/ladder.py --minutes={minutes:g} --seeds={seeds}`.
 
 These trials are harder than the official runs, so nothing here is to be held against 92: `omniglot_20way_best` itself
@@ -167,18 +168,19 @@ def write_page(rows: list[dict[str, Any]], docs: Path) -> None:
     from siamese_jax import plots
 
     by_rung = {rung.change: [row for row in rows if row["change"] == rung.change] for rung in make_rungs()}
-    lines, before = [], None
+    lines, before = [], None  # the mean accuracy of the rung before, and the half-width of its interval
     for number, (change, of_rung) in enumerate((change, found) for change, found in by_rung.items() if found):
         mean = statistics.mean(row["accuracy"] for row in of_rung)
-        gain = "" if before is None else f"{100 * (mean - before):+.1f}"
+        wide = statistics.mean((row["ci95"][1] - row["ci95"][0]) / 2 for row in of_rung)
+        gain = f"{100 * (mean - before[0]):+.1f} ± {100 * math.hypot(wide, before[1]):.1f}" if before else ""
         each = [f"{percent(row['accuracy'])} ({interval(row)})" for row in of_rung]
         steps = "–".join(dict.fromkeys(f"{row['steps']:,}" for row in sorted(of_rung, key=lambda row: row["steps"])))
         lines.append([str(number), change, steps, "; ".join(each), percent(mean), gain])
-        before = mean
+        before = mean, wide
     plots.save(plots.ladder_figure({change: found for change, found in by_rung.items() if found}), docs / "ladder.png")
     minutes, trials, seeds = (sorted({row[name] for row in rows}) for name in ("minutes", "trials", "seed"))
     taken = sorted(row["seconds"] for row in rows)
-    head = ["rung", "change", "steps", "each seed (%; 95 % interval)", "mean (%)", "gain (points)"]
+    head = ["rung", "change", "steps", "each seed (%; 95 % interval)", "mean (%)", "gain (points; 95 %)"]
     page = PAGE.format(
         minutes=minutes[-1],
         trials=trials[-1],
