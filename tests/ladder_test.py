@@ -42,10 +42,11 @@ def test_every_rung_changes_something_of_its_own_and_can_be_trained(ladder):
     ("rung", "fields"),
     [
         (1, {"network.initialiser"}),
-        (6, {"data.rotations"}),
-        (7, {"distort.elastic"}),
-        (8, {"optimizer.average"}),
-        (9, {"evaluation.views"}),
+        (4, {"optimizer.momentum_epochs"}),
+        (7, {"data.rotations"}),
+        (8, {"distort.elastic"}),
+        (9, {"optimizer.average"}),
+        (10, {"evaluation.views"}),
     ],
 )
 def test_a_rung_of_one_field_changes_that_field_alone(ladder, rung, fields):
