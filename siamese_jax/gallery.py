@@ -71,7 +71,7 @@ def draw_network(
 def draw_training(workdir: Path, experiment: Experiment, train: Alphabets, rows: Sequence[dict[str, Any]]) -> None:
     """Draws the curves of training, and figure 5: some of the images that it saw, distorted as it saw them."""
     if rows:  # a network that came as a file left none
-        guessing = loss_of_guessing(experiment)
+        guessing = loss_of_guessing(experiment, rows)
         figure = plots.training_figure(rows, experiment.evaluation.n_way, experiment.loss.name, guessing)
         plots.save(figure, workdir / "training.png")
     if not experiment.distort.copies:

@@ -1,6 +1,6 @@
 """Grids of images as rows, no pixels: some alphabets, of each some characters, of each the same few drawers.
 
-What the released one-shot runs are made of, with more than two drawers: every image is compared with all others of its
+What the released one-shot runs are made of, with more than two drawers: every image is compared with others of its
 alphabet, so that a batch holds many more pairs than it holds images.
 """
 

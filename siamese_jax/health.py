@@ -3,7 +3,7 @@ why, most of them before the first step.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import jax
 import jax.numpy as jnp
@@ -51,82 +51,118 @@ def examine(net: SiameseNet, params: Params, images: Array) -> dict[str, Array]:
 
 
 def update_sizes(before: Params, after: Params) -> dict[str, Array]:
-    """Returns how far an update moved each layer's kernels, relative to their norm: {"update/LAYER": float32 []}."""
+    """Returns how far an update moved each layer's weights, all but biases, relative to their norm.
 
-    def kernels(params: Params, layer: str) -> Array:
+    {"update/LAYER": float32 []}.
+    """
+
+    def weights(params: Params, layer: str) -> Array:
         return jnp.concatenate([value.ravel() for name, value in params[layer].items() if name != "bias"])
 
     def relative(layer: str) -> Array:
-        start = kernels(before, layer)
-        return jnp.linalg.norm(kernels(after, layer) - start) / jnp.maximum(jnp.linalg.norm(start), 1e-30)
+        start = weights(before, layer)
+        return jnp.linalg.norm(weights(after, layer) - start) / jnp.maximum(jnp.linalg.norm(start), 1e-30)
 
     return {f"update/{layer}": relative(layer) for layer in before}
 
 
-def loss_of_guessing(experiment: Experiment) -> float | None:
-    """Returns the loss in nats of a network that tells nothing apart; None where it depends on scales."""
+def loss_of_guessing(experiment: Experiment, rows: Iterable[Mapping[str, float | None]] = ()) -> float | None:
+    """Returns the loss in nats of a network that tells nothing apart; None where it depends on scales.
+
+    For `n_way` it is the mean of what `rows`, metrics of steps, have as `guessing`: some alphabets have fewer
+    characters than a batch asks for. Where no row has it, it is that of alphabets which have them all.
+    """
     if experiment.loss.name in ("cross_entropy", "all_pairs"):
         return math.log(2)
-    return math.log(experiment.data.batch_characters) if experiment.loss.name == "n_way" else None
+    if experiment.loss.name != "n_way":
+        return None
+    measured = [value for row in rows if (value := row.get("guessing")) is not None]
+    return sum(measured) / len(measured) if measured else math.log(experiment.data.batch_characters)
 
 
-def diagnosis(experiment: Experiment, loss: float, health: Mapping[str, float]) -> str:
+def at_the_start(experiment: Experiment, health: Mapping[str, float | None]) -> str:
+    """Returns one sentence for what is unsound before the first step, and the field to change, else ""; see below."""
+    defect = _defect(experiment, _finite(health))
+    return f"Before the first step {defect}." if defect else ""
+
+
+def diagnosis(
+    experiment: Experiment,
+    loss: float,
+    health: Mapping[str, float | None],
+    rows: Iterable[Mapping[str, float | None]] = (),
+) -> str:
     """Returns one sentence with the likely cause and the field to change where training sits at chance, else "".
 
-    `loss` is the mean over an epoch; `health` holds what `examine` and `update_sizes` return, as numbers; what is
-    missing there, or None, is no cause.
+    `loss` is the mean over an epoch, of which `rows` are metrics; `health` holds what `examine` and `update_sizes`
+    return, as numbers, and the `learning_rate` where it follows a schedule; what is missing there, or not finite, is no
+    cause.
     """
-    guessing = loss_of_guessing(experiment)
+    guessing = loss_of_guessing(experiment, rows)
     if guessing is None or loss < AT_CHANCE * guessing:
         return ""
-    cause = _cause(experiment, {name: value for name, value in health.items() if isinstance(value, int | float)})
+    known = _finite(health)
+    if defect := _defect(experiment, known) or _standstill(experiment, known):
+        cause = f"Likely cause: {defect}."
+    else:
+        cause = (
+            "Units, filters and updates look sound, so that it may only be early: give it more epochs, or raise "
+            f"{_rate(experiment, 'LAYER')}."
+        )
     return f"The loss is {loss:.3f} where guessing has {guessing:.3f}: nothing is learned yet. {cause}"
 
 
-def _cause(experiment: Experiment, health: Mapping[str, float]) -> str:
-    adamw = experiment.optimizer.name == "adamw"
-
-    def rate(layer: str) -> str:
-        if adamw:
-            return "--optimizer.fc_rate" if layer == "fc" else "--optimizer.rate"
-        return f"--optimizer.layers.{layer}.learning_rate"
-
-    def by_layer(prefix: str) -> dict[str, float]:
-        return {name.removeprefix(prefix): value for name, value in health.items() if name.startswith(prefix)}
-
-    updates, dead = by_layer("update/"), by_layer("dead_filters/")
-    fastest, slowest = max(updates, key=updates.get, default=None), min(updates, key=updates.get, default=None)
-    deadest = max(dead, key=dead.get, default=None)
-    paper_start = experiment.network.initialiser == "paper"
+def _defect(experiment: Experiment, health: Mapping[str, float]) -> str:
+    """Returns what is too much, and what to do, or "": what would be wrong before the first step, too."""
+    updates, dead = _by_layer(health, "update/"), _by_layer(health, "dead_filters/")
     if health.get("saturated", 0.0) > MANY:
-        change = "start with --network.initialiser=scaled" if paper_start else f"lower {rate('fc')}"
+        change = _sound_start(experiment) or f"lower {_rate(experiment, 'fc')}"
         return (
-            f"Likely cause: {health['saturated']:.0%} of an embedding's sigmoids are saturated, and pass hardly any "
-            f"gradient on; {change}."
+            f"{health['saturated']:.0%} of an embedding's sigmoids are saturated, and pass hardly any gradient on; "
+            f"{change}"
         )
+    fastest = max(updates, key=updates.get, default="")
     if fastest and updates[fastest] > WILD:
-        return (
-            f"Likely cause: an update moves {fastest} by {updates[fastest]:.0%} of its weights; lower {rate(fastest)}."
-        )
+        return f"an update moves {fastest} by {updates[fastest]:.0%} of its weights; lower {_rate(experiment, fastest)}"
+    deadest = max(dead, key=dead.get, default="")
     if deadest and dead[deadest] > MANY:
         return (
-            f"Likely cause: {dead[deadest]:.0%} of the filters of {deadest} give 0 for every image; lower "
-            f"{rate(deadest)}, or start anew with another --seed."
+            f"{dead[deadest]:.0%} of the filters of {deadest} give 0 for every image; lower "
+            f"{_rate(experiment, deadest)}, or start anew with another --seed"
         )
-    # A schedule over all epochs is close to 0 at its ends.
-    if slowest and updates[slowest] < STILL and not experiment.optimizer.over_all_epochs:
-        return (
-            f"Likely cause: an update moves {slowest} by {updates[slowest]:.1g} of its weights only; raise "
-            f"{rate(slowest)}."
-        )
+    return ""
+
+
+def _standstill(experiment: Experiment, health: Mapping[str, float]) -> str:
+    """Returns what is too little, and what to do, or ""."""
+    spec, updates = experiment.optimizer, _by_layer(health, "update/")
+    # A schedule is close to 0 at its ends: an update counts as if it were at its highest. Unknown, it says nothing.
+    risen = health.get("learning_rate", 0.0) / spec.rate if spec.over_all_epochs else 1.0
+    slowest = min(updates, key=updates.get, default="")
+    if slowest and updates[slowest] < STILL * risen:
+        held_back = spec.name != "adamw" or spec.fc_rate < 1
+        change = _rate(experiment, slowest) if held_back else "--optimizer.rate"
+        return f"an update moves {slowest} by {updates[slowest]:.1g} of its weights only; raise {change}"
     if health.get("embedding_spread", 1.0) < ALIKE:
-        penalties = "--optimizer.weight_decay" if adamw else "--optimizer.layers.LAYER.l2"
-        change = "start with --network.initialiser=scaled" if paper_start else f"lower {penalties}"
-        return (
-            f"Likely cause: embeddings of different characters are alike (spread {health['embedding_spread']:.1g}); "
-            f"{change}."
-        )
-    return (
-        "Units, filters and updates look sound, so that it may only be early: give it more epochs, or raise "
-        f"{rate('LAYER')}."
-    )
+        penalties = "--optimizer.weight_decay" if spec.name == "adamw" else "--optimizer.layers.LAYER.l2"
+        change = _sound_start(experiment) or f"lower {penalties}"
+        return f"embeddings of different characters are alike (spread {health['embedding_spread']:.1g}); {change}"
+    return ""
+
+
+def _rate(experiment: Experiment, layer: str) -> str:
+    if experiment.optimizer.name == "adamw":
+        return "--optimizer.fc_rate" if layer == "fc" else "--optimizer.rate"
+    return f"--optimizer.layers.{layer}.learning_rate"
+
+
+def _sound_start(experiment: Experiment) -> str:
+    return "start with --network.initialiser=scaled" if experiment.network.initialiser == "paper" else ""
+
+
+def _by_layer(health: Mapping[str, float], prefix: str) -> dict[str, float]:
+    return {name.removeprefix(prefix): value for name, value in health.items() if name.startswith(prefix)}
+
+
+def _finite(health: Mapping[str, float | None]) -> dict[str, float]:
+    return {name: value for name, value in health.items() if isinstance(value, int | float) and math.isfinite(value)}

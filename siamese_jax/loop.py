@@ -20,7 +20,7 @@ from siamese_jax import splits
 from siamese_jax.batches import pairs_per_step, steps_per_epoch
 from siamese_jax.checkpoint import Checkpoints, restore
 from siamese_jax.grids import check_grid
-from siamese_jax.health import diagnosis
+from siamese_jax.health import at_the_start, diagnosis
 from siamese_jax.metrics import MetricsLog, Progress
 from siamese_jax.model import Params
 from siamese_jax.optimizer import kept_params, rates
@@ -134,7 +134,7 @@ def fit(
     ):
         session = _Session(experiment, train, begun, history, _Doors(checkpoints, log, progress, asked), if_slow)
         if restored is None:
-            log.write(0, 1, **session.examine())
+            session.look()
         while history.stopped_by(experiment) == "not finished":
             session.train_a_while()
             if session.step % session.steps_per_epoch == 0:
@@ -169,7 +169,8 @@ class _Session:
         self._steps, self._seconds = 0, 0.0  # of this session, since it compiled
         self._if_slow = if_slow if jax.default_backend() == "cpu" else ""
         self._saved_at = self._counted_to = time.monotonic()
-        self._epoch_losses: list[float] = []
+        self._epoch_rows: list[dict[str, float]] = []
+        self._noted = False  # that this epoch sits at chance
 
     @property
     def epoch(self) -> int:
@@ -210,13 +211,33 @@ class _Session:
             self.history.timed_seconds += seconds
             rate = len(rows) * self._pairs / seconds
         self._compiled = True
-        self._epoch_losses += [row[self._loss] for row in rows]
+        self._epoch_rows += rows
         means = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
         self._doors.log.write(self.step, self.epoch, **means, pairs_per_second=rate)
 
     def examine(self) -> dict[str, float]:
         """Returns the health of the parameters, and the sizes of the update that would be made next."""
         return {name: float(value) for name, value in jax.device_get(self._examine(self.state, self._update)).items()}
+
+    def look(self) -> None:
+        """Writes the health of the parameters, and says what is wrong: before the first step, and within an epoch."""
+        health = self.examine()
+        self._doors.log.write(self.step, self.epoch, **health)
+        if self.step == 0:
+            self._note(at_the_start(self.experiment, health))
+        else:
+            self._note_chance(health)
+
+    def _note_chance(self, health: dict[str, Any]) -> None:
+        """Says why the epoch so far sits at chance, if it does; once an epoch."""
+        if not self._noted:
+            loss = float(np.mean([row[self._loss] for row in self._epoch_rows]))
+            self._noted = self._note(diagnosis(self.experiment, loss, health, self._epoch_rows))
+
+    def _note(self, sentence: str) -> bool:
+        if sentence:
+            self._doors.progress.note(sentence)
+        return bool(sentence)
 
     def end_epoch(self, validate: Callable[[Params], float]) -> None:
         """Validates, and keeps the parameters if they are the best so far."""
@@ -228,19 +249,21 @@ class _Session:
         if accuracy > history.best_accuracy:
             history.best_epoch, history.best_accuracy, self.best = epoch, accuracy, copied(params)
         spec, epochs = self.experiment.optimizer, self.experiment.max_epochs
-        at_its_end = rates(spec, epoch - 1, self.steps_per_epoch, epochs)
+        at_its_end = {name: float(rate) for name, rate in rates(spec, epoch - 1, self.steps_per_epoch, epochs).items()}
         health = self.examine()
         self._doors.log.write(self.step, epoch, validation_one_shot=accuracy, **at_its_end, **health)
-        loss, rate = float(np.mean(self._epoch_losses)), history.pairs_per_second
+        loss, rate = float(np.mean([row[self._loss] for row in self._epoch_rows])), history.pairs_per_second
         self._doors.progress.epoch(epoch, loss, accuracy, rate, self._seconds_left(rate))
-        if sentence := diagnosis(self.experiment, loss, health):
-            self._doors.progress.note(sentence)
-        self._epoch_losses.clear()
+        self._note_chance({**at_its_end, **health})
+        self._epoch_rows.clear()
+        self._noted = False
 
     def save_if_due(self) -> None:
         """Saves at an epoch's end, and when the last checkpoint is old; if asked to stop, saves and raises Stopped."""
         if self.step % self.steps_per_epoch == 0 or self._must_save():
             self._check_finite()
+            if self.step % self.steps_per_epoch and not self._doors.asked:
+                self.look()  # an epoch may take hours
             now = time.monotonic()
             self.history.seconds += now - self._counted_to
             self._counted_to = now

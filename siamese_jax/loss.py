@@ -1,5 +1,5 @@
 """What training minimises: the paper's cross-entropy of "same" (section 3.2; its printed sign is a slip) or a loss of
-distances, and an L2 penalty per layer. Losses of grid batches compare every image with all others of its alphabet.
+distances, and an L2 penalty per layer. Losses of grid batches compare every image with others of its alphabet.
 """
 
 from collections.abc import Mapping
@@ -70,6 +70,12 @@ def n_way(logits: Array, present: Array) -> tuple[Array, Array]:
     answer = jnp.broadcast_to(jnp.arange(characters)[None, :, None, None], scores.shape[:-1])
     entropy = optax.softmax_cross_entropy_with_integer_labels(scores, answer)
     return jnp.sum(weight * entropy), jnp.sum(weight * (scores.argmax(-1) == answer))
+
+
+def n_way_of_guessing(present: Array) -> Array:
+    """Returns what `n_way` has where all scores are equal, in nats []: less than ln K, where alphabets are small."""
+    characters = present.sum(axis=1)
+    return jnp.sum(characters * jnp.log(characters)) / characters.sum()
 
 
 def _check_grid(logits: Array, present: Array) -> tuple[int, int]:

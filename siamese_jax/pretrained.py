@@ -174,22 +174,26 @@ def card_text(card: Mapping[str, Any]) -> str:
             for name, how, result in measured
         ],
     )
-    data, verified = card["data"], card["verification"]
+    data, verified, history = card["data"], card["verification"], card["history"]
     sets, side = data["sets"], data["image_side"]
     facts = bullets(
         [
-            f"made by `{card['command']}`, commit `{card['commit']}`, {card['step']:,} steps",
+            f"made by `{card['command']}`, commit `{card['commit']}`: {card['step']:,} steps, of which "
+            f"these are the parameters after epoch {history['best_epoch']} of {history['epochs']}, the best on "
+            "validation",
             f"seed {card['seed']}",
             f"trained on {data['name']}: {sets['train']['images']:,} images, {side}×{side} pixels, of "
             f"{len(sets['train']['alphabets'])} alphabets by drawers {ranges(sets['train']['drawers'])}",
             f"validated, and everything chosen, on {len(sets['validation']['alphabets'])} other alphabets by drawers "
             f"{ranges(sets['validation']['drawers'])}; measured once, on {len(sets['test']['alphabets'])} further "
-            "ones: no alphabet is shared, drawers are where the table says so",
+            f"ones: no alphabet is shared; where drawers {ranges(sets['train']['drawers'])} stand below, their "
+            "drawings of other alphabets were trained on",
             f"same or different: {percent(verified['accuracy'])} % of {verified['pairs']:,} test pairs "
             f"({interval(verified)}), at the threshold that was best on validation, a logit of "
             f"{logit(verified['threshold']):.2f}",
             f"licence: {card['licence']}",
-            "meant for single drawn characters, ink on blank paper, one to an image; tried on what stands below",
+            "meant for single drawn characters, ink on blank paper, one to an image; nothing was measured but what "
+            "stands below",
             f"used with `siamese_jax.load_pretrained`, or `--mode=evaluate --checkpoint`; images are uint8 [N, {side}, "
             f"{side}], 0 for paper and 255 for ink",
         ]

@@ -184,8 +184,7 @@ class OptimizerSpec:
     rate: float = 2e-3
     """The highest learning rate of AdamW."""
     fc_rate: float = 1.0
-    """Factor on it in fc. A step moves a unit by up to its inputs times the rate: with thousands of inputs a sigmoid
-    saturates early."""
+    """Factor on it in fc, where a step moves a unit by up to the sum of its inputs times the rate."""
     schedule: Literal["constant", "cosine", "one_cycle"] = "one_cycle"
     """Of AdamW's rate, over all `max_epochs`: `cosine` falls to zero, `one_cycle` rises first (Smith and
     Topin 2019)."""

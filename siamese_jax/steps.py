@@ -6,7 +6,7 @@ import optax
 from jax import Array
 
 from siamese_jax import keys
-from siamese_jax.loss import batch_loss, grid_loss, penalty
+from siamese_jax.loss import batch_loss, grid_loss, n_way_of_guessing, penalty
 from siamese_jax.model import Params, SiameseNet, init_params
 from siamese_jax.records import GridBatch, PairBatch, TrainState
 from siamese_jax.specs import Experiment
@@ -30,7 +30,8 @@ def train_step(
     """Makes one update from one batch; returns the new state and the metrics of the parameters before it.
 
     Metrics, float32 []: the loss under its own name (`cross_entropy` in nats), `penalty` (Σ λ‖w‖²), and `accuracy` in
-    [0, 1] by the rule that the loss trains (see `loss.batch_loss` and `loss.grid_loss`).
+    [0, 1] by the rule that the loss trains (see `loss.batch_loss` and `loss.grid_loss`); of `n_way` also
+    `guessing`, the loss of a network that tells nothing apart.
     """
 
     def objective(params: Params) -> tuple[Array, Array]:
@@ -50,4 +51,6 @@ def train_step(
         "penalty": penalty(state.params, experiment.optimizer),
         "accuracy": accuracy,
     }
+    if experiment.loss.name == "n_way":
+        metrics["guessing"] = n_way_of_guessing(batch.present)
     return TrainState(state.step + 1, optax.apply_updates(state.params, updates), opt_state), metrics

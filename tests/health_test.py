@@ -1,5 +1,6 @@
 """The health of a network against NumPy, and a sentence for each way in which training can sit at chance."""
 
+import contextlib
 import re
 from dataclasses import replace
 from functools import partial
@@ -12,11 +13,11 @@ from tiny import SIDE, make_dataset, make_experiment
 
 from siamese_jax import health, loop, splits
 from siamese_jax.checkpoint import Checkpoints
-from siamese_jax.health import diagnosis, loss_of_guessing, update_sizes
+from siamese_jax.health import at_the_start, diagnosis, loss_of_guessing, update_sizes
 from siamese_jax.metrics import read_metrics
 from siamese_jax.model import build, init_params
 from siamese_jax.report.sections import report
-from siamese_jax.specs import LossSpec, OptimizerSpec
+from siamese_jax.specs import LossSpec, OptimizerSpec, UserError
 
 EXPERIMENT = make_experiment()
 SOUND = {
@@ -111,21 +112,45 @@ def test_a_start_that_is_not_sound_is_named_only_where_it_was_taken():
 
 
 def test_what_was_not_finite_is_no_cause_and_no_traceback():
-    assert "it may only be early" in diagnosis(EXPERIMENT, 0.6931, dict.fromkeys(SOUND))
+    for strange in (None, np.nan, np.inf):
+        assert "it may only be early" in diagnosis(EXPERIMENT, 0.6931, dict.fromkeys(SOUND, strange))
+    wild = {"update/conv1": np.nan, "update/fc": 0.5}
+    assert "moves fc by 50%" in diagnosis(EXPERIMENT, 0.6931, SOUND | wild)
 
 
 def test_a_rate_that_has_been_let_down_to_zero_is_not_told_to_be_raised():
     adamw = replace(EXPERIMENT, optimizer=OptimizerSpec(name="adamw"))
     assert "raise --optimizer" not in diagnosis(adamw, 0.6931, SOUND | {"update/fc": 1e-9, "embedding_spread": 0})
     constant = replace(adamw, optimizer=replace(adamw.optimizer, schedule="constant"))
-    assert "raise --optimizer.fc_rate" in diagnosis(constant, 0.6931, SOUND | {"update/fc": 1e-9})
+    assert "raise --optimizer.rate" in diagnosis(constant, 0.6931, SOUND | {"update/fc": 1e-9})
+    held_back = replace(constant, optimizer=replace(constant.optimizer, fc_rate=0.05))
+    assert "raise --optimizer.fc_rate" in diagnosis(held_back, 0.6931, SOUND | {"update/fc": 1e-9})
     assert "raise --optimizer.rate" in diagnosis(constant, 0.6931, SOUND | {"update/conv1": 1e-9})
     assert "lower --optimizer.fc_rate" in diagnosis(adamw, 0.6931, SOUND | {"saturated": 0.7})
+
+
+def test_a_rate_that_is_too_low_is_named_while_its_schedule_is_at_its_height():
+    adamw = replace(EXPERIMENT, optimizer=OptimizerSpec(name="adamw", rate=1e-8))
+    still = SOUND | {"update/conv1": 1e-8}
+    assert "raise --optimizer.rate" in diagnosis(adamw, 0.6931, still | {"learning_rate": 1e-8})
+    assert "it may only be early" in diagnosis(adamw, 0.6931, still | {"learning_rate": 1e-12})
+
+
+def test_what_is_unsound_before_the_first_step_is_said_there():
+    assert at_the_start(EXPERIMENT, SOUND | {"update/conv1": 1e-9, "embedding_spread": 0}) == ""
+    paper = replace(EXPERIMENT, network=replace(EXPERIMENT.network, initialiser="paper"))
+    said = at_the_start(paper, SOUND | {"saturated": 0.72})
+    assert said.startswith("Before the first step 72% of an embedding's sigmoids are saturated")
+    assert said.endswith("start with --network.initialiser=scaled.")
 
 
 def test_guessing_costs_what_the_loss_says():
     assert loss_of_guessing(EXPERIMENT) == pytest.approx(0.6931, abs=1e-4)
     assert loss_of_guessing(replace(EXPERIMENT, loss=LossSpec("n_way"))) == pytest.approx(np.log(20))
+    small = [{"guessing": np.log(14)}, {"guessing": np.log(14)}, {"guessing": None}, {}]
+    assert loss_of_guessing(replace(EXPERIMENT, loss=LossSpec("n_way")), small) == pytest.approx(np.log(14))
+    assert diagnosis(replace(EXPERIMENT, loss=LossSpec("n_way")), np.log(14), SOUND, small)
+    assert not diagnosis(replace(EXPERIMENT, loss=LossSpec("n_way")), np.log(14), SOUND)
     triplets = replace(EXPERIMENT, loss=LossSpec("triplet"))
     assert loss_of_guessing(triplets) is None
     assert diagnosis(triplets, 99.0, SOUND) == ""
@@ -157,6 +182,26 @@ def test_a_run_planted_at_chance_says_why_while_it_trains_and_in_its_report(tmp_
     last = rows[-1]
     last |= dict.fromkeys((name for name in last if name.startswith("update/")), None) | {"score_gap": None}
     assert "– |" in report(experiment, RESULTS, rows)
+
+
+def test_an_epoch_that_outlasts_a_checkpoint_is_looked_at_and_said_to_sit_at_chance_once(tmp_path, capsys):
+    still = {name: replace(rule, learning_rate=1e-8) for name, rule in EXPERIMENT.optimizer.layers.items()}
+    still = replace(EXPERIMENT.optimizer, layers=still)
+    experiment = replace(EXPERIMENT, optimizer=still, max_epochs=1, checkpoint_minutes=1e-9)
+    train = splits.split(make_dataset(), "paper")["train"]
+    train = train._replace(images=np.zeros_like(train.images))
+    with Checkpoints(tmp_path) as checkpoints:
+        loop.fit(experiment, train, lambda params: 0.3, checkpoints)
+    assert [row["step"] for row in read_metrics(tmp_path) if "saturated" in row] == list(range(10))
+    assert capsys.readouterr().err.count("nothing is learned yet") == 1
+
+
+def test_a_start_that_is_not_sound_is_said_while_the_run_begins(tmp_path, capsys):
+    fast = {name: replace(rule, learning_rate=10.0) for name, rule in EXPERIMENT.optimizer.layers.items()}
+    experiment = replace(EXPERIMENT, optimizer=replace(EXPERIMENT.optimizer, layers=fast), max_epochs=1)
+    with Checkpoints(tmp_path) as checkpoints, contextlib.suppress(UserError):  # it diverges, or does not
+        loop.fit(experiment, splits.split(make_dataset(), "paper")["train"], lambda params: 0.3, checkpoints)
+    assert "Before the first step an update moves" in capsys.readouterr().err
 
 
 def test_a_line_of_metrics_counts_in_the_reported_loss_for_as_many_steps_as_it_stands_for():

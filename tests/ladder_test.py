@@ -80,6 +80,11 @@ def test_the_page_has_a_row_a_rung_with_the_gain_over_the_one_before(ladder, tmp
     assert (tmp_path / "ladder.png").stat().st_size > 5_000
 
 
+def test_the_page_is_that_of_the_rungs_that_were_measured(ladder, tmp_path):
+    ladder.write_page([json.loads(line) for line in (ladder.DOCS / "ladder.jsonl").read_text().splitlines()], tmp_path)
+    assert (tmp_path / "ladder.md").read_text() == (ladder.DOCS / "ladder.md").read_text()
+
+
 def test_a_run_is_recorded_under_the_name_of_what_made_it_alone(ladder, tmp_path):
     record = importlib.import_module("record_runs").record
     command = "python -m siamese_jax.main --experiment=omniglot_20way_fast --max_epochs=2 --evaluation.mnist=False"
@@ -89,8 +94,15 @@ def test_a_run_is_recorded_under_the_name_of_what_made_it_alone(ladder, tmp_path
     flags = tmp_path / "short.flags"
     flags.write_text("# Short.\n--experiment=omniglot_20way_fast\n--max_epochs=2\n--evaluation.mnist=false\n")
     assert record(tmp_path, 3.0, "abc", str(flags))["flagfile"] == str(flags)
-    with pytest.raises(SystemExit, match=r"has --evaluation.mnist=false --max_epochs=2, which its experiment has not"):
+    with pytest.raises(
+        SystemExit, match=r"its experiment: --evaluation.mnist=false --max_epochs=2.0 there, nothing here"
+    ):
         record(tmp_path, 3.0, "abc")
+    results["command"] = "python -m siamese_jax.main --experiment=omniglot_20way_fast --seed=1"
+    (tmp_path / "plain").mkdir()
+    (tmp_path / "plain" / "results.json").write_text(json.dumps(results))
+    with pytest.raises(SystemExit, match="nothing there, --evaluation.mnist=false --max_epochs=2.0 here"):
+        record(tmp_path / "plain", 3.0, "abc", str(flags))
     flags.write_text("--experiment=omniglot_20way_fast\n--evaluation.mnist=false\n")
-    with pytest.raises(SystemExit, match=r"has --max_epochs=2, which .*short.flags has not"):
+    with pytest.raises(SystemExit, match=r"short.flags: --max_epochs=2.0 there, nothing here"):
         record(tmp_path, 3.0, "abc", str(flags))

@@ -3,7 +3,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from siamese_jax.loss import all_pairs, batch_loss, contrastive, cross_entropy, n_way, penalty, triplet
+from siamese_jax.loss import (
+    all_pairs,
+    batch_loss,
+    contrastive,
+    cross_entropy,
+    n_way,
+    n_way_of_guessing,
+    penalty,
+    triplet,
+)
 from siamese_jax.specs import LayerSpec, LossSpec, OptimizerSpec
 
 
@@ -92,6 +101,13 @@ def test_n_way_is_the_mean_over_trials_of_one_drawers_queries_and_another_drawer
     loss, right = n_way(jnp.asarray(logits), jnp.asarray(present))
     np.testing.assert_allclose(loss, np.mean(costs), rtol=1e-5)
     np.testing.assert_allclose(right, np.mean(rights), rtol=1e-5)
+
+
+def test_guessing_has_what_equal_scores_have_in_alphabets_of_different_sizes():
+    logits, present = grid(missing=((1, 3), (1, 2)))
+    guessed, _ = n_way(jnp.zeros(logits.shape), jnp.asarray(present))
+    np.testing.assert_allclose(n_way_of_guessing(jnp.asarray(present)), guessed, rtol=1e-6)
+    np.testing.assert_allclose(guessed, (4 * np.log(4) + 2 * np.log(2)) / 6, rtol=1e-6)
 
 
 @pytest.mark.parametrize("loss", [all_pairs, n_way])

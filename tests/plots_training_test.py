@@ -35,14 +35,14 @@ def lines(axes):
 
 def test_loss_is_drawn_at_its_epoch_with_gaps_for_nulls_and_the_chance_line():
     loss = lines(training_figure(ROWS).axes[0])
-    np.testing.assert_allclose(loss["training pairs"].get_xdata(), [0.5, 1, 1.5, 2, 3])
-    np.testing.assert_array_equal(loss["training pairs"].get_ydata(), [0.7, np.nan, 0.4, 0.3, 0.2])
+    np.testing.assert_allclose(loss["training"].get_xdata(), [0.5, 1, 1.5, 2, 3])
+    np.testing.assert_array_equal(loss["training"].get_ydata(), [0.7, np.nan, 0.4, 0.3, 0.2])
     assert set(loss["chance: 0.693"].get_ydata()) == {math.log(2)}
 
 
 def test_accuracies_are_drawn_in_per_cent_with_the_best_epoch_and_chance():
     accuracy = lines(training_figure(ROWS, n_way=5).axes[1])
-    np.testing.assert_allclose(accuracy["training pairs"].get_ydata(), [50, 60, np.nan, 80, 90])
+    np.testing.assert_allclose(accuracy["training"].get_ydata(), [50, 60, np.nan, 80, 90])
     one_shot = accuracy["5-way one-shot, validation"]
     np.testing.assert_allclose(one_shot.get_xydata(), [(1, 30), (2, 90), (3, 85)])
     np.testing.assert_allclose(accuracy["best: epoch 2, 90.0 %"].get_xydata(), [(2, 90)])
@@ -65,7 +65,7 @@ def test_curves_need_no_finished_epoch_and_no_value(rows):
 def test_before_the_first_epoch_is_done_the_axis_counts_steps():
     loss = training_figure(ROWS[:1]).axes[0]
     assert loss.get_xlabel() == "step (no epoch is finished yet)"
-    assert lines(loss)["training pairs"].get_xdata() == [5]
+    assert lines(loss)["training"].get_xdata() == [5]
 
 
 def test_the_words_of_full_curves_are_readable():

@@ -51,6 +51,10 @@ def test_every_link_into_the_project_leads_somewhere(target):
         assert (ROOT / target).exists()
 
 
+def test_lines_but_those_of_tables_fit_into_120_columns():
+    assert [line for line in README.splitlines() if len(line) > 120 and not line.startswith("|")] == []
+
+
 def test_nothing_is_left_to_fill_in():
     assert not re.search(r"@[A-Z_]+@|PLACEHOLDER|TODO", README)
 

@@ -18,12 +18,12 @@ from siamese_jax.report.tables import interval, percent, table
 from siamese_jax.written import read_json
 
 RUNS = Path(__file__).parent.parent / "docs" / "runs.jsonl"
-COLUMNS = {
-    "official runs": ("one_shot", "official_runs"),
-    "the same, 8 views": ("one_shot_views", "official_runs"),
-    "within alphabet": ("one_shot", "within_alphabet"),
-    "the same, 8 views ": ("one_shot_views", "within_alphabet"),
-}
+COLUMNS = (
+    ("official runs", "one_shot", "official_runs"),
+    ("the same, 8 views", "one_shot_views", "official_runs"),
+    ("within alphabet", "one_shot", "within_alphabet"),
+    ("the same, 8 views", "one_shot_views", "within_alphabet"),
+)
 """Heads, and where in results.json their figures stand."""
 KEPT = ("accuracy", "ci95", "trials")
 
@@ -34,8 +34,10 @@ def record(workdir: Path, minutes: float, commit: str, flagfile: str | None = No
     if results is None or results["training"]["stopped_by"] == "not finished":
         raise SystemExit(f"{workdir} is not finished")
     of_name = Path(flagfile).read_text() if flagfile else f"--experiment={results['experiment']}"
-    if changed := _flags(results["command"]) - _flags(of_name):
-        raise SystemExit(f"{workdir} has {' '.join(sorted(changed))}, which {flagfile or 'its experiment'} has not")
+    made, named = _flags(results["command"]), _flags(of_name)
+    if made != named:
+        there, here = (" ".join(sorted(flags)) or "nothing" for flags in (made - named, named - made))
+        raise SystemExit(f"{workdir} is another run than {flagfile or 'its experiment'}: {there} there, {here} here")
     measured = {
         part: {name: {key: one[key] for key in KEPT} for name, one in results[part].items()}
         for part in ("one_shot", "one_shot_views")
@@ -54,26 +56,33 @@ def read_runs() -> list[dict[str, Any]]:
 
 
 def runs_table(rows: list[dict[str, Any]]) -> str:
-    """Returns the table: each run with minutes, accuracies in per cent and intervals, and each experiment's means."""
+    """Returns the table: each run with minutes, accuracies in per cent and intervals; means with the range of seeds."""
     lines = []
     for name in dict.fromkeys(_name(row) for row in rows):
         runs = [row for row in rows if _name(row) == name]
         name = f"`{name}`"
         for row in runs:
-            cells = [_cell(row.get(part, {}).get(protocol)) for part, protocol in COLUMNS.values()]
+            cells = [_cell(row.get(part, {}).get(protocol)) for _, part, protocol in COLUMNS]
             lines.append([name, str(row["seed"]), f"{row['minutes']:.1f}", *cells])
         if len(runs) > 1:
-            means = [_mean([row.get(part, {}).get(protocol) for row in runs]) for part, protocol in COLUMNS.values()]
+            means = [_mean([row.get(part, {}).get(protocol) for row in runs]) for _, part, protocol in COLUMNS]
             minutes = sum(row["minutes"] for row in runs) / len(runs)
             lines.append([name, "mean", f"{minutes:.1f}", *means])
-    return table(["experiment", "seed", "minutes", *map(str.strip, COLUMNS)], lines)
+    return table(["experiment", "seed", "minutes", *(head for head, _, _ in COLUMNS)], lines)
 
 
 def _flags(text: str) -> set[str]:
-    """Returns the flags in a command or a flag file, but for the seed; lower case, as `true` is `True`."""
-    words = (line.split() for line in text.splitlines() if not line.startswith("#"))
-    flags = {word.lower() for line in words for word in line if word.startswith("--")}
-    return {flag for flag in flags if not flag.startswith("--seed=")}
+    """Returns the flags in a command or a flag file, but for the seed; `True` as `true`, and 2e-3 as 0.002."""
+    words = (word for line in text.splitlines() if not line.startswith("#") for word in line.split())
+    flags = (word.lower().partition("=") for word in words if word.startswith("--"))
+    return {f"{name}={_number(value)}" for name, _, value in flags if name != "--seed"}
+
+
+def _number(text: str) -> str:
+    try:
+        return str(float(text))
+    except ValueError:
+        return text
 
 
 def _name(row: dict[str, Any]) -> str:
@@ -85,7 +94,10 @@ def _cell(result: dict[str, Any] | None) -> str:
 
 
 def _mean(results: list[dict[str, Any] | None]) -> str:
-    return f"**{percent(sum(one['accuracy'] for one in results) / len(results))}**" if all(results) else "–"
+    if not all(results):
+        return "–"
+    each = sorted(one["accuracy"] for one in results)
+    return f"**{percent(sum(each) / len(each))}** ({percent(each[0])}–{percent(each[-1])})"
 
 
 def main() -> None:
@@ -95,6 +107,8 @@ def main() -> None:
     parser.add_argument("--commit", help="of the code that made the runs")
     parser.add_argument("--flagfile", help="that made the runs; without, they are of a registered experiment")
     flags = parser.parse_args()
+    if flags.runs and not flags.commit:
+        parser.error("--commit is needed: a figure is of the code that made it")
     rows = read_runs()
     for run in flags.runs:
         workdir, _, minutes = run.rpartition("=")

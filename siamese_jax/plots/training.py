@@ -42,14 +42,14 @@ def training_figure(
     loss, accuracy = figure.subplots(1, 2)
     # A single point makes no line, so that few points need markers.
     marker = {"marker": "."} if len(training) < 20 else {}
-    loss.plot(steps, _column(training, loss_name), color=BLUE, label="training pairs", **marker)
+    loss.plot(steps, _column(training, loss_name), color=BLUE, label="training", **marker)
     if guessing is not None:
         chance(loss, guessing, f"chance: {guessing:.3f}")
     loss.set(title="loss", ylabel=LOSSES[loss_name])
     loss.set_ylim(bottom=0)
 
     percent = 100 * _column(training, "accuracy")
-    accuracy.plot(steps, percent, color=BLUE, label="training pairs", **marker)
+    accuracy.plot(steps, percent, color=BLUE, label="training", **marker)
     one_shot = 100 * _column(finished, "validation_one_shot")
     epochs = [row["epoch"] for row in finished]
     if np.isfinite(one_shot).any():

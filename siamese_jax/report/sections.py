@@ -87,7 +87,7 @@ def _verification(experiment: Experiment, verification: Mapping[str, Any]) -> st
     text = "Do two images show the same character?\n\n" + table(
         ["set", "pairs", "accuracy (%)", "95 % interval (%)", "threshold on p(same)"],
         [
-            [name, f"{part['pairs']:,}", percent(part["accuracy"]), interval(part), f"{part['threshold']:.3f}"]
+            [name, f"{part['pairs']:,}", percent(part["accuracy"]), interval(part), f"{part['threshold']:#.3g}"]
             for name, part in verification.items()
         ],
     )
@@ -124,11 +124,9 @@ def _training(experiment: Experiment, training: Mapping[str, Any] | None, rows: 
         f"{duration(training['seconds'])} of training" + (f", {a_second:,.0f} pairs a second" if a_second else ""),
     ]
     if loss:
-        name = experiment.loss.name
-        guessing = loss_of_guessing(experiment)
+        name, guessing = experiment.loss.name.replace("_", "-"), loss_of_guessing(experiment, rows)
         chance = f" (chance {guessing:.3f})" if guessing is not None else ""
-        words = name.replace("_", "-")
-        lines.append(f"{words} of a training pair: {loss[0]:.3f} at first, {loss[-1]:.3f} at last{chance}")
+        lines.append(f"loss in training ({name}): {loss[0]:.3f} at first, {loss[-1]:.3f} at last{chance}")
     return bullets(lines) + _health(experiment, rows)
 
 
@@ -170,7 +168,8 @@ def _health(experiment: Experiment, rows: Sequence[Mapping[str, Any]]) -> str:
     head = ["health", f"step {first['step']:,}", f"step {final['step']:,}"]
     lines = table(head, list(zip(what, column(first), column(final), strict=True)))
     last = _epoch_loss(rows, experiment.loss.name, final["epoch"])
-    sentence = diagnosis(experiment, last, final) if last is not None and final["step"] else ""
+    of_epoch = [row for row in rows if row["epoch"] == final["epoch"]]
+    sentence = diagnosis(experiment, last, final, of_epoch) if last is not None and final["step"] else ""
     return f"\n\n{lines}" + (f"\n\n**{sentence}**" if sentence else "")
 
 

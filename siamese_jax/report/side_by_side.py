@@ -158,7 +158,7 @@ def _verification(runs: Sequence[Run]) -> str:
     rows = [
         [
             run.name, name, ranges(run.results["data"]["sets"][name]["drawers"]), f"{part['pairs']:,}",
-            percent(part["accuracy"]), interval(part), f"{part['threshold']:.3f}",
+            percent(part["accuracy"]), interval(part), f"{part['threshold']:#.3g}",
         ]
         for run in runs
         for name, part in run.results.get("verification", {}).items()
