@@ -82,7 +82,7 @@ def loss_of_guessing(experiment: Experiment, rows: Iterable[Mapping[str, float |
 
 def at_the_start(experiment: Experiment, health: Mapping[str, float | None]) -> str:
     """Returns one sentence for what is unsound before the first step, and the field to change, else ""; see below."""
-    defect = _defect(experiment, _finite(health))
+    defect = _defect(experiment, _finite(health), trained=False)
     return f"Before the first step {defect}." if defect else ""
 
 
@@ -95,8 +95,8 @@ def diagnosis(
     """Returns one sentence with the likely cause and the field to change where training sits at chance, else "".
 
     `loss` is the mean over an epoch, of which `rows` are metrics; `health` holds what `examine` and `update_sizes`
-    return, as numbers, and the `learning_rate` where it follows a schedule; what is missing there, or not finite, is no
-    cause.
+    return, as numbers, and where rates follow a schedule the `next_rate`, of the update that was looked at; what is
+    missing there, or not finite, is no cause.
     """
     guessing = loss_of_guessing(experiment, rows)
     if guessing is None or loss < AT_CHANCE * guessing:
@@ -112,11 +112,12 @@ def diagnosis(
     return f"The loss is {loss:.3f} where guessing has {guessing:.3f}: nothing is learned yet. {cause}"
 
 
-def _defect(experiment: Experiment, health: Mapping[str, float]) -> str:
+def _defect(experiment: Experiment, health: Mapping[str, float], trained: bool = True) -> str:
     """Returns what is too much, and what to do, or "": what would be wrong before the first step, too."""
+    anew = "start anew with another --seed"
     updates, dead = _by_layer(health, "update/"), _by_layer(health, "dead_filters/")
     if health.get("saturated", 0.0) > MANY:
-        change = _sound_start(experiment) or f"lower {_rate(experiment, 'fc')}"
+        change = _sound_start(experiment) or (f"lower {_rate(experiment, 'fc')}" if trained else anew)
         return (
             f"{health['saturated']:.0%} of an embedding's sigmoids are saturated, and pass hardly any gradient on; "
             f"{change}"
@@ -126,10 +127,8 @@ def _defect(experiment: Experiment, health: Mapping[str, float]) -> str:
         return f"an update moves {fastest} by {updates[fastest]:.0%} of its weights; lower {_rate(experiment, fastest)}"
     deadest = max(dead, key=dead.get, default="")
     if deadest and dead[deadest] > MANY:
-        return (
-            f"{dead[deadest]:.0%} of the filters of {deadest} give 0 for every image; lower "
-            f"{_rate(experiment, deadest)}, or start anew with another --seed"
-        )
+        change = f"lower {_rate(experiment, deadest)}, or {anew}" if trained else anew
+        return f"{dead[deadest]:.0%} of the filters of {deadest} give 0 for every image; {change}"
     return ""
 
 
@@ -137,7 +136,7 @@ def _standstill(experiment: Experiment, health: Mapping[str, float]) -> str:
     """Returns what is too little, and what to do, or ""."""
     spec, updates = experiment.optimizer, _by_layer(health, "update/")
     # A schedule is close to 0 at its ends: an update counts as if it were at its highest. Unknown, it says nothing.
-    risen = health.get("learning_rate", 0.0) / spec.rate if spec.over_all_epochs else 1.0
+    risen = health.get("next_rate", 0.0) / spec.rate if spec.over_all_epochs and spec.rate else 1.0
     slowest = min(updates, key=updates.get, default="")
     if slowest and updates[slowest] < STILL * risen:
         held_back = spec.name != "adamw" or spec.fc_rate < 1

@@ -23,7 +23,7 @@ from siamese_jax.grids import check_grid
 from siamese_jax.health import at_the_start, diagnosis
 from siamese_jax.metrics import MetricsLog, Progress
 from siamese_jax.model import Params
-from siamese_jax.optimizer import kept_params, rates
+from siamese_jax.optimizer import adamw_rate, kept_params, rates
 from siamese_jax.pairs import check_pair_count
 from siamese_jax.programs import (
     all_finite,
@@ -169,8 +169,8 @@ class _Session:
         self._steps, self._seconds = 0, 0.0  # of this session, since it compiled
         self._if_slow = if_slow if jax.default_backend() == "cpu" else ""
         self._saved_at = self._counted_to = time.monotonic()
-        self._epoch_rows: list[dict[str, float]] = []
-        self._noted = False  # that this epoch sits at chance
+        self._epoch_steps, self._epoch_sums = 0, dict.fromkeys((self._loss, "guessing"), 0.0)
+        self._noted = False  # within this epoch, that it sits at chance
 
     @property
     def epoch(self) -> int:
@@ -211,13 +211,17 @@ class _Session:
             self.history.timed_seconds += seconds
             rate = len(rows) * self._pairs / seconds
         self._compiled = True
-        self._epoch_rows += rows
+        self._epoch_steps += len(rows)
+        for name in self._epoch_sums.keys() & rows[0].keys():
+            self._epoch_sums[name] += sum(row[name] for row in rows)
         means = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
         self._doors.log.write(self.step, self.epoch, **means, pairs_per_second=rate)
 
     def examine(self) -> dict[str, float]:
-        """Returns the health of the parameters, and the sizes of the update that would be made next."""
-        return {name: float(value) for name, value in jax.device_get(self._examine(self.state, self._update)).items()}
+        """Returns the health of the parameters, and the sizes of the update that would be made next, with its rate."""
+        found = {name: float(value) for name, value in jax.device_get(self._examine(self.state, self._update)).items()}
+        spec, total = self.experiment.optimizer, self.steps_per_epoch * self.experiment.max_epochs
+        return found | ({"next_rate": float(adamw_rate(spec, total, self.step))} if spec.over_all_epochs else {})
 
     def look(self) -> None:
         """Writes the health of the parameters, and says what is wrong: before the first step, and within an epoch."""
@@ -225,14 +229,12 @@ class _Session:
         self._doors.log.write(self.step, self.epoch, **health)
         if self.step == 0:
             self._note(at_the_start(self.experiment, health))
-        else:
-            self._note_chance(health)
+        elif not self._noted:  # once will do
+            self._noted = self._note(self._diagnosis(health))
 
-    def _note_chance(self, health: dict[str, Any]) -> None:
-        """Says why the epoch so far sits at chance, if it does; once an epoch."""
-        if not self._noted:
-            loss = float(np.mean([row[self._loss] for row in self._epoch_rows]))
-            self._noted = self._note(diagnosis(self.experiment, loss, health, self._epoch_rows))
+    def _diagnosis(self, health: dict[str, float]) -> str:
+        means = {name: total / self._epoch_steps for name, total in self._epoch_sums.items() if total}
+        return diagnosis(self.experiment, means.get(self._loss, 0.0), health, [means])
 
     def _note(self, sentence: str) -> bool:
         if sentence:
@@ -249,27 +251,30 @@ class _Session:
         if accuracy > history.best_accuracy:
             history.best_epoch, history.best_accuracy, self.best = epoch, accuracy, copied(params)
         spec, epochs = self.experiment.optimizer, self.experiment.max_epochs
-        at_its_end = {name: float(rate) for name, rate in rates(spec, epoch - 1, self.steps_per_epoch, epochs).items()}
+        at_its_end = rates(spec, epoch - 1, self.steps_per_epoch, epochs)
         health = self.examine()
         self._doors.log.write(self.step, epoch, validation_one_shot=accuracy, **at_its_end, **health)
-        loss, rate = float(np.mean([row[self._loss] for row in self._epoch_rows])), history.pairs_per_second
+        loss, rate = self._epoch_sums[self._loss] / self._epoch_steps, history.pairs_per_second
         self._doors.progress.epoch(epoch, loss, accuracy, rate, self._seconds_left(rate))
-        self._note_chance({**at_its_end, **health})
-        self._epoch_rows.clear()
+        self._note(self._diagnosis(health))
+        self._epoch_steps, self._epoch_sums = 0, dict.fromkeys(self._epoch_sums, 0.0)
         self._noted = False
 
     def save_if_due(self) -> None:
-        """Saves at an epoch's end, and when the last checkpoint is old; if asked to stop, saves and raises Stopped."""
+        """Saves at an epoch's end, and when the last checkpoint is old; if asked to stop, saves and raises Stopped.
+
+        Within an epoch, which may take hours, it also looks at the network.
+        """
         if self.step % self.steps_per_epoch == 0 or self._must_save():
             self._check_finite()
-            if self.step % self.steps_per_epoch and not self._doors.asked:
-                self.look()  # an epoch may take hours
             now = time.monotonic()
             self.history.seconds += now - self._counted_to
             self._counted_to = now
             kept = _Kept(self.state, self.best)
             self._doors.checkpoints.save(self.step, kept, {"history": dataclasses.asdict(self.history)})
             self._saved_at = time.monotonic()
+            if self.step % self.steps_per_epoch and not self._doors.asked:
+                self.look()
         if self._doors.asked:
             raise Stopped(self._doors.asked[0], self.step)
 

@@ -73,7 +73,11 @@ def n_way(logits: Array, present: Array) -> tuple[Array, Array]:
 
 
 def n_way_of_guessing(present: Array) -> Array:
-    """Returns what `n_way` has where all scores are equal, in nats []: less than ln K, where alphabets are small."""
+    """Returns what `n_way` has where all scores are equal, in nats []: less than ln K, where alphabets are small.
+
+    `present` [A, K] says which characters count.
+    """
+    chex.assert_rank(present, 2)
     characters = present.sum(axis=1)
     return jnp.sum(characters * jnp.log(characters)) / characters.sum()
 

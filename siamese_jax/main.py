@@ -65,7 +65,7 @@ def main(_: list[str]) -> None:
         command.fail(
             UserError(
                 "out of memory: lower --batch_size (--data.batch_alphabets, batch_characters or batch_drawers where "
-                "every image of a batch is compared with all others), --network.units or --evaluation.embed_batch"
+                "images of a batch are compared with each other), --network.units or --evaluation.embed_batch"
             )
         )
 

@@ -186,7 +186,7 @@ def card_text(card: Mapping[str, Any]) -> str:
             f"{len(sets['train']['alphabets'])} alphabets by drawers {ranges(sets['train']['drawers'])}",
             f"validated, and everything chosen, on {len(sets['validation']['alphabets'])} other alphabets by drawers "
             f"{ranges(sets['validation']['drawers'])}; measured once, on {len(sets['test']['alphabets'])} further "
-            f"ones: no alphabet is shared; where drawers {ranges(sets['train']['drawers'])} stand below, their "
+            f"ones: no alphabet is shared; where drawers below are among {ranges(sets['train']['drawers'])}, their "
             "drawings of other alphabets were trained on",
             f"same or different: {percent(verified['accuracy'])} % of {verified['pairs']:,} test pairs "
             f"({interval(verified)}), at the threshold that was best on validation, a logit of "

@@ -132,8 +132,12 @@ def test_a_rate_that_has_been_let_down_to_zero_is_not_told_to_be_raised():
 def test_a_rate_that_is_too_low_is_named_while_its_schedule_is_at_its_height():
     adamw = replace(EXPERIMENT, optimizer=OptimizerSpec(name="adamw", rate=1e-8))
     still = SOUND | {"update/conv1": 1e-8}
-    assert "raise --optimizer.rate" in diagnosis(adamw, 0.6931, still | {"learning_rate": 1e-8})
-    assert "it may only be early" in diagnosis(adamw, 0.6931, still | {"learning_rate": 1e-12})
+    assert "raise --optimizer.rate" in diagnosis(adamw, 0.6931, still | {"next_rate": 1e-8})
+    assert "it may only be early" in diagnosis(adamw, 0.6931, still | {"next_rate": 1e-12})
+    at_its_end = SOUND | {"update/conv1": 0.0, "update/fc": 0.0, "learning_rate": 1e-12, "next_rate": 0.0}
+    assert "it may only be early" in diagnosis(adamw, 0.6931, at_its_end)
+    none = replace(adamw, optimizer=replace(adamw.optimizer, rate=0.0))
+    assert "raise --optimizer.rate" in diagnosis(none, 0.6931, at_its_end)
 
 
 def test_what_is_unsound_before_the_first_step_is_said_there():
@@ -142,6 +146,8 @@ def test_what_is_unsound_before_the_first_step_is_said_there():
     said = at_the_start(paper, SOUND | {"saturated": 0.72})
     assert said.startswith("Before the first step 72% of an embedding's sigmoids are saturated")
     assert said.endswith("start with --network.initialiser=scaled.")
+    for found in ({"saturated": 0.72}, {"dead_filters/conv1": 0.9}):  # no rate has acted yet
+        assert at_the_start(EXPERIMENT, SOUND | found).endswith("; start anew with another --seed.")
 
 
 def test_guessing_costs_what_the_loss_says():
@@ -184,16 +190,18 @@ def test_a_run_planted_at_chance_says_why_while_it_trains_and_in_its_report(tmp_
     assert "– |" in report(experiment, RESULTS, rows)
 
 
-def test_an_epoch_that_outlasts_a_checkpoint_is_looked_at_and_said_to_sit_at_chance_once(tmp_path, capsys):
+def test_an_epoch_that_outlasts_its_checkpoints_is_looked_at_and_once_said_to_sit_at_chance(tmp_path, capsys):
     still = {name: replace(rule, learning_rate=1e-8) for name, rule in EXPERIMENT.optimizer.layers.items()}
     still = replace(EXPERIMENT.optimizer, layers=still)
-    experiment = replace(EXPERIMENT, optimizer=still, max_epochs=1, checkpoint_minutes=1e-9)
+    experiment = replace(EXPERIMENT, optimizer=still, max_epochs=2, checkpoint_minutes=1e-9)
     train = splits.split(make_dataset(), "paper")["train"]
     train = train._replace(images=np.zeros_like(train.images))
     with Checkpoints(tmp_path) as checkpoints:
         loop.fit(experiment, train, lambda params: 0.3, checkpoints)
-    assert [row["step"] for row in read_metrics(tmp_path) if "saturated" in row] == list(range(10))
-    assert capsys.readouterr().err.count("nothing is learned yet") == 1
+    assert [row["step"] for row in read_metrics(tmp_path) if "saturated" in row] == list(range(19))
+    said = capsys.readouterr().err
+    assert said.index("nothing is learned yet") < said.index("epoch 1/2")
+    assert said.count("nothing is learned yet") == 4  # within each epoch, and at its end
 
 
 def test_a_start_that_is_not_sound_is_said_while_the_run_begins(tmp_path, capsys):

@@ -95,14 +95,14 @@ def test_a_run_is_recorded_under_the_name_of_what_made_it_alone(ladder, tmp_path
     flags.write_text("# Short.\n--experiment=omniglot_20way_fast\n--max_epochs=2\n--evaluation.mnist=false\n")
     assert record(tmp_path, 3.0, "abc", str(flags))["flagfile"] == str(flags)
     with pytest.raises(
-        SystemExit, match=r"its experiment: --evaluation.mnist=false --max_epochs=2.0 there, nothing here"
+        SystemExit, match=r"its experiment: --evaluation.mnist=false --max_epochs=2 there, nothing here"
     ):
         record(tmp_path, 3.0, "abc")
     results["command"] = "python -m siamese_jax.main --experiment=omniglot_20way_fast --seed=1"
     (tmp_path / "plain").mkdir()
     (tmp_path / "plain" / "results.json").write_text(json.dumps(results))
-    with pytest.raises(SystemExit, match="nothing there, --evaluation.mnist=false --max_epochs=2.0 here"):
+    with pytest.raises(SystemExit, match="nothing there, --evaluation.mnist=false --max_epochs=2 here"):
         record(tmp_path / "plain", 3.0, "abc", str(flags))
     flags.write_text("--experiment=omniglot_20way_fast\n--evaluation.mnist=false\n")
-    with pytest.raises(SystemExit, match=r"short.flags: --max_epochs=2.0 there, nothing here"):
+    with pytest.raises(SystemExit, match=r"short.flags: --max_epochs=2 there, nothing here"):
         record(tmp_path, 3.0, "abc", str(flags))

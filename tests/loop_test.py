@@ -216,6 +216,9 @@ def test_a_run_on_grid_batches_with_averaged_weights_resumes_to_the_same_bits(tm
     assert bool((seen[2]["fc"]["kernel"] != jax.device_get(state.params["fc"]["kernel"])).any())
     losses = [row for row in read_metrics(tmp_path / "whole") if "n_way" in row]
     assert losses[-1]["step"] == 12
+    assert all("guessing" in row for row in losses)
+    looks = [row["next_rate"] for row in read_metrics(tmp_path / "whole") if "saturated" in row]
+    assert looks[-1] < looks[0] < looks[1]  # one cycle: up, and down to nearly nothing
     with pytest.raises(KeyboardInterrupt):
         fit_until_validation(tmp_path / "parts", experiment, 2)
     parts, _ = fit(tmp_path / "parts", experiment, (0.5, 0.7, 0.6))

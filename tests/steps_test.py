@@ -16,6 +16,7 @@ from siamese_jax.splits import layout, split
 from siamese_jax.steps import init_state, train_step
 
 EXPERIMENT = make_experiment()
+GRID = DataSpec(batch_alphabets=2, batch_characters=4, batch_drawers=3)
 TRAIN = split(make_dataset(), "paper")["train"]
 NET = build(EXPERIMENT.network)
 OPTIMIZER = make_optimizer(EXPERIMENT.optimizer, steps_per_epoch(EXPERIMENT), EXPERIMENT.max_epochs)
@@ -40,6 +41,17 @@ def test_the_first_update_is_the_rate_times_the_gradient_of_cross_entropy_plus_p
     chex.assert_trees_all_close(after.params, expected, rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(metrics["cross_entropy"] + metrics["penalty"], objective(state.params), rtol=1e-5)
     assert int(after.step) == 1
+
+
+def test_a_choice_between_equal_scores_has_the_loss_of_guessing_where_a_character_is_missing():
+    experiment = replace(EXPERIMENT, data=GRID, loss=LossSpec("n_way"))
+    batch = draw_batch(root_key(0), 0, jnp.asarray(TRAIN.images), layout(TRAIN), experiment)
+    batch = batch._replace(present=jnp.array([[True] * 4, [True, True, False, False]]))
+    state = init_state(root_key(0), experiment, OPTIMIZER, SIDE)
+    blind = state._replace(params={**state.params, "out": jax.tree.map(jnp.zeros_like, state.params["out"])})
+    _, metrics = train_step(blind, batch, NET, OPTIMIZER, experiment)
+    np.testing.assert_allclose(metrics["n_way"], (4 * np.log(4) + 2 * np.log(2)) / 6, rtol=1e-6)
+    np.testing.assert_allclose(metrics["guessing"], metrics["n_way"], rtol=1e-6)
 
 
 @pytest.mark.parametrize("energy", ["weighted_l1", "euclidean", "cosine"])
@@ -91,9 +103,6 @@ def test_the_same_seed_gives_the_same_parameters_and_another_seed_others():
     first, again, other = (init_state(root_key(seed), EXPERIMENT, OPTIMIZER, SIDE) for seed in (0, 0, 1))
     chex.assert_trees_all_equal(first, again)
     assert bool(jnp.any(first.params["fc"]["kernel"] != other.params["fc"]["kernel"]))
-
-
-GRID = DataSpec(batch_alphabets=2, batch_characters=4, batch_drawers=3)
 
 
 def test_the_gradient_of_a_grid_batch_is_that_of_its_pairs_compared_one_by_one():

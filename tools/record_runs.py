@@ -72,7 +72,7 @@ def runs_table(rows: list[dict[str, Any]]) -> str:
 
 
 def _flags(text: str) -> set[str]:
-    """Returns the flags in a command or a flag file, but for the seed; `True` as `true`, and 2e-3 as 0.002."""
+    """Returns the flags in a command or a flag file, but for the seed, as written; `True` as `true`, 2e-3 as 0.002."""
     words = (word for line in text.splitlines() if not line.startswith("#") for word in line.split())
     flags = (word.lower().partition("=") for word in words if word.startswith("--"))
     return {f"{name}={_number(value)}" for name, _, value in flags if name != "--seed"}
@@ -80,7 +80,7 @@ def _flags(text: str) -> set[str]:
 
 def _number(text: str) -> str:
     try:
-        return str(float(text))
+        return str(float(text)).removesuffix(".0")
     except ValueError:
         return text
 
