@@ -9,6 +9,7 @@ docs/ladder.md and docs/ladder.png are made from that file.
 
 import argparse
 import functools
+import itertools
 import json
 import math
 import statistics
@@ -205,28 +206,29 @@ def write_page(rows: list[dict[str, Any]], docs: Path) -> None:
     from siamese_jax import plots
 
     by_rung = {rung.change: [row for row in rows if row["change"] == rung.change] for rung in make_rungs()}
-    lines, before = [], None  # the mean accuracy of the rung before, and the half-width of its interval
-    for number, (change, of_rung) in enumerate((change, found) for change, found in by_rung.items() if found):
-        mean = statistics.mean(row["accuracy"] for row in of_rung)
-        wide = statistics.mean((row["ci95"][1] - row["ci95"][0]) / 2 for row in of_rung)
-        gain = f"{100 * (mean - before[0]):+.1f} ± {100 * math.hypot(wide, before[1]):.1f}" if before else ""
+    by_rung = {change: found for change, found in by_rung.items() if found}
+    means = [statistics.mean(row["accuracy"] for row in found) for found in by_rung.values()]
+    widths = [statistics.mean((row["ci95"][1] - row["ci95"][0]) / 2 for row in found) for found in by_rung.values()]
+    gains = [""] + [
+        f"{100 * (mean - before):+.1f} ± {100 * math.hypot(*pair):.1f}"
+        for (before, mean), pair in zip(itertools.pairwise(means), itertools.pairwise(widths), strict=True)
+    ]
+    lines = []
+    for number, ((change, of_rung), mean, gain) in enumerate(zip(by_rung.items(), means, gains, strict=True)):
         each = [f"{percent(row['accuracy'])} ({interval(row)})" for row in of_rung]
         steps = "–".join(dict.fromkeys(f"{row['steps']:,}" for row in sorted(of_rung, key=lambda row: row["steps"])))
         lines.append([str(number), change, steps, "; ".join(each), percent(mean), gain])
-        before = mean, wide
-    plots.save(plots.ladder_figure({change: found for change, found in by_rung.items() if found}), docs / "ladder.png")
+    plots.save(plots.ladder_figure(by_rung), docs / "ladder.png")
     minutes, trials, seeds = (sorted({row[name] for row in rows}) for name in ("minutes", "trials", "seed"))
     taken = sorted(row["seconds"] for row in rows)
     head = ["rung", "change", "steps", "each seed (%; 95 % interval)", "mean (%)", "gain (points; 95 %)"]
-    means = [statistics.mean(row["accuracy"] for row in found) for found in by_rung.values() if found]
+    allpairs = _recorded("omniglot_20way_paper_allpairs")
     page = PAGE.format(
         early=100 * (means[:4][-1] - means[0]),
         over_sgd=100 * (means[:6][-1] - means[:4][-1]),
         whole=100 * (means[-1] - means[0]),
-        allpairs=" and ".join(f"{row['minutes']:.0f}" for row in _recorded("omniglot_20way_paper_allpairs")),
-        allpairs_official=" and ".join(
-            percent(row["one_shot"]["official_runs"]["accuracy"]) for row in _recorded("omniglot_20way_paper_allpairs")
-        ),
+        allpairs=" and ".join(f"{row['minutes']:.0f}" for row in allpairs),
+        allpairs_official=" and ".join(percent(row["one_shot"]["official_runs"]["accuracy"]) for row in allpairs),
         minutes=minutes[-1],
         trials=trials[-1],
         seeds=",".join(map(str, seeds)),
