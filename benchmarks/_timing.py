@@ -21,8 +21,8 @@ from typing import Any
 import jax
 import numpy as np
 
+from siamese_jax.devices import keep_freed_memory
 from siamese_jax.experiments import find
-from siamese_jax.memory import keep_freed_memory
 from siamese_jax.specs import DataSpec, Experiment
 
 RESULTS = Path(__file__).parent / "results"

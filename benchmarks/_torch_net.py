@@ -13,9 +13,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from siamese_jax.model import Params
+from siamese_jax.network.siamese import Params
+from siamese_jax.network.towers import feature_sides
 from siamese_jax.specs import NetSpec, OptimizerSpec
-from siamese_jax.twins import feature_sides
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}

@@ -19,10 +19,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from siamese_jax import convolution, specs
-from siamese_jax.convolution import winograd
-from siamese_jax.memory import keep_freed_memory
-from siamese_jax.twins import feature_sides
+from siamese_jax import specs
+from siamese_jax.devices import keep_freed_memory
+from siamese_jax.network import convolution
+from siamese_jax.network.convolution import winograd
+from siamese_jax.network.towers import feature_sides
 
 ERROR = 1e-4
 """Largest error allowed, of any path."""

@@ -10,11 +10,13 @@ import _timing
 import jax
 import jax.numpy as jnp
 
-from siamese_jax import data, experiments, keys, programs, splits
-from siamese_jax.batches import draw_batch, steps_per_epoch
-from siamese_jax.memory import keep_freed_memory
-from siamese_jax.optimizer import make_optimizer
-from siamese_jax.steps import init_state
+from siamese_jax import data, experiments, keys
+from siamese_jax.devices import keep_freed_memory
+from siamese_jax.learning.batches import draw_batch, steps_per_epoch
+from siamese_jax.learning.optimizers import make_optimizer
+from siamese_jax.learning.steps import init_state
+from siamese_jax.sampling import splits
+from siamese_jax.training import programs
 
 
 def main(flags: argparse.Namespace) -> None:

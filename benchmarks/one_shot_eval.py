@@ -14,9 +14,10 @@ import _timing
 import jax
 import numpy as np
 
-from siamese_jax import data, experiments, model, specs
-from siamese_jax.evaluation import Evaluator
-from siamese_jax.memory import keep_freed_memory
+from siamese_jax import data, experiments, specs
+from siamese_jax.devices import keep_freed_memory
+from siamese_jax.evaluation.embedder import Evaluator
+from siamese_jax.network import siamese
 
 LOGITS = 1e-4
 """Allowed difference of scores, as a fraction of the largest."""
@@ -31,14 +32,14 @@ def main(flags: argparse.Namespace) -> None:
     spec = _timing.chosen_data(experiment.data, flags)
     alphabets, runs = data.load(spec, flags.data_dir, flags.archives)
     side = alphabets.images.shape[1]
-    params = model.init_params(jax.random.key(0), experiment.network, side)
-    evaluator = Evaluator(model.build(experiment.network), experiment.evaluation.embed_batch)
+    params = siamese.init_params(jax.random.key(0), experiment.network, side)
+    evaluator = Evaluator(siamese.build(experiment.network), experiment.evaluation.embed_batch)
 
     def ours() -> np.ndarray:
         return evaluator.run_logits(dict(params), alphabets.images, runs)  # a new dict: no embedding is known yet
 
     support, query = (
-        _torch_net.images(model.as_input(alphabets.images[np.ravel(rows)])).unflatten(0, np.shape(runs.query))
+        _torch_net.images(siamese.as_input(alphabets.images[np.ravel(rows)])).unflatten(0, np.shape(runs.query))
         for rows in (runs.support, runs.query)
     )
     given = params, experiment, support.numpy(force=True), query.numpy(force=True)
@@ -70,7 +71,7 @@ def main(flags: argparse.Namespace) -> None:
 
 
 def their_scores(
-    params: model.Params,
+    params: siamese.Params,
     experiment: specs.Experiment,
     support: np.ndarray,
     query: np.ndarray,

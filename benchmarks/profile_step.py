@@ -17,8 +17,8 @@ import _timing
 import jax
 import train_step
 
-from siamese_jax import model
-from siamese_jax.memory import keep_freed_memory
+from siamese_jax.devices import keep_freed_memory
+from siamese_jax.network import siamese
 
 
 def main(flags: argparse.Namespace) -> None:
@@ -26,9 +26,9 @@ def main(flags: argparse.Namespace) -> None:
     keep_freed_memory()
     experiment = _timing.find_of_pairs(flags.experiment)
     side = experiment.data.image_side
-    params = model.init_params(jax.random.key(0), experiment.network, side)
+    params = siamese.init_params(jax.random.key(0), experiment.network, side)
     step = train_step.OurStep(
-        model.build(experiment.network), params, train_step.make_batch(flags.pairs, side), experiment
+        siamese.build(experiment.network), params, train_step.make_batch(flags.pairs, side), experiment
     )
     step()
     names = operation_names(step.program())

@@ -20,11 +20,12 @@ import jax
 import numpy as np
 import train_step
 
-from siamese_jax import experiments, model, specs
-from siamese_jax.evaluation import Evaluator
-from siamese_jax.memory import keep_freed_memory
+from siamese_jax import experiments, specs
+from siamese_jax.devices import keep_freed_memory
+from siamese_jax.evaluation.embedder import Evaluator
+from siamese_jax.network import siamese
 from siamese_jax.records import Layout
-from siamese_jax.trials import draw_runs
+from siamese_jax.sampling.trials import draw_runs
 
 SMALL, PAPER = "omniglot_20way_small", "omniglot_20way"
 SERIES = {
@@ -75,8 +76,8 @@ def measure(name: str, size: int, repeats: int) -> dict[str, Any]:
 
 def step_work(experiment: specs.Experiment, pairs: int) -> Callable[[], Any]:
     """Returns a callable that makes one update from noise."""
-    side, net = experiment.data.image_side, model.build(experiment.network)
-    params = model.init_params(jax.random.key(0), experiment.network, side)
+    side, net = experiment.data.image_side, siamese.build(experiment.network)
+    params = siamese.init_params(jax.random.key(0), experiment.network, side)
     return train_step.OurStep(net, params, train_step.make_batch(pairs, side), experiment)
 
 
@@ -96,11 +97,11 @@ def trial_work(trials: int) -> Callable[[], Any]:
     return lambda: evaluator.run_logits(dict(params), pixels, runs)
 
 
-def evaluation() -> tuple[specs.Experiment, Evaluator, model.Params]:
+def evaluation() -> tuple[specs.Experiment, Evaluator, siamese.Params]:
     """Returns the small experiment, what evaluates it, and its initial parameters."""
     experiment = experiments.find(SMALL)
-    params = model.init_params(jax.random.key(0), experiment.network, experiment.data.image_side)
-    return experiment, Evaluator(model.build(experiment.network), experiment.evaluation.embed_batch), params
+    params = siamese.init_params(jax.random.key(0), experiment.network, experiment.data.image_side)
+    return experiment, Evaluator(siamese.build(experiment.network), experiment.evaluation.embed_batch), params
 
 
 def noise(images: int, side: int) -> np.ndarray:

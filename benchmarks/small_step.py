@@ -13,8 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from siamese_jax.convolution import convolve, max_pool
-from siamese_jax.memory import keep_freed_memory
+from siamese_jax.devices import keep_freed_memory
+from siamese_jax.network.convolution import convolve, max_pool
 
 LAYERS, FILTERS, IMAGES = 4, 64, 160
 LOSS, GRADIENTS = 1e-4, 1e-2

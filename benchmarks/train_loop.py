@@ -21,14 +21,18 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
-from siamese_jax import data, distort, experiments, keys, model, programs, splits
-from siamese_jax.batches import steps_per_epoch
-from siamese_jax.memory import keep_freed_memory
-from siamese_jax.optimizer import make_optimizer
-from siamese_jax.pairs import draw_pair
+from siamese_jax import data, experiments, keys
+from siamese_jax.devices import keep_freed_memory
+from siamese_jax.images import distort
+from siamese_jax.learning.batches import steps_per_epoch
+from siamese_jax.learning.optimizers import make_optimizer
+from siamese_jax.learning.steps import init_state
+from siamese_jax.network import siamese
 from siamese_jax.records import Alphabets
+from siamese_jax.sampling import splits
+from siamese_jax.sampling.pairs import draw_pair
 from siamese_jax.specs import DistortSpec, Experiment
-from siamese_jax.steps import init_state
+from siamese_jax.training import programs
 
 LOGITS, WARP = 1e-4, 0.01
 """Allowed differences: of logits, as a fraction of the largest; of warped images, mean over pixels. PIL rounds to whole
@@ -117,8 +121,8 @@ def main(flags: argparse.Namespace) -> None:
         write_images(train, folder)
         pairs = draw_pairs(experiment, train, steps * flags.pairs, folder)
         differences = {"warp": compare_warps(train, experiment.distort)}
-        left, right = (model.as_input(train.images[rows[:8]]) for rows in (pairs.left, pairs.right))
-        our_logits = jax.jit(model.build(experiment.network).pair_logits)(params, left, right)
+        left, right = (siamese.as_input(train.images[rows[:8]]) for rows in (pairs.left, pairs.right))
+        our_logits = jax.jit(siamese.build(experiment.network).pair_logits)(params, left, right)
         their_logits = _torch_net.Siamese(experiment.network, flags.side).load_ours(params).logits_of(left, right)
         differences["logits"] = _timing.check_same("logits", our_logits, their_logits, LOGITS)
         by_format = {
@@ -156,7 +160,7 @@ def compare_warps(train: Alphabets, spec: DistortSpec) -> float:
     differences = []
     for image in train.images[:: len(train.images) // 50]:
         affine = draw_affine(spec)
-        mine = apply(model.as_input(image)[..., 0], affine)
+        mine = apply(siamese.as_input(image)[..., 0], affine)
         differences.append(np.abs(mine - np.asarray(warp(Image.fromarray(image), affine), np.float32) / 255).mean())
     largest = float(np.max(differences))
     if largest > WARP:
@@ -165,7 +169,7 @@ def compare_warps(train: Alphabets, spec: DistortSpec) -> float:
 
 
 def torch_loop(
-    experiment: Experiment, side: int, params: model.Params, pairs: PairFolder, name: str
+    experiment: Experiment, side: int, params: siamese.Params, pairs: PairFolder, name: str
 ) -> Callable[[], None]:
     """Returns a callable that makes one pass over the pairs, with updates by Adam."""
     import _torch_net

@@ -17,12 +17,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from siamese_jax import model, specs
-from siamese_jax.loss import cross_entropy
-from siamese_jax.memory import keep_freed_memory
-from siamese_jax.optimizer import make_optimizer
+from siamese_jax import specs
+from siamese_jax.devices import keep_freed_memory
+from siamese_jax.learning.losses import cross_entropy
+from siamese_jax.learning.optimizers import make_optimizer
+from siamese_jax.learning.steps import train_step
+from siamese_jax.network import siamese
 from siamese_jax.records import PairBatch, TrainState
-from siamese_jax.steps import train_step
 
 LOGITS, GRADIENTS, MOVEMENT = 1e-4, 3e-2, 1e-1
 """Allowed differences, as fractions of the largest value of an array. Where rounding decides which of a pool is
@@ -55,7 +56,7 @@ class FlaxNet(NamedTuple):
 
     module: PlainFlax
 
-    def pair_logits(self, params: model.Params, left: Array, right: Array) -> Array:
+    def pair_logits(self, params: siamese.Params, left: Array, right: Array) -> Array:
         """Pairs of images [B, H, W, 1] -> logits [B]."""
         return self.module.apply({"params": {**params, "out": _dense(params["out"])}}, left, right)
 
@@ -63,7 +64,7 @@ class FlaxNet(NamedTuple):
 class OurStep:
     """Makes one update of a copy of `params` at each call, and waits for it."""
 
-    def __init__(self, net: Any, params: model.Params, batch: PairBatch, experiment: specs.Experiment):
+    def __init__(self, net: Any, params: siamese.Params, batch: PairBatch, experiment: specs.Experiment):
         optimizer = make_optimizer(experiment.optimizer, steps_per_epoch=10**6, epochs=1)
         self._update = jax.jit(lambda state: train_step(state, batch, net, optimizer, experiment), donate_argnums=0)
         params = jax.tree.map(jnp.copy, params)
@@ -84,9 +85,9 @@ def main(flags: argparse.Namespace) -> None:
     keep_freed_memory()
     experiment = _timing.find_of_pairs(flags.experiment)
     side = experiment.data.image_side
-    params = model.init_params(jax.random.key(0), experiment.network, side)
+    params = siamese.init_params(jax.random.key(0), experiment.network, side)
     batch = make_batch(flags.pairs, side)
-    nets = {"ours": model.build(experiment.network), "flax": FlaxNet(PlainFlax(experiment.network))}
+    nets = {"ours": siamese.build(experiment.network), "flax": FlaxNet(PlainFlax(experiment.network))}
     repeats = dict.fromkeys(("ours", "theirs", "theirs_keeping"), flags.repeats) | {"flax": flags.flax_repeats}
     if not flags.flax_repeats:
         del nets["flax"], repeats["flax"]
@@ -129,7 +130,7 @@ def main(flags: argparse.Namespace) -> None:
 
 
 def torch_step(
-    params: model.Params, batch: PairBatch, experiment: specs.Experiment, name: str
+    params: siamese.Params, batch: PairBatch, experiment: specs.Experiment, name: str
 ) -> tuple[Any, Callable[[], None]]:
     """Returns the network in PyTorch, and a callable that makes one update of it."""
     import _torch_net
@@ -146,7 +147,7 @@ def their_step(*args: Any) -> Callable[[], None]:
     return torch_step(*args)[1]
 
 
-def flax_step(params: model.Params, batch: PairBatch, experiment: specs.Experiment) -> Callable[[], None]:
+def flax_step(params: siamese.Params, batch: PairBatch, experiment: specs.Experiment) -> Callable[[], None]:
     """Returns a callable that makes one update of plain Flax's network."""
     return OurStep(FlaxNet(PlainFlax(experiment.network)), params, batch, experiment)
 
@@ -161,10 +162,10 @@ def make_batch(pairs: int, side: int) -> PairBatch:
     return PairBatch(left, right, jnp.arange(pairs, dtype=jnp.float32) % 2)
 
 
-def logits_and_gradients(net: Any, params: model.Params, batch: PairBatch) -> tuple[Array, model.Params]:
+def logits_and_gradients(net: Any, params: siamese.Params, batch: PairBatch) -> tuple[Array, siamese.Params]:
     """Returns logits [B] and the gradients of their cross-entropy."""
 
-    def objective(params: model.Params) -> tuple[Array, Array]:
+    def objective(params: siamese.Params) -> tuple[Array, Array]:
         logits = net.pair_logits(params, batch.left, batch.right)
         return cross_entropy(logits, batch.same), logits
 

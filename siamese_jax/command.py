@@ -9,11 +9,12 @@ from typing import Any
 from absl import flags
 
 from siamese_jax import specs
+from siamese_jax.errors import UserError
 from siamese_jax.experiments import EXPERIMENTS, as_flags, find
-from siamese_jax.specs import Experiment, UserError
-from siamese_jax.sweep import PRUNERS, SAMPLERS, Plan, checked
-from siamese_jax.sweep import parse as parse_spaces
-from siamese_jax.written import check_name, read_experiment, read_fields
+from siamese_jax.search import PRUNERS, SAMPLERS, Plan, checked
+from siamese_jax.search import parse as parse_spaces
+from siamese_jax.specs import Experiment
+from siamese_jax.storage.experiment_file import check_name, read_experiment, read_fields
 
 FLAGS = flags.FLAGS
 

@@ -3,6 +3,7 @@
 import difflib
 from dataclasses import replace
 
+from siamese_jax.errors import UserError
 from siamese_jax.specs import (
     ConvSpec,
     DataSpec,
@@ -13,7 +14,6 @@ from siamese_jax.specs import (
     LossSpec,
     NetSpec,
     OptimizerSpec,
-    UserError,
     leaves,
 )
 

@@ -15,18 +15,20 @@ from typing import TYPE_CHECKING, Any
 
 from absl import app, logging
 
-from siamese_jax import command, files, specs
+from siamese_jax import command, specs
 from siamese_jax.command import FLAGS
+from siamese_jax.devices import OUT_OF_MEMORY, keep_freed_memory
+from siamese_jax.errors import UserError
 from siamese_jax.experiments import QUICK
-from siamese_jax.memory import OUT_OF_MEMORY, keep_freed_memory
-from siamese_jax.specs import Experiment, UserError
-from siamese_jax.sweep import Plan
-from siamese_jax.written import read_experiment
+from siamese_jax.search import Plan
+from siamese_jax.specs import Experiment
+from siamese_jax.storage import files
+from siamese_jax.storage.experiment_file import read_experiment
 
 if TYPE_CHECKING:
-    from siamese_jax.loop import Fitted
     from siamese_jax.records import Alphabets
-    from siamese_jax.sweep.study import Study
+    from siamese_jax.search.study import Study
+    from siamese_jax.training.loop import Fitted
 
 command.define_flags()
 
@@ -72,14 +74,14 @@ def main(_: list[str]) -> None:
 
 def report_runs(workdirs: list[Path], output: Path | None) -> None:
     """Writes the report of one run again, or that of several side by side, from what they have left."""
-    from siamese_jax import comparison
+    from siamese_jax.report import compare
 
     if len(workdirs) == 1:
         folder = workdirs[0]
-        comparison.report_again(folder)
+        compare.report_again(folder)
     else:
         folder = output or _new_folder("report")
-        comparison.compare(workdirs, folder)
+        compare.compare(workdirs, folder)
     _say_where(folder)
 
 
@@ -87,10 +89,11 @@ def run_sweep(plan: Plan, folder: Path) -> None:
     """Works on a study until it is done, writes what it found, and trains and measures its winner."""
     keep_freed_memory()
     keep_compiled()
-    from siamese_jax import data, splits
-    from siamese_jax.sweep import findings
-    from siamese_jax.sweep.study import Study
-    from siamese_jax.sweep.worker import check_base, load_once, work
+    from siamese_jax import data
+    from siamese_jax.sampling import splits
+    from siamese_jax.search import findings
+    from siamese_jax.search.study import Study
+    from siamese_jax.search.worker import check_base, load_once, work
 
     @load_once
     def load(spec: specs.DataSpec) -> dict[str, "Alphabets"]:
@@ -116,8 +119,8 @@ def run_sweep(plan: Plan, folder: Path) -> None:
 
 def _train_winner(study: "Study", folder: Path, seed: int) -> None:
     """Trains the winner of a study with a seed and measures it on test, unless that is done, or another worker does."""
-    from siamese_jax.checkpoint import InUseError
-    from siamese_jax.sweep import findings
+    from siamese_jax.search import findings
+    from siamese_jax.storage.checkpoint import InUseError
 
     best, winner = findings.best_trial(study.study), findings.winner_of(study.study)
     if best is None:
@@ -137,8 +140,8 @@ def _train_winner(study: "Study", folder: Path, seed: int) -> None:
 
 def report_study(name: str, folder: Path) -> None:
     """Writes the report of a study again, from its record and from what its winner's runs have left."""
-    from siamese_jax.sweep import findings
-    from siamese_jax.sweep.study import find_study
+    from siamese_jax.search import findings
+    from siamese_jax.search.study import find_study
 
     findings.write_findings(find_study(name, folder, FLAGS.storage), folder)
     _say_where(folder)
@@ -178,11 +181,14 @@ def keep_compiled() -> None:
 
 def _network(experiment: Experiment, workdir: Path, advice: str) -> dict[str, Any]:
     """Trains a network, or reads what was trained, and measures it."""
-    from siamese_jax import data, evaluation, loop, measuring, splits
-    from siamese_jax.batches import steps_per_epoch
-    from siamese_jax.checkpoint import Checkpoints
-    from siamese_jax.model import build
-    from siamese_jax.twins import feature_sides
+    from siamese_jax import data
+    from siamese_jax.evaluation import embedder, measure, one_shot, verification
+    from siamese_jax.learning.batches import steps_per_epoch
+    from siamese_jax.network.siamese import build
+    from siamese_jax.network.towers import feature_sides
+    from siamese_jax.sampling import splits
+    from siamese_jax.storage.checkpoint import Checkpoints
+    from siamese_jax.training import loop
 
     # Whatever can be found wrong is found wrong before anything is downloaded, prepared or written.
     feature_sides(experiment.network, experiment.data.image_side)
@@ -194,17 +200,17 @@ def _network(experiment: Experiment, workdir: Path, advice: str) -> dict[str, An
         dataset = data.load(experiment.data, FLAGS.data_dir, FLAGS.archives)
         sets = splits.split(dataset, experiment.data.drawer_split)
         loop.check_training(experiment, sets["train"])
-        evaluation.check_evaluation(experiment, sets["validation"], sets["test"])
+        verification.check_evaluation(experiment, sets["validation"], sets["test"])
         if FLAGS.mode == "train":  # else they are those of the run that is measured
-            evaluation.check_validation(experiment, sets["validation"])
+            one_shot.check_validation(experiment, sets["validation"])
         net, spec = build(experiment.network), experiment.evaluation
-        evaluator = evaluation.Evaluator(net, spec.embed_batch, spec.combine)
+        evaluator = embedder.Evaluator(net, spec.embed_batch, spec.combine)
         _announce(experiment, workdir)
         if FLAGS.mode == "train":
-            trials = evaluation.validation_runs(experiment, sets["validation"])
+            trials = one_shot.validation_runs(experiment, sets["validation"])
             files.write_json(workdir / "experiment.json", dataclasses.asdict(experiment))
             validate = functools.partial(
-                evaluation.validation_accuracy, evaluator, alphabets=sets["validation"], runs=trials
+                one_shot.validation_accuracy, evaluator, alphabets=sets["validation"], runs=trials
             )
             if_slow = f"Quicker on a CPU: --experiment={' or --experiment='.join(QUICK)}."
             try:
@@ -216,14 +222,15 @@ def _network(experiment: Experiment, workdir: Path, advice: str) -> dict[str, An
         else:
             trained, fitted = _trained(experiment, dataset.alphabets.images.shape[1], workdir)
         again = command.replay(trained)
-        return measuring.measure_network(
+        return measure.measure_network(
             trained, workdir, dataset, sets, net, evaluator, fitted, _load_digits, again, spec
         )
 
 
 def _trained(experiment: Experiment, side: int, workdir: Path) -> tuple[Experiment, "Fitted"]:
     """Reads what --mode=evaluate is to measure, and the experiment as it was trained."""
-    from siamese_jax import loop, pretrained
+    from siamese_jax import pretrained
+    from siamese_jax.training import loop
 
     if FLAGS.checkpoint is not None:
         if (workdir / "metrics.jsonl").exists():
@@ -242,14 +249,16 @@ def _trained(experiment: Experiment, side: int, workdir: Path) -> tuple[Experime
 
 def _baselines(experiment: Experiment, workdir: Path) -> dict[str, Any]:
     """Measures the comparisons that learn nothing."""
-    from siamese_jax import data, measuring, splits
+    from siamese_jax import data
+    from siamese_jax.evaluation import measure
+    from siamese_jax.sampling import splits
 
     command.check_workdir(experiment, workdir)
     dataset = data.load(experiment.data, FLAGS.data_dir, FLAGS.archives)
     sets = splits.split(dataset, experiment.data.drawer_split)
     _announce(experiment, workdir)
     files.write_json(workdir / "experiment.json", dataclasses.asdict(experiment))
-    return measuring.measure_baselines(experiment, workdir, dataset, sets, _load_digits, command.replay(experiment))
+    return measure.measure_baselines(experiment, workdir, dataset, sets, _load_digits, command.replay(experiment))
 
 
 def _announce(experiment: Experiment, workdir: Path) -> None:

@@ -16,11 +16,12 @@ import numpy as np
 from jax import Array
 from scipy.special import logit
 
-from siamese_jax import files
-from siamese_jax.model import Params, build, init_params
+from siamese_jax.errors import UserError
+from siamese_jax.network.siamese import Params, build, init_params
 from siamese_jax.report.tables import bullets, interval, percent, ranges, sentence, table
-from siamese_jax.specs import Experiment, UserError
-from siamese_jax.written import read_experiment, read_json
+from siamese_jax.specs import Experiment
+from siamese_jax.storage import files
+from siamese_jax.storage.experiment_file import read_experiment, read_json
 
 FOLDER = Path(__file__).parent / "weights"
 LICENCES = {

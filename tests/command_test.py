@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from siamese_jax import command, specs
+from siamese_jax.errors import UserError
 from siamese_jax.experiments import EXPERIMENTS
 
 ROOT = Path(__file__).parent.parent
@@ -162,7 +163,7 @@ def test_a_run_from_before_there_was_a_field_goes_on_only_as_registered(tmp_path
     (tmp_path / "experiment.json").write_text(json.dumps(written))
     command.check_workdir(experiment, tmp_path)
     for name, value in (("loss.name", "contrastive"), ("data.background", "small1")):
-        with pytest.raises(specs.UserError, match=f"belongs to a run with {name}=.*, not {value}"):
+        with pytest.raises(UserError, match=f"belongs to a run with {name}=.*, not {value}"):
             command.check_workdir(specs.with_value(experiment, name, value), tmp_path)
 
 
@@ -204,5 +205,5 @@ def test_a_run_goes_on_for_more_epochs_unless_its_schedule_would_be_another(tmp_
     begun = specs.with_value(EXPERIMENTS[name], "optimizer.schedule", schedule)
     (tmp_path / "experiment.json").write_text(json.dumps(dataclasses.asdict(begun)))
     longer = specs.with_value(begun, "max_epochs", 500)
-    with pytest.raises(specs.UserError, match="max_epochs=12, not 500") if refused else contextlib.nullcontext():
+    with pytest.raises(UserError, match="max_epochs=12, not 500") if refused else contextlib.nullcontext():
         command.check_workdir(longer, tmp_path)

@@ -4,16 +4,22 @@ import os
 import tempfile
 from pathlib import Path
 
+# Before JAX is imported: programs of tests are small, so that compiling them costs more than running them.
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+
 import hypothesis
 import jax
 import pytest
 
 from siamese_jax import data
 
+# Processes that tests start find the helpers, too.
+os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent / "helpers"), os.environ.get("PYTHONPATH", "")])
 jax.config.update("jax_numpy_rank_promotion", "raise")
-# Many tests train the same tiny network: its programs are compiled once a session.
-_compiled = tempfile.TemporaryDirectory(prefix="siamese_jax_tests_")
-jax.config.update("jax_compilation_cache_dir", _compiled.name)
+# Many tests train the same tiny network: each of its programs is compiled once, or never where a folder is kept.
+_folder = os.environ.get("SIAMESE_JAX_TEST_CACHE") or tempfile.mkdtemp(prefix="siamese_jax_tests_")
+os.environ["JAX_COMPILATION_CACHE_DIR"] = _folder
+jax.config.update("jax_compilation_cache_dir", _folder)
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 hypothesis.settings.register_profile("deterministic", derandomize=True, deadline=None, max_examples=25)
 hypothesis.settings.load_profile("deterministic")

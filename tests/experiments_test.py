@@ -2,12 +2,13 @@ import jax
 import pytest
 
 from siamese_jax import specs
-from siamese_jax.batches import steps_per_epoch
+from siamese_jax.errors import UserError
 from siamese_jax.experiments import EXPERIMENTS, QUICK, find
 from siamese_jax.keys import root_key
-from siamese_jax.optimizer import make_optimizer
+from siamese_jax.learning.batches import steps_per_epoch
+from siamese_jax.learning.optimizers import make_optimizer
+from siamese_jax.learning.steps import init_state
 from siamese_jax.report import TABLE_1
-from siamese_jax.steps import init_state
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
@@ -53,7 +54,7 @@ def test_the_registered_paper_experiment_is_what_the_paper_states():
 
 @pytest.mark.parametrize("name", ["omniglot_20wya", "glyph", "zzz"])
 def test_an_unknown_experiment_is_refused_with_what_was_probably_meant(name):
-    with pytest.raises(specs.UserError, match=f"no experiment '{name}'.*--list") as error:
+    with pytest.raises(UserError, match=f"no experiment '{name}'.*--list") as error:
         find(name)
     assert ("did you mean" in str(error.value)) == (name != "zzz")
 

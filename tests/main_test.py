@@ -11,11 +11,13 @@ import pytest
 from absl import flags
 from tiny import SIDE, make_dataset, make_digits, make_experiment
 
-from siamese_jax import command, comparison, data, loop, main, pretrained
+from siamese_jax import command, data, main, pretrained
+from siamese_jax.errors import UserError
 from siamese_jax.experiments import LAYERS
-from siamese_jax.files import read_arrays
-from siamese_jax.report import PICTURES
-from siamese_jax.specs import ConvSpec, DataSpec, DistortSpec, EvalSpec, LayerSpec, OptimizerSpec, UserError, with_value
+from siamese_jax.report import PICTURES, compare
+from siamese_jax.specs import ConvSpec, DataSpec, DistortSpec, EvalSpec, LayerSpec, OptimizerSpec, with_value
+from siamese_jax.storage.files import read_arrays
+from siamese_jax.training import loop
 
 
 @pytest.fixture(autouse=True)
@@ -334,7 +336,7 @@ def test_an_interrupt_says_how_to_go_on_only_where_there_is_something_to_go_on_w
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(comparison, "report_again", interrupted)
+    monkeypatch.setattr(compare, "report_again", interrupted)
     with pytest.raises(SystemExit) as stopped:
         report("--workdir=a")
     assert stopped.value.code == 130
@@ -343,7 +345,7 @@ def test_an_interrupt_says_how_to_go_on_only_where_there_is_something_to_go_on_w
 
 def test_several_runs_are_compared_in_a_folder_of_their_own(tmp_path, monkeypatch, capsys):
     compared = []
-    monkeypatch.setattr(comparison, "compare", lambda workdirs, folder: compared.append((workdirs, folder)))
+    monkeypatch.setattr(compare, "compare", lambda workdirs, folder: compared.append((workdirs, folder)))
     monkeypatch.chdir(tmp_path)
     report("--workdir=a", "--workdir=b", "--output=c")
     report("--workdir=a", "--workdir=b")

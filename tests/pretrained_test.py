@@ -10,9 +10,11 @@ from example_run import RESULTS
 from tiny import SIDE, make_dataset, make_experiment
 
 import siamese_jax
-from siamese_jax import data, files, pretrained
-from siamese_jax.model import build, init_params
-from siamese_jax.specs import DataSpec, UserError, with_value
+from siamese_jax import data, pretrained
+from siamese_jax.errors import UserError
+from siamese_jax.network.siamese import build, init_params
+from siamese_jax.specs import DataSpec, with_value
+from siamese_jax.storage import files
 
 EXPERIMENT = with_value(make_experiment(), "data.side", SIDE)
 HISTORY = {

@@ -3,6 +3,7 @@ import dataclasses
 import pytest
 
 from siamese_jax import specs
+from siamese_jax.errors import UserError
 from siamese_jax.experiments import EXPERIMENTS, find
 
 BASE = EXPERIMENTS["omniglot_20way"]
@@ -55,7 +56,7 @@ def test_leaves_name_every_plain_value_of_the_nested_dict():
     ],
 )
 def test_check_names_the_field_and_the_value_that_no_run_could_use(name, value):
-    with pytest.raises(specs.UserError, match=f"{name}={value}"):
+    with pytest.raises(UserError, match=f"{name}={value}"):
         specs.check(specs.with_value(BASE, name, value))
 
 

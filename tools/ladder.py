@@ -20,11 +20,11 @@ from typing import Any, NamedTuple
 
 from record_runs import read_runs, runs_table
 
-from siamese_jax import files
+from siamese_jax.devices import keep_freed_memory
 from siamese_jax.experiments import REDUCED, find
-from siamese_jax.memory import keep_freed_memory
 from siamese_jax.report.tables import interval, percent, table
 from siamese_jax.specs import DataSpec, Experiment, LossSpec, OptimizerSpec
+from siamese_jax.storage import files
 
 DOCS = Path(__file__).parent.parent / "docs"
 PAGE = """# Why do I not get 92 %?
@@ -150,8 +150,12 @@ def measure(rung: Rung, seed: int, minutes: float, data_dir: str | None, archive
     """Trains a rung for so many minutes, and returns what it reaches on validation."""
     import jax
 
-    from siamese_jax import data, evaluation, loop, model, programs, splits
-    from siamese_jax.optimizer import kept_params
+    from siamese_jax import data
+    from siamese_jax.evaluation import embedder, one_shot, views
+    from siamese_jax.learning.optimizers import kept_params
+    from siamese_jax.network import siamese
+    from siamese_jax.sampling import splits
+    from siamese_jax.training import loop, programs
 
     experiment = replace(rung.experiment, seed=seed, max_epochs=1)
     sets = splits.split(data.load(experiment.data, data_dir, archives), experiment.data.drawer_split)
@@ -173,11 +177,11 @@ def measure(rung: Rung, seed: int, minutes: float, data_dir: str | None, archive
         state, metrics = jax.block_until_ready(update(state))
         steps += 1
     trained = time.monotonic() - began
-    net, spec = model.build(experiment.network), experiment.evaluation
-    views = evaluation.draw_views(experiment.distort, spec.views) if spec.views > 1 else None
-    evaluator = evaluation.Evaluator(net, spec.embed_batch, views=views)
+    net, spec = siamese.build(experiment.network), experiment.evaluation
+    views = views.draw_views(experiment.distort, spec.views) if spec.views > 1 else None
+    evaluator = embedder.Evaluator(net, spec.embed_batch, views=views)
     score = functools.partial(evaluator.run_logits, kept_params(state.params, state.opt_state))
-    result = evaluation.validation_one_shot(score, replace(experiment, seed=0), sets, spec.combine).result
+    result = one_shot.validation_one_shot(score, replace(experiment, seed=0), sets, spec.combine).result
     return {
         "change": rung.change,
         "seed": seed,

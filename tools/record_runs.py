@@ -12,10 +12,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from siamese_jax import files
 from siamese_jax.experiments import EXPERIMENTS
 from siamese_jax.report.tables import interval, percent, table
-from siamese_jax.written import read_json
+from siamese_jax.storage import files
+from siamese_jax.storage.experiment_file import read_json
 
 RUNS = Path(__file__).parent.parent / "docs" / "runs.jsonl"
 COLUMNS = (

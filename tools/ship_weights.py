@@ -8,8 +8,9 @@ import dataclasses
 import json
 from pathlib import Path
 
-from siamese_jax import loop, pretrained
-from siamese_jax.written import read_experiment
+from siamese_jax import pretrained
+from siamese_jax.storage.experiment_file import read_experiment
+from siamese_jax.training import loop
 
 
 def main() -> None:

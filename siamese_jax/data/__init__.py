@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from siamese_jax.errors import UserError
 from siamese_jax.records import Alphabets, Dataset
-from siamese_jax.specs import DataSpec, UserError
+from siamese_jax.specs import DataSpec
 
 
 def load(spec: DataSpec, data_dir: str | None = None, archives: str | None = None) -> Dataset:

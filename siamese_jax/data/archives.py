@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from siamese_jax.specs import UserError
+from siamese_jax.errors import UserError
 
 TIMEOUT = 5.0
 """Seconds without a byte after which a server counts as unreachable."""

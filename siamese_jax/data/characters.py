@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
+from siamese_jax.errors import UserError
 from siamese_jax.records import Alphabets, Runs
-from siamese_jax.specs import UserError
 
 DRAWERS = 20
 SIDE = 105

@@ -12,7 +12,7 @@ import tensorflow_datasets as tfds
 from absl import logging
 
 from siamese_jax.data.archives import disk_problem
-from siamese_jax.specs import UserError
+from siamese_jax.errors import UserError
 
 Builder = tfds.core.GeneratorBasedBuilder
 

@@ -10,18 +10,7 @@ from typing import TYPE_CHECKING, Any
 import chex
 import numpy as np
 
-from siamese_jax.plots.style import (
-    BLUE,
-    COLOURS,
-    GREY,
-    LINES,
-    MARKERS,
-    SKY,
-    blank,
-    legend_below,
-    plain,
-    spoken,
-)
+from siamese_jax.plots.style import BLUE, COLOURS, GREY, LINES, MARKERS, SKY, blank, legend_below, plain, spoken
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -7,20 +7,7 @@ import chex
 import numpy as np
 from scipy.special import expit
 
-from siamese_jax.plots.style import (
-    BLUE,
-    GREY,
-    MARGIN,
-    ORANGE,
-    Box,
-    blank,
-    entitle,
-    heading,
-    ink,
-    place,
-    plain,
-    write,
-)
+from siamese_jax.plots.style import BLUE, GREY, MARGIN, ORANGE, Box, blank, entitle, heading, ink, place, plain, write
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from siamese_jax.files import write_bytes
+from siamese_jax.storage.files import write_bytes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,20 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import chex
 import numpy as np
 
-from siamese_jax.plots.style import (
-    BLUE,
-    MARGIN,
-    ORANGE,
-    PALE,
-    Box,
-    blank,
-    entitle,
-    heading,
-    ink,
-    place,
-    spoken,
-    write,
-)
+from siamese_jax.plots.style import BLUE, MARGIN, ORANGE, PALE, Box, blank, entitle, heading, ink, place, spoken, write
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

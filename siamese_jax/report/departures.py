@@ -1,7 +1,7 @@
 """How an experiment differs from what the paper states, and what was chosen where the paper is silent."""
 
-from siamese_jax import splits
 from siamese_jax.report.tables import ranges, value
+from siamese_jax.sampling import splits
 from siamese_jax.specs import Experiment, NetSpec, leaves
 
 PAPER = Experiment(

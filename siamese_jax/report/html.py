@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from siamese_jax import files
+from siamese_jax.storage import files
 
 STYLE = """
 :root { color-scheme: light; }

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from siamese_jax.health import diagnosis, loss_of_guessing
+from siamese_jax.learning.health import diagnosis, loss_of_guessing
 from siamese_jax.report import one_shot
 from siamese_jax.report.beside import table_1
 from siamese_jax.report.departures import choices, differences

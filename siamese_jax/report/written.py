@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from siamese_jax import files
 from siamese_jax.report.html import page
 from siamese_jax.report.pictures import PICTURES, there
 from siamese_jax.report.sections import report
 from siamese_jax.report.side_by_side import Paired, Run, comparison
 from siamese_jax.specs import Experiment
+from siamese_jax.storage import files
 
 
 def write_results(workdir: str | os.PathLike, results: Mapping[str, Any]) -> None:

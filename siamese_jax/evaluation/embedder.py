@@ -1,0 +1,85 @@
+"""Embedding and comparing: host loops over two jitted functions; every image is embedded once."""
+
+import functools
+import hashlib
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from siamese_jax.errors import UserError
+from siamese_jax.evaluation.views import embed_views
+from siamese_jax.images.distort import Affine
+from siamese_jax.network.siamese import Params, SiameseNet
+from siamese_jax.records import Runs
+
+PAIRS = 4000
+"""Embeddings compared at a time; a matter of memory and speed, not of results."""
+
+
+class Evaluator:
+    """A network's jitted embedding and comparing; made once, so that each is compiled once.
+
+    Embeddings are kept for as long as the parameters are the same object: each image is embedded once, whatever is
+    measured on it. With `views`, each image is embedded as the mean over them.
+    """
+
+    def __init__(self, net: SiameseNet, embed_batch: int, combine: str = "mean_score", views: Affine | None = None):
+        self._embed_batch = embed_batch
+        self._embed = jax.jit(net.embed_images if views is None else functools.partial(embed_views, net, views))
+        self._compare = jax.jit(net.compare_pairs)
+        score_run = functools.partial(net.trial_logits, combine=combine)
+        self._score: Callable[..., Array] = jax.jit(jax.vmap(score_run, in_axes=(None, 0, 0)))
+        self._params: Params | None = None
+        self._places: dict[bytes, int] = {}
+        self._embeddings: np.ndarray | None = None
+
+    def embed(self, params: Params, images: np.ndarray) -> np.ndarray:
+        """Images, uint8 [N, H, W] -> embeddings [N, D]; only what these parameters have not seen is embedded."""
+        if params is not self._params:
+            self._params, self._places, self._embeddings = params, {}, None
+        names = [hashlib.blake2b(image, digest_size=16).digest() for image in np.ascontiguousarray(images)]
+        new = {name: row for row, name in enumerate(names) if name not in self._places}
+        if new:
+            self._places |= {name: len(self._places) + place for place, name in enumerate(new)}
+            made = self._embed_new(params, images[list(new.values())])
+            self._embeddings = made if self._embeddings is None else np.concatenate([self._embeddings, made])
+        return self._embeddings[[self._places[name] for name in names]]
+
+    def _embed_new(self, params: Params, images: np.ndarray) -> np.ndarray:
+        """Embeds some images at a time; the last few are padded to a full batch."""
+        batch = self._embed_batch
+        padded = np.concatenate([images, np.zeros((-len(images) % batch, *images.shape[1:]), np.uint8)])
+        parts = [self._embed(params, jnp.asarray(padded[i : i + batch])) for i in range(0, len(padded), batch)]
+        return np.concatenate(jax.device_get(parts))[: len(images)]
+
+    def run_logits(self, params: Params, images: np.ndarray, runs: Runs) -> np.ndarray:
+        """Scores [R, Q, n_way] of runs whose rows index `images`; only images that the runs use are embedded."""
+        rows, places = np.unique(np.concatenate([np.ravel(runs.support), np.ravel(runs.query)]), return_inverse=True)
+        support = places[: np.size(runs.support)].reshape(np.shape(runs.support))
+        query = places[np.size(runs.support) :].reshape(np.shape(runs.query))
+        embeddings = self.embed(params, images[rows])
+        (count, n_way, k_shot), queries = support.shape, query.shape[1]
+        together = min(count, max(1, PAIRS // (queries * n_way * k_shot)))
+        scores = []
+        for first in range(0, count, together):
+            some = np.arange(first, first + together) % count  # the last is filled up: one shape, compiled once
+            scores.append(self._score(params, embeddings[support[some]], embeddings[query[some]]))
+        return _finite(np.concatenate(jax.device_get(scores))[:count], "one-shot scores")
+
+    def pair_logits(self, params: Params, images: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+        """Logits [N] of pairs of rows of `images`; each image is embedded once."""
+        embeddings = self.embed(params, images)
+        parts = [
+            self._compare(params, embeddings[left[i : i + PAIRS]], embeddings[right[i : i + PAIRS]])
+            for i in range(0, len(left), PAIRS)
+        ]
+        return _finite(np.concatenate(jax.device_get(parts)), "verification scores")
+
+
+def _finite(values: np.ndarray, what: str) -> np.ndarray:
+    if not np.isfinite(values).all():
+        raise UserError(f"the {what} are not finite: the parameters have diverged; lower the learning rates")
+    return values

@@ -1,0 +1,28 @@
+"""Averaged views: an image is embedded as the mean over itself and some affine distortions of it."""
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from siamese_jax import keys
+from siamese_jax.images.distort import Affine, Warp, apply_affine, draw_affine, without
+from siamese_jax.network.siamese import Params, SiameseNet, as_input
+from siamese_jax.specs import DistortSpec
+
+
+def draw_views(spec: DistortSpec, count: int) -> Affine:
+    """Draws the views [count] of EvalSpec: the image itself, then affine distortions, the same for all images."""
+    each = jax.random.split(keys.stream(keys.root_key(0), "views"), count)
+    drawn = Warp(jax.vmap(lambda key: draw_affine(key, spec))(each))
+    return without(drawn, jnp.arange(count) == 0).affine
+
+
+def embed_views(net: SiameseNet, views: Affine, params: Params, images: Array) -> Array:
+    """Images, uint8 [N, H, W] -> the means [N, D] of their embeddings over views [V]."""
+    plain = as_input(images)[..., 0]
+
+    def of_view(view: Affine) -> Array:
+        seen = jax.vmap(apply_affine, in_axes=(0, None))(plain, view)[..., None]
+        return jax.vmap(net.embed, in_axes=(None, 0))(params, seen)
+
+    return jax.lax.map(of_view, views).mean(axis=0)

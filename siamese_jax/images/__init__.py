@@ -1,0 +1,1 @@
+"""Pixels: how one image is changed, no indices."""

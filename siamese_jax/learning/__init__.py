@@ -1,0 +1,1 @@
+"""What training does: losses, optimizers, batches, one update, and its health."""

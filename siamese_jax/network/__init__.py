@@ -1,0 +1,1 @@
+"""The siamese network: towers, energies and what they are made of."""

@@ -1,0 +1,276 @@
+"""What a study has found, for people and for programs: best.flags, trials.csv, Optuna's own pictures, and a report."""
+
+import csv
+import io
+import itertools
+import statistics
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from siamese_jax import plots
+from siamese_jax.experiments import as_flags, find
+from siamese_jax.report import page
+from siamese_jax.report.tables import bullets, duration, interval, percent, table, value
+from siamese_jax.search.study import reason_of
+from siamese_jax.specs import Experiment, completed, leaves, with_value
+from siamese_jax.storage import files
+from siamese_jax.storage.experiment_file import read_json
+
+PICTURES = {
+    "history.png": ("plot_optimization_history", "Each trial's accuracy, and the best so far"),
+    "importances.png": ("plot_param_importances", "How much of the accuracy's variance each field explains"),
+    "parallel.png": ("plot_parallel_coordinate", "All completed trials, one line each, in the fields that matter most"),
+    "slices.png": ("plot_slice", "Accuracy by each field alone, of those that matter most"),
+}
+"""Files, which function of Optuna's draws them, and what they show."""
+
+MOST = 6
+"""Fields that a picture with room for some shows."""
+OBJECTIVE = "validation accuracy"
+DPI = 110
+SHOWN = 10
+"""Trials in the report's table; all are in trials.csv."""
+
+
+def best_trial(study: optuna.Study) -> FrozenTrial | None:
+    """Returns the completed trial with the highest accuracy, of several the first; None where none was completed."""
+    trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    return max(trials, key=lambda trial: (trial.value, -trial.number), default=None)
+
+
+def winner_of(study: optuna.Study) -> Experiment | None:
+    """Returns the best trial's experiment, for as many epochs as the base has; None where no trial was completed."""
+    best, plan = best_trial(study), completed(study.user_attrs.get("plan", {}))
+    if best is None:
+        return None
+    winner = find(plan["experiment"])
+    for field, registered in leaves(winner):
+        winner = with_value(winner, field, plan.get(field, registered))
+    for field, found in best.params.items():
+        winner = with_value(winner, field, found)
+    return winner
+
+
+def write_findings(study: optuna.Study, folder: Path) -> None:
+    """Writes best.flags, trials.csv, the pictures, report.md and report.html into `folder`.
+
+    The results of the winner are read from its folders (see `winner_folder`), if they are there. Tables are written
+    before anything is drawn.
+    """
+    trials, best = study.get_trials(deepcopy=False), best_trial(study)
+    files.write_text(folder / "trials.csv", as_csv(trials))
+    if best is not None:
+        files.write_text(folder / "best.flags", as_flag_file(study.study_name, best, winner_of(study)))
+    drawn, runs = draw(study, folder), [] if best is None else read_winner(folder, best.number)
+    text = report(study.study_name, study.user_attrs.get("plan", {}), trials, best, drawn, runs)
+    files.write_text(folder / "report.md", text)
+    files.write_text(folder / "report.html", page(text, folder))
+
+
+def as_flag_file(name: str, best: FrozenTrial, winner: Experiment) -> str:
+    """Returns the flag file that trains the winner."""
+    about = f"# The winner of the study {name}: trial {best.number}, {percent(best.value)} % on validation."
+    return "\n".join([about, *as_flags(winner)]) + "\n"
+
+
+def as_csv(trials: Sequence[FrozenTrial]) -> str:
+    """Returns all trials, one a line: number, state, accuracy, epochs, seconds, reason, and the fields searched."""
+    fields = sorted({field for trial in trials for field in trial.params})
+    content = io.StringIO()
+    writer = csv.writer(content, lineterminator="\n")
+    writer.writerow(["trial", "state", "accuracy", "epochs", "seconds", "seconds_to_first_step", "reason", *fields])
+    for trial in trials:
+        noted = [trial.user_attrs.get(name, "") for name in ("seconds", "seconds_to_first_step")]
+        writer.writerow(
+            [
+                trial.number,
+                _state(trial),
+                "" if _accuracy(trial) is None else _accuracy(trial),
+                max(trial.intermediate_values, default=0),
+                *noted,
+                reason_of(trial),
+                *(trial.params.get(field, "") for field in fields),
+            ]
+        )
+    return content.getvalue()
+
+
+def draw(study: optuna.Study, folder: Path) -> list[str]:
+    """Draws PICTURES into `folder`; returns the names of those for which there was enough to draw."""
+    import matplotlib.pyplot as plt
+
+    plt.switch_backend("Agg")
+    drawn: list[str] = []
+    study = _with_short_names(study)
+    enough = len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))) > 1
+    for name, (function, _) in PICTURES.items() if enough else ():
+        with warnings.catch_warnings(), plt.style.context("default"):
+            warnings.simplefilter("ignore")  # that these plots are experimental, and that axes have many labels
+            some = {} if name in ("history.png", "importances.png") else {"params": _most_important(study)}
+            try:
+                make = getattr(optuna.visualization.matplotlib, function)
+                axes = make(study, **some, **({} if name == "importances.png" else {"target_name": OBJECTIVE}))
+            except (ValueError, RuntimeError, ZeroDivisionError):  # all trials alike, or one value of a field alone
+                continue
+            figure = getattr(axes, "figure", None) or axes.flat[0].figure
+            figure.set_size_inches(3.0 * len(figure.axes) if name == "slices.png" else 9.0, 5.0)
+            figure.set_dpi(DPI)
+            plots.save(figure, folder / name, fit=True)
+            plt.close(figure)
+            drawn.append(name)
+    for name in PICTURES.keys() - drawn:  # of an earlier state of the study
+        (folder / name).unlink(missing_ok=True)
+    return drawn
+
+
+def _with_short_names(study: optuna.Study) -> optuna.Study:
+    """Returns a copy in memory, its fields named without the words that all begin with: a label has little room."""
+    trials = study.get_trials()
+    parents = {tuple(field.split(".")[:-1]) for trial in trials for field in trial.params}
+    common = len(list(itertools.takewhile(lambda words: len(set(words)) == 1, zip(*parents, strict=False))))
+    for trial in trials:
+        short = {field: ".".join(field.split(".")[common:]) for field in trial.params}
+        trial.params = {short[field]: found for field, found in trial.params.items()}
+        trial.distributions = {short[field]: of_field for field, of_field in trial.distributions.items()}
+    copy = optuna.create_study(direction="maximize")
+    copy.add_trials(trials)
+    return copy
+
+
+def _most_important(study: optuna.Study) -> list[str]:
+    """Returns the searched fields that explain most, or where nothing can be told the first; of each at most MOST."""
+    try:
+        return list(optuna.importance.get_param_importances(study))[:MOST]
+    except (ValueError, RuntimeError, ZeroDivisionError):
+        return sorted(best_trial(study).params)[:MOST]
+
+
+def winner_folder(folder: Path, trial: int, seed: int) -> Path:
+    """Returns where the winner, a trial's number, is trained with a seed: another winner has other folders."""
+    return folder / "winner" / f"trial{trial}-seed{seed}"
+
+
+def read_winner(folder: Path, trial: int) -> list[Mapping[str, Any]]:
+    """Returns the results of the winner's runs, by seed, that stand in its folders."""
+    found = [read_json(path) for path in (folder / "winner").glob(f"trial{trial}-seed*/results.json")]
+    return sorted(found, key=lambda results: results["seed"])
+
+
+def report(
+    name: str,
+    plan: Mapping[str, Any],
+    trials: Sequence[FrozenTrial],
+    best: FrozenTrial | None,
+    pictures: Sequence[str],
+    winner: Sequence[Mapping[str, Any]],
+) -> str:
+    """Returns the report of a study as Markdown; `plan` as `plan.described` returns it, `winner` its results."""
+    failed = [trial for trial in trials if reason_of(trial)]
+    others = [trial for trial in trials if not reason_of(trial)]
+    counts = {state: sum(trial.state is state for trial in others) for state in TrialState}
+    again = counts[TrialState.FAIL]
+    seconds = sum(trial.user_attrs.get("seconds", 0.0) / trial.user_attrs.get("together", 1) for trial in trials)
+    facts = [
+        f"base: `{plan.get('experiment')}`, seed {plan.get('seed')}",
+        f"sampler `{plan.get('sampler')}`, pruner `{plan.get('pruner')}`",
+        f"{counts[TrialState.COMPLETE]} trials completed, {counts[TrialState.PRUNED]} pruned, {len(failed)} failed"
+        + (f", {again} begun again since their worker died or was stopped" if again else "")
+        + (f", {counts[TrialState.RUNNING]} under way" if counts[TrialState.RUNNING] else ""),
+        f"{duration(seconds)} of training, summed over trials",
+        *_spread(trials),
+    ]
+    parts = [
+        f"# {name}\n\n{bullets(facts)}\n\nThe objective is the highest one-shot accuracy on validation trials at any "
+        "epoch (paper, section 3.2). No test alphabet was loaded for it. An accuracy that is the best of many "
+        "flatters: what the winner is worth is said by its runs on test alone.",
+        "## What was searched\n\n" + table(["field", "values"], [_searched(text) for text in plan.get("search", [])]),
+        "## The winner\n\n" + _winner(best, winner),
+        "## Trials\n\n" + _trials(trials),
+    ]
+    shown = [f"{caption}:\n\n![{caption}]({file})" for file, (_, caption) in PICTURES.items() if file in pictures]
+    parts += ["\n\n".join(["## Pictures", *shown])] if shown else []
+    if failed:
+        rows = [[str(trial.number), reason_of(trial)] for trial in failed]
+        parts.append("## Trials that failed\n\n" + table(["trial", "reason"], rows))
+    return "\n\n".join(parts) + "\n"
+
+
+def _spread(trials: Sequence[FrozenTrial]) -> list[str]:
+    accuracies = [trial.value for trial in trials if trial.state is TrialState.COMPLETE]
+    if len(accuracies) < 2:
+        return []
+    return [
+        f"completed trials: mean {percent(statistics.mean(accuracies))} %, standard deviation "
+        f"{percent(statistics.stdev(accuracies))}, from {percent(min(accuracies))} to {percent(max(accuracies))} %"
+    ]
+
+
+def _searched(text: str) -> list[str]:
+    field, _, space = text.partition("=")
+    return [f"`{field}`", f"`{space}`"]
+
+
+def _winner(best: FrozenTrial | None, runs: Sequence[Mapping[str, Any]]) -> str:
+    if best is None:
+        return "No trial has been completed."
+    fields = table(["field", "value"], [[f"`{field}`", value(found)] for field, found in best.params.items()])
+    text = f"Trial {best.number}, {percent(best.value)} % on validation; `best.flags` trains it.\n\n{fields}\n\n"
+    if not runs:
+        return text + "In this folder it has not been trained again, nor measured on test."
+    rows = [
+        [
+            str(run["seed"]),
+            *(
+                f"{percent(run['one_shot'][protocol]['accuracy'])} ({interval(run['one_shot'][protocol])}; "
+                f"{run['one_shot'][protocol]['trials']:,})"
+                if protocol in run["one_shot"]
+                else "–"
+                for protocol in ("official_runs", "within_alphabet", "validation")
+            ),
+        ]
+        for run in runs
+    ]
+    head = ["seed", "official runs", "within alphabet", "validation"]
+    return (
+        text
+        + "It was trained again from the start, for as long as the experiment says, and measured on test once a seed "
+        + f"(per cent; 95 % interval; trials):\n\n{table(head, rows)}"
+    )
+
+
+def _trials(trials: Sequence[FrozenTrial]) -> str:
+    ranked = sorted((trial for trial in trials if _accuracy(trial) is not None), key=_accuracy, reverse=True)[:SHOWN]
+    fields = sorted({field for trial in ranked for field in trial.params})
+    rows = [
+        [
+            str(trial.number),
+            _state(trial),
+            percent(_accuracy(trial)),
+            str(max(trial.intermediate_values, default=0)),
+            *(value(trial.params[field]) if field in trial.params else "–" for field in fields),
+        ]
+        for trial in ranked
+    ]
+    shown = f"The best {len(rows)}; all are in `trials.csv`." if len(ranked) < len(trials) else "All of them."
+    head = ["trial", "state", "accuracy (%)", "epochs", *(f"`{_short(field)}`" for field in fields)]
+    return f"{shown}\n\n{table(head, rows)}" if rows else "None has been validated yet."
+
+
+def _short(field: str) -> str:
+    return field.removeprefix("optimizer.").removeprefix("layers.").removeprefix("network.")
+
+
+def _state(trial: FrozenTrial) -> str:
+    if trial.state is TrialState.FAIL and not reason_of(trial):
+        return "begun again"
+    return "failed" if reason_of(trial) else trial.state.name.lower()
+
+
+def _accuracy(trial: FrozenTrial) -> float | None:
+    """Returns the highest accuracy at any epoch, of a pruned trial, too."""
+    return max(trial.intermediate_values.values(), default=None)

@@ -1,0 +1,314 @@
+"""The record of a sweep, Optuna's, which all workers share.
+
+What Optuna's own loop does is done here around `ask` and `tell`, so that several trials can be under way in one worker.
+Workers ask one after the other, under a lock: then what is to be run next, and who is dead, is the same for all.
+"""
+
+import contextlib
+import uuid
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.storages import fail_stale_trials
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from siamese_jax.errors import UserError
+from siamese_jax.search.plan import Plan, described
+from siamese_jax.search.space import Choices, Space, grid, point_of
+from siamese_jax.search.storage import JOURNAL, Pulse, alive, insist, is_dead, locked, open_storage, quietly, reached
+from siamese_jax.specs import completed
+
+RETRIES = 3
+"""How often a trial is begun again whose worker died."""
+REASON, WORKER, DEATHS, BACK = "reason", "worker", "deaths", "given back"
+"""Attributes of a trial: why it failed, who runs it, how many workers died over it before, that its worker was stopped.
+"""
+
+
+class Study:
+    """One worker's access to a study: `with Study(plan, folder, storage) as study:`.
+
+    Opens the study of that name, or makes it. UserError where it cannot be reached, or belongs to another sweep.
+    """
+
+    def __init__(self, plan: Plan, folder: Path, storage: str | None = None):
+        self.plan, self._folder, self._url = plan, folder, storage
+        self.worker = uuid.uuid4().hex[:12]
+        self._distributions = {space.field: distribution(space) for space in plan.spaces}
+
+    def __enter__(self) -> "Study":
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(reached(self._url))
+            storage = open_storage(self._folder, self._url, begin_again)
+            if self._url is None:
+                stack.enter_context(alive(self._folder, self.worker))
+            with self._one_by_one():
+                self.study = optuna.create_study(
+                    study_name=self.plan.name,
+                    storage=storage,
+                    sampler=Numbered(self.plan),
+                    pruner=make_pruner(self.plan),
+                    direction="maximize",
+                    load_if_exists=True,
+                )
+                self._agree()
+            self._pulse = stack.enter_context(Pulse(storage))
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *error) -> bool | None:
+        return self._stack.__exit__(*error)
+
+    def _one_by_one(self) -> contextlib.AbstractContextManager[None]:
+        return locked(self._folder, self._url, self.plan.name)
+
+    def _agree(self) -> None:
+        """Writes what the sweep is, or compares it with what is written."""
+        ours, written = described(self.plan), self.study.user_attrs.get("plan")
+        if written is None:
+            self.study.set_user_attr("plan", ours)
+            return
+        theirs = completed(written)
+        for name in ours:
+            if name in theirs and ours[name] != theirs[name]:
+                raise UserError(
+                    f"the study {self.plan.name} belongs to a sweep with {name}={theirs[name]}, not {ours[name]}: "
+                    "choose another --study, or give the flags it was begun with"
+                )
+
+    @property
+    def trials(self) -> list[FrozenTrial]:
+        """All trials that count, in the order of their numbers: none that waits, or was begun again."""
+        kept = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
+        return [trial for trial in self.study.get_trials(deepcopy=False) if trial.state in kept or reason_of(trial)]
+
+    @property
+    def done(self) -> bool:
+        """Whether as many trials as were asked for have ended."""
+        return sum(trial.state.is_finished() for trial in insist(lambda: self.trials)) >= self.plan.trials
+
+    def ask(self, most: int) -> list[Trial]:
+        """Returns up to so many trials to run next; none where those that are missing are run by other workers."""
+        asked: list[Trial] = []
+        insist(self._ask, most, asked)
+        return asked
+
+    def _ask(self, most: int, asked: list[Trial]) -> None:
+        with self._one_by_one(), quietly():
+            self._begin_dead_ones_again()
+            while len(asked) < most and len(self.trials) < self.plan.trials:
+                self._queue_next_point()
+                trial = self.study.ask(self._distributions)
+                self._pulse.add(trial)
+                trial.set_user_attr(WORKER, self.worker)  # the last: a trial under way without it is nobody's
+                asked.append(trial)
+
+    def report(self, trial: Trial, epoch: int, best: float) -> bool:
+        """Records the highest validation accuracy so far; returns whether the trial is worth going on with."""
+        try:
+            insist(trial.report, best, epoch)
+            return not insist(trial.should_prune)
+        except UpdateFinishedTrialError:  # it was silent for too long, and has been begun again elsewhere
+            return False
+
+    def note(self, trial: Trial, name: str, value: Any) -> None:
+        """Records an attribute of a trial, unless it has been begun again elsewhere."""
+        with contextlib.suppress(UpdateFinishedTrialError):
+            insist(trial.set_user_attr, name, value)
+
+    def complete(self, trial: Trial, accuracy: float) -> None:
+        """Ends a trial with its objective, the highest validation accuracy at any epoch."""
+        self._tell(trial, accuracy)
+
+    def prune(self, trial: Trial) -> None:
+        """Ends a trial that is not worth going on with."""
+        self._tell(trial, state=TrialState.PRUNED)
+
+    def fail(self, trial: Trial, reason: str) -> None:
+        """Ends a trial that could not be run, which is no reason to stop.
+
+        For Optuna it is pruned: from those its sampler learns what to avoid, and failed ones it does not look at.
+        """
+        self.note(trial, REASON, reason)
+        self._tell(trial, state=TrialState.PRUNED)
+
+    def give_back(self, trials: Sequence[Trial], died: bool = False) -> None:
+        """Leaves trials that this worker has begun to whoever asks next; `died` counts it as a death of theirs."""
+        for trial in trials:
+            if not died:
+                self.note(trial, BACK, True)
+            if self._tell(trial, state=TrialState.FAIL):
+                begin_again(self.study, self._frozen(trial.number))
+
+    def claims_winner(self, number: int, seed: int) -> bool:
+        """Whether this worker is to train the winner, a trial's number, with a seed: the first that asks.
+
+        With a journal, the first of those that live: of a worker on another machine nobody knows.
+        """
+        return insist(self._claim, f"worker of winner {number}, seed {seed}")
+
+    def _claim(self, name: str) -> bool:
+        with self._one_by_one():
+            worker = self.study.user_attrs.get(name)
+            if worker not in (None, self.worker) and not (self._url is None and is_dead(self._folder, worker)):
+                return False
+            self.study.set_user_attr(name, self.worker)
+            return True
+
+    def _tell(self, trial: Trial, accuracy: float | None = None, state: TrialState | None = None) -> bool:
+        """Returns whether it was still this worker's to end: one that was silent for too long is another's."""
+        self._pulse.remove(trial)
+        try:
+            insist(self.study.tell, trial, accuracy, state=state)
+        except (ValueError, UpdateFinishedTrialError):
+            if not self._frozen(trial.number).state.is_finished():
+                raise
+            return False
+        return True
+
+    def _frozen(self, number: int) -> FrozenTrial:
+        return next(trial for trial in self.study.get_trials() if trial.number == number)
+
+    def _begin_dead_ones_again(self) -> None:
+        if self._url is not None:
+            fail_stale_trials(self.study)
+        for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            worker = trial.user_attrs.get(WORKER)
+            if worker is None or (self._url is None and is_dead(self._folder, worker)):
+                self.study.tell(trial.number, state=TrialState.FAIL)
+                begin_again(self.study, self._frozen(trial.number))
+
+    def _queue_next_point(self) -> None:
+        """Queues the first of the points that are not left to a sampler and that no trial has, if there is one.
+
+        Those are the points of a grid; of a Bayesian search the base itself, so that the sampler learns from values
+        that someone has found good. A trial that waits to be begun again comes before.
+        """
+        trials = self.study.get_trials(deepcopy=False)
+        if any(trial.state is TrialState.WAITING for trial in trials):
+            return
+        taken = [_point(trial) for trial in self.trials]
+        for point in _given_points(self.plan):
+            if point not in taken:
+                self.study.enqueue_trial(point)
+                return
+
+
+def begin_again(study: optuna.Study, trial: FrozenTrial) -> None:
+    """Queues a trial once more that has failed with its worker, unless it has had workers enough."""
+    if reason_of(trial):
+        return
+    deaths = trial.user_attrs.get(DEATHS, 0) + (BACK not in trial.user_attrs)
+    fixed = {name: value for name, value in trial.system_attrs.items() if name == "fixed_params"}
+    study.add_trial(
+        optuna.create_trial(
+            state=TrialState.WAITING,
+            params=trial.params,
+            distributions=trial.distributions,
+            user_attrs={DEATHS: deaths},
+            system_attrs=fixed,
+        )
+    )
+
+
+def reason_of(trial: FrozenTrial) -> str:
+    """Returns why a trial failed for good; "" for one that did not, or was begun again."""
+    if trial.state.is_finished() and REASON in trial.user_attrs:
+        return trial.user_attrs[REASON]
+    deaths = trial.user_attrs.get(DEATHS, 0) + 1
+    dead = trial.state is TrialState.FAIL and deaths > RETRIES and BACK not in trial.user_attrs
+    return f"its worker died, {deaths} times" if dead else ""
+
+
+def _given_points(plan: Plan) -> list[dict[str, Any]]:
+    if plan.sampler == "grid":
+        return grid(plan.spaces)
+    own = point_of(plan.spaces, plan.base) if plan.sampler == "bayesian" else None
+    return [] if own is None else [own]
+
+
+def _point(trial: FrozenTrial) -> Mapping[str, Any]:
+    return {**trial.system_attrs.get("fixed_params", {}), **trial.params}
+
+
+class Numbered(optuna.samplers.BaseSampler):
+    """What a trial draws follows from the seed, its number and the trials before it: two workers never draw alike, and
+    a study that was stopped between two trials goes on as if it had not been.
+    """
+
+    def __init__(self, plan: Plan):
+        self._plan = plan
+
+    def _of(self, trial: FrozenTrial, field: str = "") -> optuna.samplers.BaseSampler:
+        numbers = [self._plan.base.seed, trial.number, zlib.crc32(field.encode())]
+        seed = int(np.random.SeedSequence(numbers).generate_state(1)[0])
+        if self._plan.sampler == "bayesian":
+            # Of few trials, not all are to be spent at random.
+            startup = max(3, min(10, self._plan.trials // 4))
+            with quietly():
+                return optuna.samplers.TPESampler(
+                    seed=seed, multivariate=self._plan.multivariate, n_startup_trials=startup, constant_liar=True
+                )
+        return optuna.samplers.RandomSampler(seed=seed)
+
+    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """As the sampler of this trial does."""
+        return self._of(trial).infer_relative_search_space(study, trial)
+
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """As the sampler of this trial does."""
+        return self._of(trial).sample_relative(study, trial, search_space)
+
+    def sample_independent(
+        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        """As the sampler of this trial and this field does."""
+        return self._of(trial, param_name).sample_independent(study, trial, param_name, param_distribution)
+
+
+def find_study(name: str, folder: Path, storage: str | None) -> optuna.Study:
+    """Returns the study of that name, to be read; UserError where there is none."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    if storage is None and not (folder / JOURNAL).exists():
+        raise UserError(f"{folder} holds no study (no {JOURNAL}): give its --study, and its --workdir or --storage")
+    with reached(storage):
+        opened = open_storage(folder, storage)
+        try:
+            return optuna.load_study(study_name=name, storage=opened)
+        except KeyError:
+            there = ", ".join(optuna.get_all_study_names(opened)) or "none"
+            raise UserError(f"there is no study {name!r}; there are: {there}") from None
+
+
+def distribution(space: Space) -> BaseDistribution:
+    """Returns a space as Optuna names it."""
+    if isinstance(space, Choices):
+        return CategoricalDistribution(space.values)
+    high = space.values[-1] if space.values else space.high  # the last step, which need not be the end
+    if isinstance(space.low, int):
+        return IntDistribution(space.low, high, log=space.log, step=space.step or 1)
+    return FloatDistribution(space.low, high, log=space.log, step=space.step)
+
+
+def make_pruner(plan: Plan) -> optuna.pruners.BasePruner:
+    """Returns what compares a trial, epoch by epoch, with those before it.
+
+    Networks that will learn are at first no better than those that will not: the median is left out for a third of the
+    epochs, or for the first where minutes say how many there are.
+    """
+    epochs = plan.trial_base.max_epochs
+    if plan.pruner == "median":
+        spared = 1 if plan.trial_minutes else epochs // 3
+        return optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=1 + spared)
+    if plan.pruner == "hyperband":
+        return optuna.pruners.HyperbandPruner(min_resource=1, max_resource=epochs)
+    return optuna.pruners.NopPruner()

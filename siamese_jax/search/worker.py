@@ -1,0 +1,158 @@
+"""A worker: asks the study for trials, trains them, tells what came out, until as many are done as were asked for."""
+
+import itertools
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from optuna.trial import Trial
+
+from siamese_jax.devices import OUT_OF_MEMORY
+from siamese_jax.errors import UserError
+from siamese_jax.search.plan import Plan
+from siamese_jax.search.storage import wait
+from siamese_jax.search.study import Study
+from siamese_jax.search.trial import Ended, Sets, problem, train
+from siamese_jax.specs import DataSpec, Experiment
+from siamese_jax.training.programs import Programs, shape_of
+
+LoadSets = Callable[[DataSpec], Sets]
+"""Loads the training and validation images of a spec, and nothing else."""
+Say = Callable[[str], None]
+
+KEPT_PROGRAMS = 12
+"""Of the last shapes: each comes with weights and embeddings."""
+
+
+def load_once(load: LoadSets) -> LoadSets:
+    """Returns `load`, with the images kept: those of two specs that differ in nothing that decides pixels are one."""
+    kept: dict[tuple[Any, ...], Sets] = {}
+
+    def sets_of(spec: DataSpec) -> Sets:
+        which = (spec.name, spec.background, spec.downsample, spec.side, spec.drawer_split)
+        if which not in kept:
+            kept[which] = load(spec)
+        return kept[which]
+
+    return sets_of
+
+
+def check_base(plan: Plan, load: LoadSets) -> None:
+    """Raises UserError where the experiment that the trials vary cannot be trained; before a study is made for it."""
+    if reason := problem(plan.trial_base, load(plan.base.data)):
+        raise UserError(reason)
+
+
+def work(plan: Plan, study: Study, load: LoadSets, say: Say) -> None:
+    """Runs trials until the study has as many as the plan asks for, its own and those of workers that died.
+
+    `load` gives the images of a data spec, and is asked again for every trial: see `load_once`. A trial that fails is
+    recorded with its reason. Whatever stops the worker, the trials that it was at are left to others.
+    """
+    worker, waiting = _Worker(plan, study, load, say), False
+    while not study.done:
+        if worker.run_next():
+            waiting = False
+        else:
+            if not waiting:
+                say("waiting for the trials of other workers")
+            waiting = True
+            wait()
+
+
+class _Worker:
+    """What a worker keeps from trial to trial: programs, and the trials that it is at."""
+
+    def __init__(self, plan: Plan, study: Study, load: LoadSets, say: Say):
+        self._plan, self._study, self._load, self._say = plan, study, load, say
+        self._programs = Programs(most=KEPT_PROGRAMS)
+        self._at: dict[int, Trial] = {}
+
+    def run_next(self) -> bool:
+        """Asks for trials and runs them; returns whether there were any."""
+        asked = self._study.ask(self._plan.population)
+        self._at = {trial.number: trial for trial in asked}
+        try:
+            for group in self._groups(asked):
+                self._run(group)
+        except KeyboardInterrupt:
+            self._study.give_back(list(self._at.values()))
+            raise
+        except BaseException:
+            self._study.give_back(list(self._at.values()), died=True)
+            raise
+        return bool(asked)
+
+    def _groups(self, asked: Sequence[Trial]) -> list[list[tuple[Trial, Experiment]]]:
+        """Returns the trials that can be run, those of equal shape together; ends those that cannot."""
+        runnable = []
+        for trial in asked:
+            try:
+                experiment = self._plan.experiment(trial.params)
+                reason = problem(experiment, self._load(experiment.data))
+            except UserError as mistake:
+                reason = str(mistake)
+            if reason:
+                self._end(trial, Ended(reason=reason))
+            else:
+                runnable.append((trial, experiment))
+
+        def shape(one: tuple[Trial, Experiment]) -> Any:
+            return shape_of(one[1], self._load(one[1].data)["train"])
+
+        # Sorted by their text, since shapes of different kinds have no order.
+        ordered = sorted(runnable, key=lambda one: repr(shape(one)))
+        return [list(group) for _, group in itertools.groupby(ordered, shape)]
+
+    def _run(self, group: Sequence[tuple[Trial, Experiment]]) -> None:
+        ended = self._train(group)
+        if ended is None and len(group) > 1:  # what does not fit together may fit one by one
+            for one in group:
+                self._run([one])
+            return
+        for place, (trial, _) in enumerate(group):
+            self._end(trial, ended[place] if ended else Ended(reason="out of memory"))
+
+    def _train(self, group: Sequence[tuple[Trial, Experiment]]) -> list[Ended] | None:
+        """Returns how the trials of a group ended; None where they do not fit into memory."""
+        trials, experiments = zip(*group, strict=True)
+        best, began = [0.0] * len(trials), time.monotonic()
+
+        def note_all(name: str, value: float) -> None:
+            for trial in trials:
+                self._study.note(trial, name, value)
+
+        def seconds() -> float:
+            return round(time.monotonic() - began, 2)
+
+        def goes_on(place: int, epoch: int, accuracy: float) -> bool:
+            self._say(f"trial {trials[place].number}: epoch {epoch}, one-shot {accuracy:.1%}")
+            best[place] = max(best[place], accuracy)
+            return self._study.report(trials[place], epoch, best[place])
+
+        def started() -> None:
+            note_all("seconds_to_first_step", seconds())
+
+        try:
+            images = self._load(experiments[0].data)
+            ended = train(experiments, images, self._programs, goes_on, started, self._plan.trial_minutes)
+        except Exception as error:
+            if OUT_OF_MEMORY not in str(error):
+                raise
+            ended = None  # and with the error go the arrays that its traceback holds
+        note_all("seconds", seconds())
+        note_all("together", len(group))
+        return ended
+
+    def _end(self, trial: Trial, how: Ended) -> None:
+        params = trial.params.items()
+        if how.reason:
+            self._study.fail(trial, how.reason)
+        elif how.pruned:
+            self._study.prune(trial)
+        else:
+            self._study.complete(trial, how.accuracy)
+        del self._at[trial.number]
+        word = f"failed: {how.reason}" if how.reason else f"{how.accuracy:.1%}{', pruned' if how.pruned else ''}"
+        values = (f"{field}={value:.4g}" if isinstance(value, float) else f"{field}={value}" for field, value in params)
+        self._say(f"trial {trial.number} ended: {word}; {', '.join(values)}")

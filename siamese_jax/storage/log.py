@@ -1,0 +1,157 @@
+"""What training measures: metrics.jsonl (the truth), TensorBoard event files beside it, and a progress display.
+
+A line of metrics.jsonl is one JSON object: {"step": int, "epoch": int, "time": seconds since 1970, name: number or
+null, ...}.
+"""
+
+import contextlib
+import json
+import math
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any, TextIO
+
+from siamese_jax.errors import UserError
+from siamese_jax.storage.files import explained, to_json, write_text
+
+
+class MetricsLog:
+    """Appends metrics to WORKDIR/metrics.jsonl, each line on its way to the disk before `write` returns.
+
+    `resume_step` is the step of the restored checkpoint: lines after it are dropped, and TensorBoard is told to forget
+    them, since training is about to write them again. None starts from nothing: all earlier lines are dropped.
+    UserError if the folder cannot be written.
+    """
+
+    def __init__(self, workdir: str | os.PathLike, resume_step: int | None):
+        # The event files are written without tensorboardX's SummaryWriter: its thread dies silently on a full disk,
+        # after which later writes wait for ever; and of two of its files begun within a second, one is overwritten.
+        from tensorboardX.event_file_writer import EventsWriter
+        from tensorboardX.proto.event_pb2 import Event, SessionLog
+
+        self._folder = Path(workdir)
+        first_new = 0 if resume_step is None else resume_step + 1
+        kept = [row for row in read_metrics(workdir) if row["step"] < first_new]
+        write_text(self._folder / "metrics.jsonl", "".join(to_json(row) + "\n" for row in kept))
+        with explained(self._folder):
+            self._lines = (self._folder / "metrics.jsonl").open("ab", buffering=0)
+            runs = len(list(self._folder.glob("events.out.tfevents.*")))
+            self._events = EventsWriter(str(self._folder / "events"), filename_suffix=f".{runs:04}")
+            self._events.write_event(Event(step=first_new, session_log=SessionLog(status=SessionLog.START)))
+            self._events.flush()
+
+    def write(self, step: int, epoch: int, **scalars: float) -> None:
+        """Writes one line and its TensorBoard events; a value that is not finite is null in the line.
+
+        UserError on a full disk.
+        """
+        from tensorboardX.proto.event_pb2 import Event
+        from tensorboardX.proto.summary_pb2 import Summary
+
+        now, values = time.time(), {name: float(value) for name, value in scalars.items()}
+        line = to_json({"step": int(step), "epoch": int(epoch), "time": now, **values}).encode() + b"\n"
+        summary = Summary(value=[Summary.Value(tag=name, simple_value=value) for name, value in values.items()])
+        with explained(self._folder / "metrics.jsonl"):
+            while line:  # a disk that fills up takes the start of a line, and refuses the rest
+                line = line[self._lines.write(line) :]
+            self._events.write_event(Event(wall_time=now, step=step, summary=summary))
+            self._events.flush()
+
+    def close(self) -> None:
+        """Closes the files; UserError if what was left could not be written."""
+        self._lines.close()
+        with explained(self._folder):
+            self._events.close()
+
+    def __enter__(self) -> "MetricsLog":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+
+def read_metrics(workdir: str | os.PathLike) -> list[dict[str, Any]]:
+    """Returns the lines of metrics.jsonl in order, without a last line that was torn; [] if there is no such file.
+
+    UserError if the file cannot be read, or if a line before the last is not JSON.
+    """
+    path = Path(workdir) / "metrics.jsonl"
+    if not path.exists():
+        return []
+    with explained(path, "read"):
+        lines = path.read_text(encoding="utf-8", errors="replace").rstrip("\n").split("\n")
+    rows = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            rows.append(json.loads(line))
+        except ValueError as error:
+            if number < len(lines):
+                raise UserError(f"line {number} of {path} is not JSON: remove that line, then start again") from error
+    return rows
+
+
+SILENCE = 300.0
+"""Seconds after which a training that is not on a terminal says where it is."""
+
+
+class Progress:
+    """Shows how training goes: a bar on a terminal; elsewhere a line an epoch, or after SILENCE. A context manager.
+
+    `total_steps` and `epochs` are the most that training can take; `stream` is standard error unless given.
+    """
+
+    def __init__(self, total_steps: int, epochs: int, stream: TextIO | None = None):
+        self._stream = sys.stderr if stream is None else stream
+        self._total_steps, self._epochs = total_steps, epochs
+        self._accuracy, self._said = math.nan, time.monotonic()
+        self._bar = None
+        self._stack = contextlib.ExitStack()
+
+    def __enter__(self) -> "Progress":
+        if self._stream.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, TextColumn
+            from rich.progress import Progress as Bar
+
+            columns = BarColumn(bar_width=20), TextColumn("{task.description}", markup=False)
+            self._bar = self._stack.enter_context(Bar(*columns, console=Console(file=self._stream)))
+            self._task = self._bar.add_task("starting", total=self._total_steps)
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._stack.close()
+
+    def step(self, step: int, epoch: int, pairs_per_second: float, loss: float, seconds_left: float) -> None:
+        """Moves the bar to `step` of `epoch` (both count from 1); NaN stands for a number not known yet."""
+        text = self._text(epoch, loss, self._accuracy, pairs_per_second, seconds_left)
+        text = f"step {step}/{self._total_steps}  {text}"
+        if self._bar:
+            self._bar.update(self._task, completed=step, description=text)
+        elif time.monotonic() - self._said > SILENCE:  # an epoch may take a day
+            self.note(text)
+
+    def epoch(self, epoch: int, loss: float, accuracy: float, pairs_per_second: float, seconds_left: float) -> None:
+        """Prints the line of an epoch. `accuracy` is that of validation one-shot trials, in [0, 1]."""
+        self._accuracy = accuracy
+        self.note(self._text(epoch, loss, accuracy, pairs_per_second, seconds_left))
+
+    def note(self, text: str) -> None:
+        """Prints one line, above the bar where there is one."""
+        self._said = time.monotonic()
+        if self._bar:
+            self._bar.console.print(text, markup=False, highlight=False)
+        else:
+            print(text, file=self._stream, flush=True)
+
+    def _text(self, epoch: int, loss: float, accuracy: float, pairs_per_second: float, seconds_left: float) -> str:
+        parts = [f"epoch {epoch}/{self._epochs}", f"loss {loss:.4f}"]
+        if math.isfinite(accuracy):
+            parts.append(f"one-shot {accuracy:.1%}")
+        if math.isfinite(pairs_per_second):
+            parts.append(f"{pairs_per_second:.0f} pairs/s")
+        if math.isfinite(seconds_left):
+            minutes, seconds = divmod(round(seconds_left), 60)
+            parts.append(f"{minutes // 60}:{minutes % 60:02}:{seconds:02} left")
+        return "  ".join(parts)

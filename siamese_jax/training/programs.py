@@ -1,0 +1,140 @@
+"""The compiled programs of training: one for all experiments of a shape, since seed, rates, momenta and penalties are
+its inputs and no constants.
+"""
+
+import functools
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from siamese_jax import keys
+from siamese_jax.learning.batches import draw_batch, steps_per_epoch
+from siamese_jax.learning.health import examine, update_sizes
+from siamese_jax.learning.optimizers import make_optimizer, rates_of, with_rates
+from siamese_jax.learning.steps import init_state, train_step
+from siamese_jax.network.siamese import build
+from siamese_jax.records import Alphabets, TrainState
+from siamese_jax.sampling import splits
+from siamese_jax.specs import DESCRIPTION, Experiment, leaves
+
+EXAMINED_CHARACTERS, EXAMINED_DRAWERS = 20, 4
+"""Of the training images, in the health of a network."""
+
+NOT_IN_A_PROGRAM = {*DESCRIPTION, "seed", "patience", "checkpoint_minutes", "log_steps"}
+"""Fields that no program depends on, beside those of `evaluation` and what `optimizer.rates_of` makes an input."""
+
+Update = Callable[[TrainState], tuple[TrainState, Any]]
+
+
+class Programs:
+    """Jitted functions by name and shape, each traced and compiled when it is first called; the `most` last used."""
+
+    def __init__(self, most: int = 100) -> None:
+        self._most = most
+        self._made: dict[tuple[Any, ...], Callable[..., Any]] = {}
+
+    def get(self, name: str, shape: tuple[Any, ...], make: Callable[[], Callable[..., Any]]) -> Callable[..., Any]:
+        """Returns the function of that name and shape; `make` makes it if there is none yet."""
+        made = self._made.pop((name, shape), None) or make()
+        self._made[name, shape] = made  # the last in order
+        if len(self._made) > self._most:
+            del self._made[next(iter(self._made))]
+        return made
+
+
+def shape_of(experiment: Experiment, train: Alphabets) -> tuple[Any, ...]:
+    """Returns what a training program depends on as a constant: two experiments with the same share their programs."""
+    inputs = {f"optimizer.{name}" for name in rates_of(experiment.optimizer)} | NOT_IN_A_PROGRAM
+    if not experiment.optimizer.over_all_epochs:
+        inputs.add("max_epochs")
+    fields = [(name, value) for name, value in leaves(experiment) if name not in inputs]
+    place = splits.layout(train)
+    return (
+        tuple((name, value) for name, value in fields if not name.startswith("evaluation.")),
+        (tuple(place.first.tolist()), tuple(place.count.tolist()), place.drawers, train.images.shape),
+    )
+
+
+def compile_start(
+    experiment: Experiment, train: Alphabets, programs: Programs | None = None
+) -> Callable[[], TrainState]:
+    """Returns a callable that draws the state before the first step, as one program, which a cache can keep."""
+
+    def make() -> Callable[..., TrainState]:
+        return jax.jit(functools.partial(start_state, experiment, train.images.shape[1]))
+
+    program = (programs or Programs()).get("start", shape_of(experiment, train), make)
+    return functools.partial(program, **inputs_of(experiment))
+
+
+def compile_update(experiment: Experiment, train: Alphabets, programs: Programs | None = None) -> Update:
+    """Returns the jitted step, which draws its batch on the device and makes one update; its argument is donated."""
+
+    def make() -> Callable[..., tuple[TrainState, Any]]:
+        return jax.jit(make_update(experiment, train), donate_argnums=0)
+
+    program = (programs or Programs()).get("update", shape_of(experiment, train), make)
+    # The images are an argument: as a constant they would be copied into the program.
+    return functools.partial(program, **inputs_of(experiment), images=jnp.asarray(train.images))
+
+
+def compile_examine(experiment: Experiment, train: Alphabets) -> Callable[[TrainState, Update], dict[str, Any]]:
+    """Returns a callable (state, update) -> the health of the state's parameters (see `health.examine`), with the
+    sizes of the update that `update` would make; neither is changed.
+    """
+    net, images = build(experiment.network), jnp.asarray(splits.grid(train, EXAMINED_CHARACTERS, EXAMINED_DRAWERS))
+    look, sizes = jax.jit(functools.partial(examine, net)), jax.jit(update_sizes)
+
+    def examined(state: TrainState, update: Update) -> dict[str, Any]:
+        after, _ = update(copied(state))
+        return look(state.params, images) | sizes(state.params, after.params)
+
+    return examined
+
+
+def inputs_of(experiment: Experiment) -> dict[str, Any]:
+    """Returns what `start_state` and the update are given of an experiment: its key and its rates."""
+    return {"key": keys.root_key(experiment.seed), "rates": rates_of(experiment.optimizer)}
+
+
+def start_state(experiment: Experiment, side: int, key: Array, rates: dict[str, Array]) -> TrainState:
+    """Draws the state before the first step, for images [side, side, 1]."""
+    return init_state(key, experiment, _optimizer(_rated(experiment, rates)), side)
+
+
+def make_update(experiment: Experiment, train: Alphabets) -> Callable[..., tuple[TrainState, dict[str, Array]]]:
+    """Returns the function of one update, not yet jitted: (state, key, rates, images) -> (state, metrics)."""
+    place, net = splits.layout(train), build(experiment.network)
+
+    def update(
+        state: TrainState, key: Array, rates: dict[str, Array], images: Array
+    ) -> tuple[TrainState, dict[str, Array]]:
+        rated = _rated(experiment, rates)
+        batch = draw_batch(key, state.step, images, place, rated)
+        return train_step(state, batch, net, _optimizer(rated), rated)
+
+    return update
+
+
+@jax.jit
+def copied(tree: Any) -> Any:
+    """Copies what the next step would otherwise overwrite: its state is donated."""
+    return jax.tree.map(jnp.copy, tree)
+
+
+@jax.jit
+def all_finite(tree: Any) -> Array:
+    """Returns whether every number of a tree of arrays is finite, bool []."""
+    return jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]).all()
+
+
+def _rated(experiment: Experiment, rates: dict[str, Array]) -> Experiment:
+    return replace(experiment, optimizer=with_rates(experiment.optimizer, rates))
+
+
+def _optimizer(experiment: Experiment) -> Any:
+    return make_optimizer(experiment.optimizer, steps_per_epoch(experiment), experiment.max_epochs)

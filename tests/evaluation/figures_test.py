@@ -1,0 +1,107 @@
+"""Each picture shows what was measured: the figures are caught on their way to the disk."""
+
+import functools
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.special import expit
+from tiny import SIDE, make_dataset, make_experiment
+
+from siamese_jax import plots
+from siamese_jax.evaluation import embedder, figures, one_shot
+from siamese_jax.evaluation.protocols import protocols
+from siamese_jax.keys import root_key
+from siamese_jax.network.siamese import build, init_params
+from siamese_jax.sampling.splits import split
+from siamese_jax.specs import DistortSpec
+
+EXPERIMENT = make_experiment()
+DATASET = make_dataset()
+SETS = split(DATASET, "paper")
+NET = build(EXPERIMENT.network)
+PARAMS = init_params(root_key(0), EXPERIMENT.network, SIDE)
+EVALUATOR = embedder.Evaluator(NET, embed_batch=16)
+WANTED = {
+    n: p for n, p in protocols(EXPERIMENT.evaluation, DATASET.runs).items() if n in ("official_runs", "2_way_1_shot")
+}
+MEASURED, _ = one_shot.one_shot_by_protocol(functools.partial(EVALUATOR.run_logits, PARAMS), DATASET, SETS, {}, WANTED)
+
+
+@pytest.fixture
+def saved(monkeypatch) -> dict[str, tuple]:
+    """What each picture was drawn from, by its file; nothing is drawn."""
+    drawn = {}
+    for name in [name for name in plots.__all__ if name.endswith("_figure")]:
+        monkeypatch.setattr(plots, name, lambda *given: given)
+    monkeypatch.setattr(plots, "save", lambda given, path: drawn.update({Path(path).name: given}))
+    return drawn
+
+
+def test_the_trial_and_the_hardest_ones_show_the_images_and_scores_that_were_measured(saved):
+    figures.draw_trials(Path(), DATASET.alphabets, MEASURED, "a title")
+    runs, scores = DATASET.runs, MEASURED["official_runs"].scores
+    query, supports, p, answer, title = saved["trial.png"]
+    np.testing.assert_array_equal(query, DATASET.alphabets.images[runs.query[0, 0]])
+    np.testing.assert_array_equal(supports, DATASET.alphabets.images[runs.support[0, :, 0]])
+    np.testing.assert_allclose(p, expit(scores[0, 0].astype(float)))
+    assert (answer, title) == (runs.answer[0, 0], "a title")
+
+    (rows,) = saved["hardest.png"]
+    assert [row.alphabet for row in rows] == ["e", "e", "f", "f"]
+    margins = []
+    for r in range(2):
+        right = [scores[r, q, runs.answer[r, q]] for q in range(3)]
+        wrong = [max(scores[r, q, w] for w in range(3) if w != runs.answer[r, q]) for q in range(3)]
+        margins += sorted(float(expit(float(a)) - expit(float(b))) for a, b in zip(right, wrong, strict=True))[:2]
+    np.testing.assert_allclose([row.p_right - row.p_rival for row in rows], margins, rtol=1e-5, atol=1e-7)
+    place = next(q for q in range(3) if np.array_equal(rows[0].query, DATASET.alphabets.images[runs.query[0, q]]))
+    of_answer = DATASET.alphabets.images[runs.support[0, runs.answer[0, place], 0]]
+    np.testing.assert_array_equal(rows[0].right, of_answer)
+
+
+def test_units_are_those_of_the_first_trials_right_and_strongest_wrong_support(saved):
+    official = MEASURED["official_runs"]
+    figures.draw_network(Path(), EXPERIMENT, DATASET.alphabets, official, NET, EVALUATOR, PARAMS)
+    right, wrong, query, _, _, bias, _ = saved["units.png"]
+    scores, answer = official.scores[0, 0], DATASET.runs.answer[0, 0]
+    np.testing.assert_allclose(right.sum() + bias, scores[answer], rtol=1e-4)
+    np.testing.assert_allclose(wrong.sum() + bias, np.delete(scores, answer).max(), rtol=1e-4)
+    np.testing.assert_array_equal(query, DATASET.alphabets.images[DATASET.runs.query[0, 0]])
+    np.testing.assert_array_equal(saved["filters.png"][0], PARAMS["conv1"]["kernel"])
+
+
+def test_a_tower_without_convolutions_has_no_picture_of_filters(saved):
+    dense = replace(EXPERIMENT.network, tower="dense", hidden=5)
+    net, params = build(dense), init_params(root_key(0), dense, SIDE)
+    evaluator = embedder.Evaluator(net, embed_batch=16)
+    figures.draw_network(Path(), EXPERIMENT, DATASET.alphabets, MEASURED["official_runs"], net, evaluator, params)
+    assert set(saved) == {"units.png"}
+
+
+def test_distorted_samples_stand_beside_their_originals_and_only_where_there_are_distortions(saved):
+    figures.draw_training(Path(), EXPERIMENT, SETS["train"], [])
+    (shown,) = saved["distortions.png"]
+    assert shown.shape == (figures.ORIGINALS, 1 + figures.COPIES, SIDE, SIDE)
+    assert shown.dtype == np.uint8
+    known = {image.tobytes() for image in SETS["train"].images}
+    assert all(row[0].tobytes() in known for row in shown)
+    assert len({image.tobytes() for image in shown[:, 1:].reshape(-1, SIDE, SIDE)} - known) > 40
+    assert "training.png" not in saved  # a network that came as a file left no lines of metrics
+    saved.clear()
+    rows = [{"step": 1, "epoch": 1, "cross_entropy": 0.7, "accuracy": 0.5}]
+    figures.draw_training(Path(), replace(EXPERIMENT, distort=DistortSpec(copies=0)), SETS["train"], rows)
+    assert set(saved) == {"training.png"}
+
+
+def test_confusions_show_the_characters_that_were_taken_for_each_other(saved):
+    figures.draw_trials(Path(), DATASET.alphabets, {**MEASURED, "within_alphabet": MEASURED["2_way_1_shot"]}, "")
+    (rows,) = saved["confused.png"]
+    many = MEASURED["2_way_1_shot"]
+    wrong = many.scores.argmax(axis=-1) != many.runs.answer
+    assert 0 < sum(row.times for row in rows) <= wrong.sum()
+    first = DATASET.alphabets.images[::20]
+    for row in rows:
+        assert any(np.array_equal(row.shown, image) for image in first)
+        assert not np.array_equal(row.shown, row.taken_for)

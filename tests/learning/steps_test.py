@@ -1,0 +1,149 @@
+from dataclasses import replace
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from tiny import SIDE, make_dataset, make_experiment
+
+from siamese_jax.keys import root_key
+from siamese_jax.learning.batches import draw_batch, steps_per_epoch
+from siamese_jax.learning.optimizers import kept_params, make_optimizer
+from siamese_jax.learning.steps import init_state, train_step
+from siamese_jax.network.siamese import build
+from siamese_jax.sampling.splits import layout, split
+from siamese_jax.specs import DataSpec, LossSpec, NetSpec, OptimizerSpec
+
+EXPERIMENT = make_experiment()
+GRID = DataSpec(batch_alphabets=2, batch_characters=4, batch_drawers=3)
+TRAIN = split(make_dataset(), "paper")["train"]
+NET = build(EXPERIMENT.network)
+OPTIMIZER = make_optimizer(EXPERIMENT.optimizer, steps_per_epoch(EXPERIMENT), EXPERIMENT.max_epochs)
+
+
+def batch_of(step):
+    return draw_batch(root_key(0), step, jnp.asarray(TRAIN.images), layout(TRAIN), EXPERIMENT)
+
+
+def test_the_first_update_is_the_rate_times_the_gradient_of_cross_entropy_plus_penalty():
+    state, batch = init_state(root_key(0), EXPERIMENT, OPTIMIZER, SIDE), batch_of(0)
+
+    def objective(params):
+        p = jax.nn.sigmoid(NET.pair_logits(params, batch.left, batch.right))
+        entropy = -jnp.mean(batch.same * jnp.log(p) + (1 - batch.same) * jnp.log(1 - p))
+        kernels = [value for layer in params.values() for name, value in layer.items() if name != "bias"]
+        return entropy + 1e-4 * sum(jnp.sum(kernel**2) for kernel in kernels)
+
+    gradients = jax.grad(objective)(state.params)
+    after, metrics = train_step(state, batch, NET, OPTIMIZER, EXPERIMENT)
+    expected = jax.tree.map(lambda w, g: w - 0.05 * g, state.params, gradients)
+    chex.assert_trees_all_close(after.params, expected, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(metrics["cross_entropy"] + metrics["penalty"], objective(state.params), rtol=1e-5)
+    assert int(after.step) == 1
+
+
+def test_a_choice_between_equal_scores_has_the_loss_of_guessing_where_a_character_is_missing():
+    experiment = replace(EXPERIMENT, data=GRID, loss=LossSpec("n_way"))
+    batch = draw_batch(root_key(0), 0, jnp.asarray(TRAIN.images), layout(TRAIN), experiment)
+    batch = batch._replace(present=jnp.array([[True] * 4, [True, True, False, False]]))
+    state = init_state(root_key(0), experiment, OPTIMIZER, SIDE)
+    blind = state._replace(params={**state.params, "out": jax.tree.map(jnp.zeros_like, state.params["out"])})
+    _, metrics = train_step(blind, batch, NET, OPTIMIZER, experiment)
+    np.testing.assert_allclose(metrics["n_way"], (4 * np.log(4) + 2 * np.log(2)) / 6, rtol=1e-6)
+    np.testing.assert_allclose(metrics["guessing"], metrics["n_way"], rtol=1e-6)
+
+
+@pytest.mark.parametrize("energy", ["weighted_l1", "euclidean", "cosine"])
+@pytest.mark.parametrize("loss", ["cross_entropy", "contrastive", "triplet"])
+def test_the_loss_falls_when_one_batch_is_learned_by_heart(loss, energy):
+    network = replace(EXPERIMENT.network, energy=energy)
+    experiment = replace(EXPERIMENT, loss=LossSpec(loss), network=network)
+    state, net = init_state(root_key(0), experiment, OPTIMIZER, SIDE), build(network)
+    batch = draw_batch(root_key(0), 0, jnp.asarray(TRAIN.images), layout(TRAIN), experiment)
+    step = jax.jit(lambda state: train_step(state, batch, net, OPTIMIZER, experiment))
+    losses = []
+    for _ in range(60):
+        state, metrics = step(state)
+        losses.append(float(metrics[loss]))
+    assert losses[-1] < 0.5 * losses[0]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_parameters_updates_and_metrics_are_float32_whatever_the_twins_compute_in(dtype):
+    experiment = replace(EXPERIMENT, network=replace(EXPERIMENT.network, compute_dtype=dtype))
+    state = init_state(root_key(0), experiment, OPTIMIZER, SIDE)
+    after, metrics = train_step(state, batch_of(0), build(experiment.network), OPTIMIZER, experiment)
+    chex.assert_trees_all_equal_shapes_and_dtypes(state, after)
+    floats = {leaf.dtype for leaf in jax.tree.leaves((after, metrics)) if leaf.dtype != jnp.int32}
+    assert floats == {jnp.dtype("float32")}
+    reference, _ = train_step(state, batch_of(0), NET, OPTIMIZER, EXPERIMENT)
+    moved, wanted = (
+        np.concatenate([np.ravel(a - b) for a, b in zip(*map(jax.tree.leaves, (s.params, state.params)), strict=True)])
+        for s in (after, reference)
+    )
+    assert np.linalg.norm(moved - wanted) < 0.25 * np.linalg.norm(wanted)  # a pool may choose otherwise
+
+
+def test_the_step_is_compiled_once():
+    chex.clear_trace_counter()
+
+    @jax.jit
+    @chex.assert_max_traces(n=1)
+    def step(state):
+        return train_step(state, batch_of(state.step), NET, OPTIMIZER, EXPERIMENT)
+
+    state = init_state(root_key(0), EXPERIMENT, OPTIMIZER, SIDE)
+    for _ in range(12):  # beyond the end of an epoch
+        state, _ = step(state)
+    assert int(state.step) == 12
+
+
+def test_the_same_seed_gives_the_same_parameters_and_another_seed_others():
+    first, again, other = (init_state(root_key(seed), EXPERIMENT, OPTIMIZER, SIDE) for seed in (0, 0, 1))
+    chex.assert_trees_all_equal(first, again)
+    assert bool(jnp.any(first.params["fc"]["kernel"] != other.params["fc"]["kernel"]))
+
+
+def test_the_gradient_of_a_grid_batch_is_that_of_its_pairs_compared_one_by_one():
+    experiment = replace(EXPERIMENT, loss=LossSpec("all_pairs"), data=GRID)
+    batch = draw_batch(root_key(0), 0, jnp.asarray(TRAIN.images), layout(TRAIN), experiment)
+    state = init_state(root_key(0), experiment, OPTIMIZER, SIDE)
+    after, metrics = jax.jit(lambda state: train_step(state, batch, NET, OPTIMIZER, experiment))(state)
+    images = batch.images.reshape(2, 12, SIDE, SIDE, 1)
+    first, second = np.triu_indices(12, 1)
+    same = first // 3 == second // 3
+
+    def objective(params):
+        p = [jax.nn.sigmoid(NET.pair_logits(params, of_it[first], of_it[second])) for of_it in images]
+        p = jnp.stack(p)
+        entropy = -jnp.where(same[None], jnp.log(p), jnp.log(1 - p))
+        return (entropy[:, same].mean() + entropy[:, ~same].mean()) / 2
+
+    np.testing.assert_allclose(metrics["all_pairs"], objective(state.params), rtol=1e-5)
+    kernels = jax.tree.map(lambda w: 2e-4 * w, state.params)
+    gradients = jax.jit(jax.grad(objective))(state.params)
+    for layer, values in gradients.items():
+        for name, gradient in values.items():
+            slope = gradient + (kernels[layer][name] if name != "bias" else 0.0)
+            moved = state.params[layer][name] - 0.05 * slope
+            np.testing.assert_allclose(after.params[layer][name], moved, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("loss", ["all_pairs", "n_way"])
+def test_a_grid_batch_is_learned_by_heart_with_averaged_weights_that_follow(loss):
+    network = NetSpec(tower="residual", width=8, stages=2, units=8, head="linear")
+    adamw = OptimizerSpec(name="adamw", rate=0.01, schedule="constant", average=0.9)
+    experiment = replace(EXPERIMENT, loss=LossSpec(loss), data=GRID, network=network, optimizer=adamw)
+    optimizer, net = make_optimizer(adamw, 1, 60), build(network)
+    state = init_state(root_key(0), experiment, optimizer, SIDE)
+    batch = draw_batch(root_key(0), 0, jnp.asarray(TRAIN.images), layout(TRAIN), experiment)
+    step = jax.jit(lambda state: train_step(state, batch, net, optimizer, experiment))
+    losses = []
+    for _ in range(60):
+        state, metrics = step(state)
+        losses.append(float(metrics[loss]))
+    assert losses[-1] < 0.5 * losses[0]
+    mean = kept_params(state.params, state.opt_state)
+    _, of_mean = step(state._replace(params=mean))
+    assert float(of_mean[loss]) < 0.5 * losses[0]

@@ -1,0 +1,117 @@
+import typing
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from tiny import SIDE, make_dataset, make_experiment
+
+from siamese_jax.errors import UserError
+from siamese_jax.experiments import find
+from siamese_jax.keys import root_key
+from siamese_jax.network.siamese import as_input, build, init_params
+from siamese_jax.specs import EvalSpec
+
+SPEC = make_experiment().network
+NET = build(SPEC)
+PARAMS = init_params(root_key(0), SPEC, SIDE)
+IMAGES = make_dataset().alphabets.images[::17][:8]
+
+
+def test_the_paper_network_has_38_951_745_parameters():
+    shapes = jax.eval_shape(lambda: init_params(root_key(0), find("omniglot_20way").network, 105))
+    assert sum(leaf.size for leaf in jax.tree.leaves(shapes)) == 38_951_745
+
+
+def test_vmapped_pairs_equal_a_loop_over_pairs():
+    left, right = as_input(jnp.asarray(IMAGES[:4])), as_input(jnp.asarray(IMAGES[4:]))
+    loop = [NET.pair_logit(PARAMS, a, b) for a, b in zip(left, right, strict=True)]
+    np.testing.assert_allclose(NET.pair_logits(PARAMS, left, right), jnp.stack(loop), rtol=1e-5, atol=1e-6)
+
+
+def test_a_pair_scores_the_same_either_way_round():
+    left, right = as_input(jnp.asarray(IMAGES[:4])), as_input(jnp.asarray(IMAGES[4:]))
+    there, back = NET.pair_logits(PARAMS, left, right), NET.pair_logits(PARAMS, right, left)
+    np.testing.assert_allclose(there, back, rtol=1e-6, atol=1e-7)
+
+
+def test_gradients_add_up_over_the_two_twins():
+    left, right = (as_input(jnp.asarray(IMAGES[i])) for i in (0, 5))
+
+    def untied(first, second):
+        return NET.compare(first, NET.embed(first, left), NET.embed(second, right))
+
+    by_twin = jax.grad(untied, argnums=(0, 1))(PARAMS, PARAMS)
+    tied = jax.grad(lambda params: NET.pair_logit(params, left, right))(PARAMS)
+    jax.tree.map(lambda a, b, c: np.testing.assert_allclose(a + b, c, rtol=1e-4, atol=1e-6), *by_twin, tied)
+
+
+def test_comparing_embeddings_equals_comparing_images():
+    embeddings = NET.embed_images(PARAMS, jnp.asarray(IMAGES))
+    from_images = NET.pair_logits(PARAMS, as_input(jnp.asarray(IMAGES[:4])), as_input(jnp.asarray(IMAGES[4:])))
+    np.testing.assert_allclose(
+        NET.compare_pairs(PARAMS, embeddings[:4], embeddings[4:]), from_images, rtol=1e-5, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("energy", ["weighted_l1", "euclidean", "cosine"])
+def test_what_the_units_contribute_and_the_bias_are_the_logit(energy):
+    spec = replace(SPEC, energy=energy)
+    net, params = build(spec), init_params(root_key(0), spec, SIDE)
+    left, right = net.embed_images(params, jnp.asarray(IMAGES[:2]))
+    contributions = net.contributions(params, left, right)
+    assert contributions.shape == left.shape
+    bias = params["out"]["bias"][0]
+    np.testing.assert_allclose(contributions.sum() + bias, net.compare(params, left, right), rtol=1e-5)
+
+
+def mean_score(shots, query):
+    return np.mean([float(NET.compare(PARAMS, shot, query)) for shot in shots])
+
+
+def best_score(shots, query):
+    return max(float(NET.compare(PARAMS, shot, query)) for shot in shots)
+
+
+def mean_embedding(shots, query):
+    return float(NET.compare(PARAMS, (shots[0] + shots[1]) / 2, query))
+
+
+@pytest.mark.parametrize("combine", [mean_score, best_score, mean_embedding])
+def test_a_trial_scores_every_query_against_the_combined_shots_of_every_class(combine):
+    embeddings = NET.embed_images(PARAMS, jnp.asarray(IMAGES))
+    support, query = embeddings[:6].reshape(3, 2, -1), embeddings[6:]
+    scores = np.asarray(NET.trial_logits(PARAMS, support, query, combine.__name__))
+    for q in range(2):
+        for way in range(3):
+            np.testing.assert_allclose(scores[q, way], combine(support[way], query[q]), rtol=1e-5, atol=1e-6)
+
+
+def test_every_choice_of_combining_is_one_that_was_compared():
+    choices = typing.get_args(typing.get_type_hints(EvalSpec)["combine"])
+    assert set(choices) == {"mean_score", "best_score", "mean_embedding"}
+
+
+def test_ink_is_one_and_paper_zero():
+    np.testing.assert_allclose(as_input(jnp.array([[[0, 255, 51]]], jnp.uint8)), [[[[0.0], [1.0], [0.2]]]])
+
+
+def test_a_network_too_deep_for_its_images_is_refused():
+    with pytest.raises(UserError, match="leaves no pixels"):
+        init_params(root_key(0), find("omniglot_20way").network, 35)
+
+
+@pytest.mark.parametrize("energy", ["weighted_l1", "euclidean", "cosine"])
+@pytest.mark.parametrize("at_once", [1, 1 << 22])
+def test_all_images_of_an_alphabet_are_compared_with_all_however_many_at_once(energy, at_once, monkeypatch):
+    monkeypatch.setattr("siamese_jax.network.siamese.AT_ONCE", at_once)
+    net = build(replace(NET.twin.spec, energy=energy))
+    embeddings = jnp.asarray(np.random.default_rng(0).normal(size=(2, 3, 2, 8)), jnp.float32)
+    params = {"out": net.energy.init(root_key(1), embeddings[0, 0, 0], embeddings[0, 0, 0])["params"]}
+    logits = np.asarray(net.grid_logits(params, embeddings))
+    for a, i, m, j, n in np.ndindex(2, 3, 2, 3, 2):
+        expected = net.compare(params, embeddings[a, i, m], embeddings[a, j, n])
+        np.testing.assert_allclose(logits[a, i, m, j, n], expected, rtol=1e-4, atol=1e-3)
+    gradient = jax.grad(lambda e: (net.grid_logits(params, e) ** 2).sum())(embeddings)
+    assert np.isfinite(gradient).all()

@@ -1,0 +1,113 @@
+"""The page holds all that the Markdown holds, and asks nothing of anyone."""
+
+import base64
+import html.parser
+import re
+
+import pytest
+from example_run import RESULTS, SMALL, changed
+
+from siamese_jax.errors import UserError
+from siamese_jax.report import page, report
+
+VOID = {"meta", "img", "br", "hr", "link", "input"}
+
+
+class Reader(html.parser.HTMLParser):
+    """Follows a page's tags; `wrong` has every end tag that does not close the last one opened."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.open, self.wrong, self.seen, self.words = [], [], [], []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.seen.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        if tag not in VOID and (not self.open or self.open.pop() != tag):
+            self.wrong.append(tag)
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] != "style":
+            self.words.append(data)
+
+    def all(self, tag):
+        return [attrs for seen, attrs in self.seen if seen == tag]
+
+
+@pytest.fixture
+def text():
+    return report(SMALL, RESULTS, pictures=["training.png", "trial.png"])
+
+
+@pytest.fixture
+def made(tmp_path, text):
+    (tmp_path / "training.png").write_bytes(b"\x89PNG one")
+    (tmp_path / "trial.png").write_bytes(b"\x89PNG two")
+    return page(text, tmp_path)
+
+
+def test_every_tag_is_closed_where_it_should_be(made):
+    reader = Reader(made)
+    assert (reader.open, reader.wrong) == ([], [])
+    assert made.startswith("<!DOCTYPE html>\n")
+    assert reader.all("html") == [{"lang": "en"}]
+    assert re.search("<title>(.*)</title>", made)[1] == "omniglot_20way_small"
+
+
+def test_it_runs_no_script_and_asks_nothing_of_anyone(made):
+    reader = Reader(made)
+    assert not {tag for tag, _ in reader.seen} & {"script", "link", "iframe", "object", "base", "form"}
+    targets = [attrs[name] for _, attrs in reader.seen for name in ("src", "href", "srcset") if name in attrs]
+    assert {target.partition(":")[0] for target in targets if not target.startswith("#")} == {"data"}
+    assert not re.search(r"@import|url\(|https?://", made)
+
+
+def test_the_pictures_are_inside_with_words_for_those_who_cannot_see_them(made):
+    images = Reader(made).all("img")
+    inside = [base64.b64decode(image["src"].removeprefix("data:image/png;base64,")) for image in images]
+    assert inside == [b"\x89PNG two", b"\x89PNG one"]
+    assert all(len(image["alt"]) > 10 for image in images)
+
+
+def test_a_picture_that_cannot_be_read_is_a_sentence(tmp_path, text):
+    with pytest.raises(UserError, match=r"trial\.png could not be read"):
+        page(text, tmp_path)
+
+
+def test_every_section_can_be_reached_from_the_top(made, text):
+    reader = Reader(made)
+    links = [attrs["href"] for attrs in reader.all("a")]
+    assert links == ["#" + attrs["id"] for attrs in reader.all("h2")]
+    assert len(set(links)) == len(links) == text.count("\n## ")
+    assert made.index("<nav") < made.index("<h2")
+
+
+def test_the_words_are_those_of_the_markdown(made, text):
+    def plain(words):
+        return re.sub(r"\W+", " ", words)
+
+    said = plain(" ".join(Reader(made).words))
+    for line in text.splitlines():
+        if line and not line.startswith(("!", "| -")):
+            assert plain(line).strip() in said, line
+
+
+def test_numbers_stand_to_the_right_in_tables_that_scroll(made, text):
+    reader = Reader(made)
+    tables = len(re.findall(r"^\| -", text, re.MULTILINE))
+    assert len(reader.all("table")) == tables == made.count('<div class="wide"')
+    row = re.search(r"<tr>\s*<td>1-nearest neighbour</td>.*?</tr>", made, re.DOTALL)[0]
+    assert '<td style="text-align:right">21.7</td>' in row
+
+
+def test_names_with_underscores_and_markup_stay_as_they_are(tmp_path):
+    data = {**RESULTS["data"], "sets": {**RESULTS["data"]["sets"]}}
+    names = ["Malay_(Jawi_-_Arabic)", "Mkhedruli_(Georgian)", "<b>bold</b>"]
+    data["sets"]["test"] = {**data["sets"]["test"], "alphabets": names}
+    made = page(report(SMALL, changed(data=data), pictures=()), tmp_path)
+    assert "test: Malay (Jawi - Arabic), Mkhedruli (Georgian), &lt;b&gt;bold&lt;/b&gt;" in made
