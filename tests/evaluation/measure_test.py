@@ -58,7 +58,7 @@ def test_figures_are_on_disk_before_a_picture_fails(tmp_path, monkeypatch):
     dataset, experiment = make_dataset(), make_experiment()
     sets, net = split(dataset, "paper"), build(experiment.network)
     fitted = Fitted(init_params(root_key(0), experiment.network, SIDE), 0, History())
-    monkeypatch.setattr(measure.gallery, "draw_training", full)
+    monkeypatch.setattr(measure.figures, "draw_training", full)
     evaluator = embedder.Evaluator(net, 16)
     with pytest.raises(UserError, match="no space left"):
         measure.measure_network(experiment, tmp_path, dataset, sets, net, evaluator, fitted, make_digits, "the command")
