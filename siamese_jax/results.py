@@ -1,0 +1,297 @@
+"""What was measured, as results.json and a model card hold it: frozen dataclasses, written and read strictly.
+
+Accuracies, rates and intervals are fractions in [0, 1]. Intervals are 95 % intervals, lower bound first. The metadata of
+each field have its meaning, unit and range, from which docs/results.md is generated.
+"""
+
+import dataclasses
+import math
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
+
+from siamese_jax.errors import UserError
+
+FORMAT = 1
+"""Version of results.json and card.json. Raise it whenever a field changes: files of another format are refused."""
+
+Interval = tuple[float, float]
+T = TypeVar("T")
+
+
+def about(meaning: str, unit: str = "", values: str = "", **default: Any) -> Any:
+    """Returns a dataclass field that is documented by its meaning, unit and range."""
+    return field(metadata={"meaning": meaning, "unit": unit, "values": values}, **default)
+
+
+def share(meaning: str) -> Any:
+    """Returns a documented field that is a fraction."""
+    return about(meaning, values="0 to 1")
+
+
+def count(meaning: str, unit: str = "") -> Any:
+    """Returns a documented field that counts."""
+    return about(meaning, unit, "0 or more")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SetDescription:
+    """One of the sets that a data set is split into."""
+
+    groups: tuple[str, ...] = about("Names of its groups, for Omniglot alphabets.")
+    classes: int = count("Its classes, for Omniglot characters.")
+    authors: tuple[int, ...] = about("Numbers of the authors of its images, for Omniglot drawers; -1 is unknown.")
+    images: int = count("Its images.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataDescription:
+    """What the network was trained, validated and tested on."""
+
+    name: str = about("The data source: the field `data.name`.", values="`omniglot`, `glyphs`")
+    background: str = about(
+        "Omniglot's background set: the field `data.background`.", values="`all`, `small1`, `small2`"
+    )
+    image_side: int = about("Height and width of an image.", "pixels", "1 or more")
+    split: str = about("How authors are split: the field `data.drawer_split`.", values="`paper`, `official`")
+    sets: dict[str, SetDescription] = about("The sets by name.", values="`train`, `validation`, `test`")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Environment:
+    """The software and the machine. The same ones, with the same command, give the same bits."""
+
+    siamese_jax: str = about("Version of this package.")
+    jax: str = about("Version of JAX.")
+    python: str = about("Version of Python.")
+    backend: str = about("JAX's backend.", values="`cpu`, `gpu`, `tpu`")
+    device: str = about("Kind of device, as JAX names it.")
+    devices: int = about("Devices that JAX used.", values="1 or more")
+    cores: int = about("CPU cores that the process could use.", values="1 or more")
+    x64: bool = about("Whether JAX computed with 64-bit numbers.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSummary:
+    """How training went."""
+
+    epochs: int = count("Epochs done.")
+    steps: int = count("Steps done.")
+    seconds: float = about("Time of training, with validation, compilation and checkpoints.", "s", "0 or more")
+    best_epoch: int = about("Epoch whose parameters were kept and measured.", values="1 or more; 0: before training")
+    best_validation_accuracy: float = share("One-shot accuracy of that epoch on the validation trials.")
+    pairs_per_second: float | None = about("Speed of training, without compilation.", "pairs/s", "null: not timed")
+    stopped_by: Literal["max_epochs", "patience", "not finished"] = about("Why training ended.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """The trials that a one-shot result was measured on, and what the network had seen before."""
+
+    protocol: str = about("How the trials were sampled, in words.")
+    data: str = about("Source of the images.", values="`omniglot`, `glyphs`, `mnist`")
+    n_way: int = about("Classes of a trial.", values="2 or more")
+    k_shot: int = about("Supports of each class.", values="1 or more")
+    combine: str | None = about(
+        "How the scores of several supports are combined: the field `evaluation.combine`.", values="null: `k_shot` is 1"
+    )
+    trials: int = about("Number of trials.", values="1 or more")
+    groups: tuple[str, ...] = about("Groups that the images come from.")
+    authors: tuple[int, ...] = about("Authors of the images.", values="empty: unknown")
+    seed: int | None = about("Seed that the trials were sampled with.", values="null: released with the data")
+    trials_id: str = about("Digest of the trials. Equal digests mean equal trials.", values="32 hexadecimal digits")
+    views: int = about("Views whose embeddings are averaged (test-time augmentation).", values="1: the image alone")
+    seen: tuple[str, ...] = about(
+        "How the sets of `data` were used before: `trained` on train, `chosen` on validation."
+    )
+
+    @property
+    def task(self) -> str:
+        """The task in words, as "20-way 1-shot"."""
+        return f"{self.n_way}-way {self.k_shot}-shot"
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupResult:
+    """One-shot accuracy on the trials of one group."""
+
+    trials: int = about("Number of trials.", values="1 or more")
+    correct: float = count("Sum of the trials' credit.")
+    accuracy: float = share("Mean credit.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OneShotResult:
+    """One-shot accuracy under one protocol.
+
+    A trial's credit is 1 if the right class has the highest score alone, 1/m if m classes share it, else 0.
+    """
+
+    accuracy: float = share("Mean credit of the trials.")
+    correct: float = count("Sum of the trials' credit. Ties may leave a fraction.")
+    ties: int = count("Trials whose highest score several classes share.")
+    ci95: Interval = share("Interval of the accuracy for other trials: bootstrap over episodes.")
+    ci95_by_group: Interval | None = about(
+        "Interval of the accuracy for other groups: bootstrap over groups.", values="0 to 1; null: one group only"
+    )
+    by_group: dict[str, GroupResult] = about("Results by the name of the query's group.")
+    authors_seen_in_training: tuple[int, ...] = about("Authors of these images who also made training images.")
+    warnings: tuple[str, ...] = about("What a reader should know about these trials.")
+    card: Card = about("The trials, and what the network had seen.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OperatingPoint:
+    """Verification at a threshold that was chosen on validation for a given false-accept rate."""
+
+    false_accept_rate: float = share("Rate that the threshold was chosen for.")
+    measured_false_accept_rate: float = share("Share of different pairs called same, on this set.")
+    measured_false_accept_rate_ci95: Interval = share("Its interval: bootstrap over groups.")
+    true_accept_rate: float = share("Share of same pairs called same, on this set.")
+    true_accept_rate_ci95: Interval = share("Its interval: bootstrap over groups.")
+    false_reject_rate: float = share("Share of same pairs called different, on this set.")
+    threshold: float | None = about("A pair is called same from this logit on.", "logit", "null: no pair is")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Roc:
+    """Points of the ROC curve, from the strictest threshold to the laxest; both lists have the same length."""
+
+    false_accept_rate: tuple[float, ...] = share("Share of different pairs called same.")
+    true_accept_rate: tuple[float, ...] = share("Share of same pairs called same.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerificationResult:
+    """Verification of one set: do two images show one class? Intervals are by bootstrap over groups."""
+
+    pairs: int = about("Number of pairs.", values="1 or more")
+    threshold: float = about("A pair is called same from this logit on. It is the best one on validation.", "logit")
+    accuracy: float = share("Share of pairs called right at the threshold.")
+    ci95: Interval = share("Interval of the accuracy.")
+    auc: float = share("Area under the ROC curve.")
+    auc_ci95: Interval = share("Its interval.")
+    equal_error_rate: float = share("Rate where false accepts and false rejects are equally frequent.")
+    equal_error_rate_ci95: Interval = share("Its interval.")
+    operating_points: tuple[OperatingPoint, ...] = about("Verification at given false-accept rates.")
+    roc: Roc = about("The ROC curve, thinned to at most 200 points.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verification:
+    """Verification of both sets with the thresholds that were chosen on validation."""
+
+    validation: VerificationResult = about("On the pairs that the thresholds were chosen on.")
+    test: VerificationResult = about("On the test pairs.")
+
+
+OneShot = Mapping[str, OneShotResult]
+"""One-shot results by protocol."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunResults:
+    """Everything that was measured in one run."""
+
+    format: int = about("Version of this format.", values=str(FORMAT), default=FORMAT)
+    experiment: str = about("Name of the experiment. Its fields are in experiment.json.")
+    seed: int = about("Seed of the experiment.", values="0 or more")
+    command: str = about("Command that repeats the run.")
+    data: DataDescription = about("The data.")
+    environment: Environment = about("Software and machine.")
+    training: TrainingSummary | None = about("How training went.", values="null: untrained baselines")
+    verification: Verification | None = about("Verification.", values="null: untrained baselines")
+    one_shot: dict[str, OneShotResult] = about("One-shot results of the network, by protocol.")
+    one_shot_views: dict[str, OneShotResult] = about("The same with test-time augmentation, by protocol.")
+    baselines: dict[str, dict[str, OneShotResult]] = about(
+        "One-shot results of untrained baselines, by baseline and protocol."
+    )
+    not_measured: dict[str, str] = about("Why a protocol was not measured, by protocol.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelCard:
+    """The card of a packaged network: what it is, how it was made, and what it reaches."""
+
+    format: int = about("Version of this format.", values=str(FORMAT), default=FORMAT)
+    name: str = about("Name of the network, as `--checkpoint` takes it.")
+    summary: str = about("What it is, in one line.")
+    licence: str = about("Licence of its parameters, and of the data it was trained on.")
+    commit: str = about("Commit of the code that trained it.")
+    results: RunResults = about("What was measured.")
+
+
+def to_json(value: Any) -> dict[str, Any]:
+    """Returns one of the dataclasses of this module as plain dicts, lists and numbers."""
+    return dataclasses.asdict(value)
+
+
+def from_json(kind: type[T], value: object, where: str, advice: str) -> T:
+    """Returns a dataclass from what JSON holds of it.
+
+    Args:
+      kind: One of the dataclasses of this module.
+      value: What `json.loads` returned.
+      where: The file, for the error message.
+      advice: What to do about a file that does not fit, for the error message.
+
+    Raises:
+      UserError: If the file has another format, or a field is missing, unknown or of another type.
+    """
+    try:
+        return _read(kind, value, "")
+    except _MisfitError as misfit:
+        raise UserError(f"{where} does not fit this version: {misfit}; {advice}") from None
+
+
+class _MisfitError(Exception):
+    """Says which part does not fit, and why."""
+
+
+def type_in_words(kind: Any) -> str:
+    """Returns what JSON holds for a field's type: "[number, …] or null"."""
+    origin, parts = typing.get_origin(kind), typing.get_args(kind)
+    if dataclasses.is_dataclass(kind):
+        return kind.__name__
+    if origin is types.UnionType:
+        return f"{type_in_words(parts[0])} or null"
+    if origin is dict:
+        return f"{{name: {type_in_words(parts[1])}}}"
+    if origin is tuple:
+        return f"[{', '.join('…' if part is ... else type_in_words(part) for part in parts)}]"
+    if origin is Literal:
+        return " or ".join(f'"{part}"' for part in parts)
+    return {float: "number", int: "whole number", str: "text", bool: "true or false"}[kind]
+
+
+def _read(kind: Any, value: object, path: str) -> Any:
+    """Returns `value`, which JSON holds at `path`, as `kind`."""
+    origin, parts = typing.get_origin(kind), typing.get_args(kind)
+    if dataclasses.is_dataclass(kind) and isinstance(value, Mapping):
+        return _read_fields(kind, value, path)
+    if origin is types.UnionType:
+        return None if value is None else _read(parts[0], value, path)
+    if origin is dict and isinstance(value, Mapping):
+        return {name: _read(parts[1], part, f"{path}.{name}") for name, part in value.items()}
+    if origin is tuple and isinstance(value, list):
+        kinds = parts[:1] * len(value) if parts[1] is ... else parts
+        if len(kinds) == len(value):
+            return tuple(_read(of_part, part, path) for of_part, part in zip(kinds, value, strict=True))
+    if origin is Literal and value in parts:
+        return value
+    if kind is float and type(value) in (int, float) and math.isfinite(value):
+        return float(value)
+    if kind in (int, str, bool) and type(value) is kind:
+        return value
+    raise _MisfitError(f"{path[1:] or 'it'} is {value!r:.60}, not {type_in_words(kind)}")
+
+
+def _read_fields(kind: Any, value: Mapping[str, Any], path: str) -> Any:
+    kinds = typing.get_type_hints(kind)
+    if "format" in kinds and value.get("format") != FORMAT:
+        raise _MisfitError(f"its format is {value.get('format')}, not {FORMAT}")
+    for name in kinds.keys() ^ value.keys():
+        raise _MisfitError(f"{path[1:]}.{name} is {'missing' if name in kinds else 'unknown'}".removeprefix("."))
+    return kind(**{name: _read(of_field, value[name], f"{path}.{name}") for name, of_field in kinds.items()})

@@ -1,0 +1,141 @@
+"""The results of a run that never was, for tests of what is read and reported."""
+
+from siamese_jax.results import (
+    Card,
+    DataDescription,
+    Environment,
+    GroupResult,
+    ModelCard,
+    OneShotResult,
+    OperatingPoint,
+    Roc,
+    RunResults,
+    SetDescription,
+    TrainingSummary,
+    Verification,
+    VerificationResult,
+)
+
+CARD = Card(
+    protocol="the runs released with the data",
+    data="omniglot",
+    n_way=20,
+    k_shot=1,
+    combine=None,
+    trials=400,
+    groups=("Tengwar", "Keble"),
+    authors=(1, 2, 3, 4, 5, 6, 7, 8),
+    seed=None,
+    trials_id="0123456789abcdef0123456789abcdef",
+    views=1,
+    seen=("trained", "chosen"),
+)
+OFFICIAL = OneShotResult(
+    accuracy=0.8825,
+    correct=353,
+    ties=0,
+    ci95=(0.841, 0.913),
+    ci95_by_group=(0.822, 0.931),
+    by_group={
+        "Tengwar": GroupResult(trials=200, correct=180, accuracy=0.9),
+        "Keble": GroupResult(trials=200, correct=173, accuracy=0.865),
+    },
+    authors_seen_in_training=(1, 2, 3, 4, 5, 6, 7, 8),
+    warnings=("drawers numbered 1, 2 also drew characters, of other alphabets",),
+    card=CARD,
+)
+WITHIN = OneShotResult(
+    accuracy=0.86545,
+    correct=8654.5,
+    ties=3,
+    ci95=(0.85, 0.88),
+    ci95_by_group=(0.81, 0.92),
+    by_group={"Tengwar": GroupResult(trials=10000, correct=8654.5, accuracy=0.86545)},
+    authors_seen_in_training=(),
+    warnings=("3 trials have equal highest scores",),
+    card=Card(
+        protocol="random trials within alphabet",
+        data="omniglot",
+        n_way=20,
+        k_shot=1,
+        combine=None,
+        trials=10000,
+        groups=("Tengwar",),
+        authors=(17, 18, 20),
+        seed=0,
+        trials_id="fedcba9876543210fedcba9876543210",
+        views=1,
+        seen=("trained", "chosen"),
+    ),
+)
+
+
+def verification(accuracy: float, ci95: tuple[float, float], pairs: int) -> VerificationResult:
+    """Verification of a set, alike but for its accuracy."""
+    return VerificationResult(
+        pairs=pairs,
+        threshold=-0.12,
+        accuracy=accuracy,
+        ci95=ci95,
+        auc=0.9734,
+        auc_ci95=(0.961, 0.982),
+        equal_error_rate=0.0789,
+        equal_error_rate_ci95=(0.061, 0.095),
+        operating_points=(
+            OperatingPoint(
+                false_accept_rate=0.001,
+                measured_false_accept_rate=0.0023,
+                measured_false_accept_rate_ci95=(0.001, 0.004),
+                true_accept_rate=0.4321,
+                true_accept_rate_ci95=(0.401, 0.456),
+                false_reject_rate=0.5679,
+                threshold=2.59,
+            ),
+        ),
+        roc=Roc(false_accept_rate=(0.0, 0.1, 1.0), true_accept_rate=(0.0, 0.9, 1.0)),
+    )
+
+
+RESULTS = RunResults(
+    experiment="omniglot_20way_small",
+    seed=7,
+    command="python -m siamese_jax.main --experiment=omniglot_20way_small --seed=7",
+    data=DataDescription(
+        name="omniglot",
+        background="all",
+        image_side=35,
+        split="paper",
+        sets={
+            "train": SetDescription(groups=("Latin", "Greek"), classes=50, authors=tuple(range(1, 13)), images=600),
+            "validation": SetDescription(groups=("Keble",), classes=26, authors=(13, 14, 15, 16), images=104),
+            "test": SetDescription(groups=("Tengwar",), classes=25, authors=(17, 18, 20), images=75),
+        },
+    ),
+    environment=Environment(
+        siamese_jax="0.1.0",
+        jax="0.10.2",
+        python="3.11.2",
+        backend="cpu",
+        device="cpu",
+        devices=1,
+        cores=2,
+        x64=False,
+    ),
+    training=TrainingSummary(
+        epochs=43,
+        steps=12345,
+        seconds=1500.0,
+        best_epoch=23,
+        best_validation_accuracy=0.8,
+        pairs_per_second=1234.5,
+        stopped_by="patience",
+    ),
+    verification=Verification(
+        validation=verification(0.9311, (0.92, 0.94), 10000), test=verification(0.9222, (0.911, 0.933), 9990)
+    ),
+    one_shot={"official_runs": OFFICIAL, "within_alphabet": WITHIN},
+    one_shot_views={},
+    baselines={},
+    not_measured={},
+)
+MODEL_CARD = ModelCard(name="tiny", summary="a network", licence="MIT", commit="0123456789", results=RESULTS)
