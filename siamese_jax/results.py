@@ -1,7 +1,7 @@
 """What was measured, as results.json and a model card hold it: frozen dataclasses, written and read strictly.
 
-Accuracies, rates and intervals are fractions in [0, 1]. Intervals are 95 % intervals, lower bound first. The metadata of
-each field have its meaning, unit and range, from which docs/results.md is generated.
+Accuracies, rates and intervals are fractions in [0, 1]. Intervals are 95 % intervals, lower bound first. Each field has
+its meaning, unit and range in its metadata, from which docs/results.md is generated.
 """
 
 import dataclasses
