@@ -17,11 +17,8 @@ from siamese_jax.records import Alphabets, Dataset, Runs
 from siamese_jax.sampling import splits
 from siamese_jax.sampling.trials import draw_runs
 from siamese_jax.specs import Experiment
-from siamese_jax.statistics.scores import (
-    clustered_interval,
-    credit,
-    ties,
-)
+from siamese_jax.statistics.intervals import clustered_interval
+from siamese_jax.statistics.scores import credit, ties
 
 Result = dict[str, Any]
 

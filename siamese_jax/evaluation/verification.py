@@ -13,17 +13,16 @@ from siamese_jax.records import Alphabets
 from siamese_jax.sampling import splits
 from siamese_jax.sampling.pairs import check_pair_count, draw_pair
 from siamese_jax.specs import Experiment
+from siamese_jax.statistics.intervals import clustered_interval, weighted_intervals
 from siamese_jax.statistics.scores import (
     Curves,
     area,
     best_threshold,
-    clustered_interval,
     curves,
     equal_error_rate,
     operating_point,
     thinned,
     verified,
-    weighted_intervals,
 )
 
 FALSE_ACCEPT_RATES = (0.01, 0.001)

@@ -19,7 +19,7 @@ from siamese_jax.report import (
     write_comparison,
     write_report,
 )
-from siamese_jax.statistics import scores
+from siamese_jax.statistics import intervals
 from siamese_jax.storage import files
 from siamese_jax.storage.experiment_file import read_experiment, read_json
 from siamese_jax.storage.log import read_metrics
@@ -82,7 +82,7 @@ def _as_written_today(results: Mapping[str, Any]) -> bool:
 def paired_differences(everyone: Sequence[Contestant]) -> list[Paired]:
     """Returns the difference of every two on each protocol of which both answered the very same trials."""
     return [
-        Paired(protocol, first, second, scores.paired_difference(first.trials[protocol], second.trials[protocol]))
+        Paired(protocol, first, second, intervals.paired_difference(first.trials[protocol], second.trials[protocol]))
         for first, second in itertools.combinations(everyone, 2)
         for protocol in first.one_shot
         if _same_trials(protocol, first, second)

@@ -10,6 +10,7 @@ from siamese_jax.report.pictures import COMPARISON_PICTURES, ONE_SHOT, TRAINING,
 from siamese_jax.report.sections import ending, losses, rate
 from siamese_jax.report.tables import duration, interval, percent, ranges, table, value
 from siamese_jax.specs import DESCRIPTION, EvalSpec, Experiment, leaves
+from siamese_jax.statistics.intervals import PairedDifference
 
 
 class Run(NamedTuple):
@@ -39,12 +40,12 @@ class Contestant(NamedTuple):
 
 
 class Paired(NamedTuple):
-    """Two contestants on the same trials; `difference` is that of `scores.paired_difference`, first minus second."""
+    """Two contestants on the same trials, and the credit of the first minus that of the second."""
 
     protocol: str
     first: Contestant
     second: Contestant
-    difference: Mapping[str, Any]
+    difference: PairedDifference
 
 
 def contestants(runs: Sequence[Run]) -> list[Contestant]:
@@ -139,18 +140,18 @@ def _paired(paired: Sequence[Paired]) -> str:
 
 def _paired_row(pair: Paired) -> list[str]:
     part, difference = pair.first.one_shot[pair.protocol], pair.difference
-    low, high = difference["ci95"]
-    p = difference["p_value"]
+    low, high = difference.ci95
+    p = difference.p_value
     return [
         label(pair.first.data, pair.protocol, part),
         _task(part),
         pair.first.name,
         pair.second.name,
-        f"{100 * difference['difference']:+.2f}",
+        f"{100 * difference.difference:+.2f}",
         f"{100 * low:+.1f} to {100 * high:+.1f}",
         f"{p:.3f}" if p >= 0.001 else "< 0.001",
-        f"{difference['only_first']:,}",
-        f"{difference['only_second']:,}",
+        f"{difference.only_first:,}",
+        f"{difference.only_second:,}",
     ]
 
 

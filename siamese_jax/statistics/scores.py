@@ -1,19 +1,16 @@
-"""Scores and their intervals: one-shot credit, verification by threshold, bootstrap by cluster, two methods compared.
+"""Scores: the credit of one-shot trials, and verification by a threshold on the logit of a pair.
 
-Everywhere, a pair is called "same" when its logit is at or above the threshold.
+A pair is called "same" if its logit is at or above the threshold.
 """
 
 import itertools
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import chex
 import numpy as np
 from scipy import stats
 
 from siamese_jax.errors import UserError
-
-Interval = tuple[float, float]
 
 
 class Curves(NamedTuple):
@@ -55,94 +52,6 @@ def ties(logits: np.ndarray) -> int:
     """Counts the queries whose highest score is shared by several classes; `logits` [..., n_way]."""
     logits = np.asarray(logits)
     return int(np.sum(np.sum(logits == logits.max(axis=-1, keepdims=True), axis=-1) > 1))
-
-
-def clustered_interval(
-    values: np.ndarray, clusters: np.ndarray, resamples: int = 9999, unknown: Interval | None = (0.0, 1.0)
-) -> Interval | None:
-    """Returns the 95 % bootstrap interval of the mean of `values` [N] when whole clusters are drawn, not values.
-
-    Trials of one run, or pairs of one alphabet, are alike: to count them as independent would make the interval too
-    narrow (Efron and Tibshirani 1993, chapter 13: percentile interval). `clusters` [N] says which belong together. One
-    cluster alone says nothing about the spread: the interval is then `unknown`, all that the mean can be. Where all
-    values are as low, or as high, as they can be, every resample is the same; the interval is then that of as many
-    independent trials (Clopper and Pearson 1934).
-    """
-    chex.assert_equal_shape([values, clusters])
-    members = np.unique(clusters, return_inverse=True)[1]
-    totals, sizes = np.bincount(members, weights=values), np.bincount(members)
-    if len(sizes) < 2:
-        return unknown
-    lowest, highest = unknown or (0.0, 1.0)
-    if np.all(values == lowest) or np.all(values == highest):
-        exact = stats.binomtest(int(np.sum(values == highest)), len(values)).proportion_ci(method="exact")
-        return tuple(float(lowest + share * (highest - lowest)) for share in exact)
-    result = stats.bootstrap(
-        (totals, sizes),
-        lambda total, size, axis: total.sum(axis=axis) / size.sum(axis=axis),
-        paired=True,
-        vectorized=True,
-        n_resamples=resamples,
-        method="percentile",
-        rng=np.random.default_rng(0),
-    )
-    return float(result.confidence_interval.low), float(result.confidence_interval.high)
-
-
-def weighted_intervals(
-    statistics: Callable[[np.ndarray], Sequence[float]], clusters: np.ndarray, resamples: int = 499
-) -> list[Interval]:
-    """Returns 95 % bootstrap intervals of statistics in [0, 1] that are no means, when whole clusters are drawn.
-
-    `statistics` takes the weight of each of `clusters` [N], how often it was drawn, and returns [S] numbers. Otherwise
-    as `clustered_interval`, but with fewer resamples, since each is worked out anew.
-    """
-    members = np.unique(clusters, return_inverse=True)[1]
-    count = members.max() + 1
-    if count < 2:
-        return [(0.0, 1.0) for _ in statistics(np.ones(len(members)))]
-    draws = np.random.default_rng(0).integers(count, size=(resamples, count))
-    found = [statistics(np.bincount(draw, minlength=count)[members]) for draw in draws]
-    return [(float(low), float(high)) for low, high in np.percentile(found, [2.5, 97.5], axis=0).T]
-
-
-def paired_difference(first: np.ndarray, second: np.ndarray) -> dict[str, Any]:
-    """Compares two methods by their credit [R, Q] on the same trials: `first` minus `second`, in [-1, 1].
-
-    The interval is by bootstrap over runs. The p-value is two-sided: how often a mean at least as far from 0 comes up
-    when each run's difference keeps or changes its sign by chance (Fisher 1935, "The Design of Experiments", section
-    21); up to 13 runs all sign changes are tried, beyond that 9,999 of them, the same every time. `only_first` and
-    `only_second` count the trials in which one earned more than the other.
-    """
-    chex.assert_rank([first, second], 2)
-    chex.assert_equal_shape([first, second])
-    difference = np.asarray(first, np.float64) - second
-    runs = len(difference)
-    of_run = np.repeat(np.arange(runs), difference.shape[1])
-    return {
-        "trials": difference.size,
-        "runs": runs,
-        "difference": float(difference.mean()),
-        "ci95": clustered_interval(difference.ravel(), of_run, unknown=(-1.0, 1.0)),
-        "p_value": _sign_flip(difference.mean(axis=1)),
-        "only_first": int((difference > 0).sum()),
-        "only_second": int((difference < 0).sum()),
-    }
-
-
-def _sign_flip(differences: np.ndarray) -> float:
-    if len(differences) < 2:
-        return 1.0  # both signs of one run are equally far from 0
-    tested = stats.permutation_test(
-        (differences,),
-        lambda values, axis: values.mean(axis=axis),
-        permutation_type="samples",
-        vectorized=True,
-        n_resamples=9999,
-        batch=500,  # else thousands of runs would take gigabytes
-        rng=np.random.default_rng(0),
-    )
-    return float(tested.pvalue)
 
 
 def best_threshold(logits: np.ndarray, same: np.ndarray) -> float:

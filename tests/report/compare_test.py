@@ -12,7 +12,7 @@ from siamese_jax import plots
 from siamese_jax.errors import UserError
 from siamese_jax.report import TABLE_2, compare
 from siamese_jax.specs import with_value
-from siamese_jax.statistics import scores
+from siamese_jax.statistics import intervals
 from siamese_jax.storage import files
 
 
@@ -24,15 +24,13 @@ def stand_ins(monkeypatch):
         assert first.shape == second.shape
         difference = float((first - second).mean())
         only_first, only_second = int((first > second).sum()), int((first < second).sum())
-        return {
-            "difference": difference, "ci95": (difference - 0.01, difference + 0.01), "p_value": 0.0004,
-            "only_first": only_first, "only_second": only_second,
-        }  # fmt: skip
+        interval = (difference - 0.01, difference + 0.01)
+        return intervals.PairedDifference(first.size, len(first), difference, interval, 0.0004, only_first, only_second)
 
     def save(figure, path):
         files.write_bytes(path, b"\x89PNG " + repr(figure).encode())
 
-    monkeypatch.setattr(scores, "paired_difference", paired_difference, raising=False)
+    monkeypatch.setattr(intervals, "paired_difference", paired_difference)
     monkeypatch.setattr(files, "read_arrays", lambda path: dict(np.load(path)), raising=False)
     monkeypatch.setattr(plots, "comparison_figure", lambda *given: ("comparison", *given), raising=False)
     monkeypatch.setattr(plots, "n_way_figure", lambda by_run: ("n_way", list(by_run)), raising=False)
