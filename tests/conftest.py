@@ -1,7 +1,8 @@
 """Settings for every test: strict ranks, a fixed hypothesis profile, and where the real archives are."""
 
+import hashlib
 import os
-import tempfile
+import platform
 from pathlib import Path
 
 # Before JAX is imported: programs of tests are small, so that compiling them costs more than running them.
@@ -9,6 +10,7 @@ os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 
 import hypothesis
 import jax
+import jaxlib
 import pytest
 
 from siamese_jax import data
@@ -16,13 +18,27 @@ from siamese_jax import data
 # Processes that tests start find the helpers, too.
 os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent / "helpers"), os.environ.get("PYTHONPATH", "")])
 jax.config.update("jax_numpy_rank_promotion", "raise")
-# Many tests train the same tiny network: each of its programs is compiled once, or never where a folder is kept.
-_folder = os.environ.get("SIAMESE_JAX_TEST_CACHE") or tempfile.mkdtemp(prefix="siamese_jax_tests_")
-os.environ["JAX_COMPILATION_CACHE_DIR"] = _folder
-jax.config.update("jax_compilation_cache_dir", _folder)
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 hypothesis.settings.register_profile("deterministic", derandomize=True, deadline=None, max_examples=25)
 hypothesis.settings.load_profile("deterministic")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keeps compiled programs between runs and shares them between workers, and with processes that tests start.
+
+    SIAMESE_JAX_TEST_CACHE names another folder than pytest's own cache. Programs fit one jaxlib on one kind of CPU.
+    """
+    folder = os.environ.get("SIAMESE_JAX_TEST_CACHE") or str(config.cache.mkdir(f"xla-{jaxlib.__version__}-{_cpu()}"))
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = folder
+    jax.config.update("jax_compilation_cache_dir", folder)
+
+
+def _cpu() -> str:
+    """Returns a short name of what this machine's processor can do."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    features = next((line for line in lines if line.lower().startswith(("flags", "features"))), platform.processor())
+    return f"{platform.machine()}-{hashlib.sha256(features.encode()).hexdigest()[:8]}"
 
 
 @pytest.fixture(scope="session")

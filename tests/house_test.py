@@ -7,7 +7,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "siamese_jax"
 FLOORS = {
-    "anyone": {"errors", "experiments", "keys", "records", "results", "specs"},
+    "anyone": {"errors", "experiments", "extras", "keys", "records", "results", "specs"},
     "ground": {"images", "learning", "network", "sampling", "statistics"},
     "doors": {"data", "devices", "plots", "report", "storage"},
     "conductors": {"evaluation", "pretrained", "search", "training"},

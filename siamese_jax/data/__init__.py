@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from siamese_jax import extras
 from siamese_jax.errors import UserError
 from siamese_jax.records import Alphabets, Dataset
 from siamese_jax.specs import DataSpec
@@ -49,6 +50,7 @@ def small_backgrounds(data_dir: str | None = None, archives: str | None = None) 
 
     Their drawings are the background's own. Prepares, and raises UserError, as `load` does.
     """
+    extras.require("data")
     return {name: tuple(names) for name, names in _omniglot(data_dir, archives)[0].info.metadata.items()}
 
 
@@ -57,6 +59,7 @@ def load_digits(side: int | None = None, data_dir: str | None = None, archives: 
 
     Who drew them is not known: `drawer` is 0. Prepares, and raises UserError, as `load` does.
     """
+    extras.require("data")
     from siamese_jax.data import mnist
 
     return mnist.as_characters(*mnist.load(data_dir, archives)["test"], side)
@@ -67,6 +70,7 @@ def load_mnist(data_dir: str | None = None, archives: str | None = None) -> dict
 
     Prepares, and raises UserError, as `load` does.
     """
+    extras.require("data")
     from siamese_jax.data import mnist
 
     return mnist.load(data_dir, archives)
@@ -76,6 +80,7 @@ def _read(
     spec: DataSpec, data_dir: str | None, archives: str | None
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]], Mapping[str, Sequence[str]]]:
     """Returns the records of all characters, those of the runs, and the metadata of the first."""
+    extras.require("data")
     from siamese_jax.data import characters, store
 
     characters.check_size(spec.downsample, spec.side)  # before minutes are spent on a download

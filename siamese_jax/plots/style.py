@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from siamese_jax import extras
 from siamese_jax.storage.files import write_bytes
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def save(figure: "Figure", path: str | os.PathLike, fit: bool = False) -> None:
 
 def blank(width: float, height: float, layout: str | None = None) -> "Figure":
     """Returns an empty figure without pyplot's global state; matplotlib takes a while to import, so only here."""
+    extras.require("report")
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), dpi=DPI, layout=layout)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from siamese_jax import extras
 from siamese_jax.storage import files
 
 STYLE = """
@@ -64,6 +65,7 @@ def page(text: str, folder: Path) -> str:
     The first heading is the page's title, and those of the second level its navigation. UserError for a picture that
     cannot be read.
     """
+    extras.require("report")
     from markdown_it import MarkdownIt
     from markdown_it.token import Token
 

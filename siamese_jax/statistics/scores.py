@@ -81,16 +81,27 @@ def curves(logits: np.ndarray, same: np.ndarray, weights: np.ndarray | None = No
 
     `logits` [N], `same` [N] bool, `weights` [N] how much each pair counts. UserError unless both kinds of pair count.
     """
-    from sklearn import metrics  # takes seconds to import
-
     chex.assert_equal_shape([logits, same])
-    same, counted = np.asarray(same, bool), np.ones(len(same)) if weights is None else weights
+    same = np.asarray(same, bool)
+    counted = np.ones(len(same)) if weights is None else np.asarray(weights, np.float64)
     if not counted[same].any() or not counted[~same].any():
         raise UserError(
             f"a curve needs same and different pairs, not {same.sum()} same of {len(same)}: draw more pairs"
         )
     logits = np.asarray(logits, np.float64)
-    return Curves(*metrics.roc_curve(same, logits, sample_weight=weights, drop_intermediate=False))
+    if not np.isfinite(logits).all():
+        raise ValueError("logits must be finite")
+    kept = np.flatnonzero(counted)
+    strictest_first = kept[np.argsort(-logits[kept], kind="stable")]
+    logits, same, counted = logits[strictest_first], same[strictest_first], counted[strictest_first]
+    thresholds = np.append(logits[1:] != logits[:-1], True)  # equal logits cannot be told apart by a threshold
+    false_accepts = np.concatenate([[0.0], np.cumsum(counted * ~same)[thresholds]])
+    true_accepts = np.concatenate([[0.0], np.cumsum(counted * same)[thresholds]])
+    return Curves(
+        false_accepts / false_accepts[-1],
+        true_accepts / true_accepts[-1],
+        np.concatenate([[np.inf], logits[thresholds]]),
+    )
 
 
 def area(curve: Curves) -> float:
