@@ -28,7 +28,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
     SIAMESE_JAX_TEST_CACHE names another folder than pytest's own cache. Programs fit one jaxlib on one kind of CPU.
     """
-    folder = os.environ.get("SIAMESE_JAX_TEST_CACHE") or str(config.cache.mkdir(f"xla-{jaxlib.__version__}-{_cpu()}"))
+    kept = config.rootpath / ".pytest_cache" / f"xla-{jaxlib.__version__}-{_cpu()}"
+    folder = os.environ.get("SIAMESE_JAX_TEST_CACHE") or str(kept)
     os.environ["JAX_COMPILATION_CACHE_DIR"] = folder
     jax.config.update("jax_compilation_cache_dir", folder)
 
