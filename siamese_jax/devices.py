@@ -5,6 +5,8 @@ page and zeroed. A training step on a CPU frees and takes gigabytes: that is a t
 """
 
 import ctypes
+import os
+from pathlib import Path
 
 # From glibc's malloc.h: options of mallopt, and the values that switch the giving back off; -1 is no limit.
 _M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8
@@ -24,3 +26,22 @@ def keep_freed_memory() -> bool:
     except (AttributeError, OSError, TypeError):  # another C library, or no way to look it up
         return False
     return all(mallopt(option, value) for option, value in _KEEPING.items())
+
+
+def keep_compiled() -> None:
+    """Let JAX keep compiled programs in the user's cache folder, for a quick start of the next process.
+
+    A folder that the user has named (JAX_COMPILATION_CACHE_DIR) stays. Where none can be made, nothing is kept.
+    """
+    import jax
+
+    if jax.config.jax_compilation_cache_dir is not None:
+        return
+    try:
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "siamese_jax" / "xla"
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError):  # RuntimeError: there is no home
+        return
+    if os.access(folder, os.W_OK):
+        jax.config.update("jax_compilation_cache_dir", str(folder))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)

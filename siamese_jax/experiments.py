@@ -1,6 +1,7 @@
 """The registry: every experiment is a change of one base, the paper's, with what it costs and what came out of it."""
 
 import difflib
+import shlex
 from dataclasses import replace
 
 from siamese_jax.errors import UserError
@@ -234,3 +235,10 @@ def as_flags(experiment: Experiment) -> list[str]:
     registered = dict(leaves(find(experiment.name)))
     changed = [f"--{name}={value}" for name, value in leaves(experiment) if value != registered.get(name)]
     return [f"--experiment={experiment.name}", *changed]
+
+
+def replay(experiment: Experiment) -> str:
+    """Return the command that runs the experiment again; "" for an experiment that is not registered."""
+    if experiment.name not in EXPERIMENTS:
+        return ""
+    return shlex.join(["python", "-m", "siamese_jax.main", *as_flags(experiment)])

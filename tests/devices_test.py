@@ -1,9 +1,11 @@
 """Freed memory is kept: seen from outside, in processes of their own, since it cannot be switched off again."""
 
 import ctypes
+import os
 import platform
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -37,7 +39,7 @@ def test_the_system_gives_no_page_twice_once_freed_memory_is_kept(kept, size):
     if platform.libc_ver()[0] != "glibc":
         assert not devices.keep_freed_memory()
         return
-    before = "from siamese_jax.memory import keep_freed_memory; assert keep_freed_memory()" if kept else ""
+    before = "from siamese_jax.devices import keep_freed_memory; assert keep_freed_memory()" if kept else ""
     assert (pages(before, size) < 100) == kept
 
 
@@ -48,3 +50,35 @@ def test_without_glibc_nothing_changes(monkeypatch, error):
 
     monkeypatch.setattr(ctypes, "CDLL", missing)
     assert not devices.keep_freed_memory()
+
+
+@pytest.mark.parametrize(
+    ("environment", "kept_in"),
+    [
+        ({"XDG_CACHE_HOME": "{folder}/cache"}, "{folder}/cache/siamese_jax/xla"),
+        ({"XDG_CACHE_HOME": "", "HOME": "{folder}/home"}, "{folder}/home/.cache/siamese_jax/xla"),
+        ({"XDG_CACHE_HOME": "{folder}/cache", "JAX_COMPILATION_CACHE_DIR": "{folder}/own"}, "{folder}/own"),
+        ({"XDG_CACHE_HOME": "{folder}/cache", "JAX_COMPILATION_CACHE_DIR": ""}, ""),
+        ({"XDG_CACHE_HOME": "{folder}/file"}, None),
+        ({"XDG_CACHE_HOME": "/proc/nowhere"}, None),
+    ],
+)
+def test_compiled_programs_are_kept_for_the_next_run_where_they_can_be(tmp_path, environment, kept_in):
+    (tmp_path / "file").write_text("")
+    given = {name: value.format(folder=tmp_path) for name, value in environment.items()}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("JAX_")}
+    code = """if True:
+        import jax
+        from siamese_jax import devices
+        devices.keep_compiled()
+        if jax.config.jax_compilation_cache_dir:
+            jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+        jax.jit(lambda x: x + 1)(1.0)
+        print(repr(jax.config.jax_compilation_cache_dir))"""
+    done = subprocess.run([sys.executable, "-c", code], env=inherited | given, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    folder = kept_in and kept_in.format(folder=tmp_path)
+    assert done.stdout.strip() == repr(folder)
+    assert bool(list(tmp_path.rglob("*-cache"))) == bool(folder)
+    if folder:
+        assert list(Path(folder).glob("*-cache"))

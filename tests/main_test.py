@@ -1,30 +1,28 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 from absl import flags
 from tiny import SIDE, make_dataset, make_digits, make_experiment
 
-from siamese_jax import command, data, main, pretrained
+from siamese_jax import data, main, pretrained
+from siamese_jax.command.request import Evaluate, Train
 from siamese_jax.errors import UserError
 from siamese_jax.experiments import LAYERS
 from siamese_jax.report import PICTURES, compare
 from siamese_jax.specs import ConvSpec, DataSpec, DistortSpec, EvalSpec, LayerSpec, OptimizerSpec, with_value
 from siamese_jax.storage.files import read_arrays
-from siamese_jax.training import loop
+from siamese_jax.training import fit as fitting
 
 
 @pytest.fixture(autouse=True)
 def tiny_data(monkeypatch):
     monkeypatch.setattr(data, "load", lambda spec, data_dir=None, archives=None: make_dataset())
     monkeypatch.setattr(data, "load_digits", lambda side, data_dir=None, archives=None: make_digits(side))
-    monkeypatch.setattr(main.command, "replay", lambda experiment: "the command")
+    monkeypatch.setattr("siamese_jax.runs.replay", lambda experiment: "the command")
 
 
 def parse(*given: str) -> None:
@@ -36,7 +34,15 @@ def parse(*given: str) -> None:
 
 def run(workdir, *given: str, experiment=None) -> None:
     parse(*given)
-    main.run_experiment(make_experiment() if experiment is None else experiment, workdir)
+    print(main.perform(request_of(workdir, experiment)))
+
+
+def request_of(workdir, experiment=None):
+    """What the command makes of the flags, with the tiny experiment in place of a registered one."""
+    experiment, sources = experiment or make_experiment(), {"data_dir": None, "archives": None}
+    if flags.FLAGS.mode == "evaluate":
+        return Evaluate(experiment, workdir, sources, flags.FLAGS.checkpoint)
+    return Train(experiment, workdir, sources)
 
 
 def report(*given: str) -> None:
@@ -171,7 +177,7 @@ def test_a_network_that_was_shipped_reproduces_its_cards_figures_in_a_folder_of_
     trained, shipped, workdir = tmp_path / "trained", tmp_path / "shipped", tmp_path / "again"
     experiment = with_value(make_experiment(), "data.side", SIDE)
     run(trained, experiment=experiment)
-    results, fitted = read(trained), loop.read_fitted(experiment, SIDE, trained)
+    results, fitted = read(trained), fitting.read_fitted(experiment, SIDE, trained)
     card = pretrained.make_card("tiny", experiment, fitted.step, vars(fitted.history), results, "")
     pretrained.write(shipped, experiment, fitted.params, card)
     workdir.mkdir()
@@ -261,8 +267,8 @@ def test_a_workdir_of_another_experiment_is_refused(tmp_path):
     ],
 )
 def test_bad_values_are_one_sentence_and_exit_code_2(tmp_path, monkeypatch, capsys, change, words):
-    monkeypatch.setattr(command, "resolve", lambda: make_experiment(**change))
-    parse(f"--workdir={tmp_path}")
+    monkeypatch.setattr(main, "read_request", lambda: request_of(tmp_path, make_experiment(**change)))
+    parse()
     with pytest.raises(SystemExit) as stopped:
         main.main([])
     assert stopped.value.code == 2
@@ -284,7 +290,7 @@ def test_a_workdir_that_cannot_be_written_is_refused(tmp_path):
 
 
 def test_sigterm_saves_says_how_to_go_on_and_exits_as_a_shell_expects(tmp_path, monkeypatch, capsys):
-    real, calls = loop.compile_update, []
+    real, calls = fitting.compile_update, []
 
     def interrupted(*arguments):
         update = real(*arguments)
@@ -297,12 +303,14 @@ def test_sigterm_saves_says_how_to_go_on_and_exits_as_a_shell_expects(tmp_path, 
 
         return step
 
-    monkeypatch.setattr(loop, "compile_update", interrupted)
+    monkeypatch.setattr(fitting, "compile_update", interrupted)
+    monkeypatch.setattr(main, "read_request", lambda: request_of(tmp_path))
+    parse()
     with pytest.raises(SystemExit) as stopped:
-        run(tmp_path)
+        main.main([])
     assert stopped.value.code == 128 + signal.SIGTERM
     assert f"--workdir={tmp_path} goes on" in capsys.readouterr().err
-    monkeypatch.setattr(loop, "compile_update", real)
+    monkeypatch.setattr(fitting, "compile_update", real)
     run(tmp_path)
     assert read(tmp_path)["training"]["steps"] == 18
 
@@ -311,7 +319,7 @@ def test_a_users_mistake_anywhere_is_one_sentence_and_exit_code_2(monkeypatch, c
     def broken():
         raise UserError("what,\nwhere, what to do")
 
-    monkeypatch.setattr(command, "resolve", broken)
+    monkeypatch.setattr(main, "read_request", broken)
     parse()
     with pytest.raises(SystemExit) as stopped:
         main.main([])
@@ -325,7 +333,7 @@ def test_a_report_is_written_again_from_what_the_run_left_and_nothing_else(tmp_p
     for name in before:
         (tmp_path / name).unlink()
     monkeypatch.setattr(data, "load", None)
-    monkeypatch.setattr(loop, "read_fitted", None)
+    monkeypatch.setattr(fitting, "read_fitted", None)
     capsys.readouterr()
     report(f"--workdir={tmp_path}")
     assert {name: (tmp_path / name).read_bytes() for name in before} == before
@@ -354,35 +362,3 @@ def test_several_runs_are_compared_in_a_folder_of_their_own(tmp_path, monkeypatc
     assert default.parent.name == "runs"
     assert default.name.startswith("report-")
     assert f"{default / 'report.html'}" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    ("environment", "kept_in"),
-    [
-        ({"XDG_CACHE_HOME": "{folder}/cache"}, "{folder}/cache/siamese_jax/xla"),
-        ({"XDG_CACHE_HOME": "", "HOME": "{folder}/home"}, "{folder}/home/.cache/siamese_jax/xla"),
-        ({"XDG_CACHE_HOME": "{folder}/cache", "JAX_COMPILATION_CACHE_DIR": "{folder}/own"}, "{folder}/own"),
-        ({"XDG_CACHE_HOME": "{folder}/cache", "JAX_COMPILATION_CACHE_DIR": ""}, ""),
-        ({"XDG_CACHE_HOME": "{folder}/file"}, None),
-        ({"XDG_CACHE_HOME": "/proc/nowhere"}, None),
-    ],
-)
-def test_compiled_programs_are_kept_for_the_next_run_where_they_can_be(tmp_path, environment, kept_in):
-    (tmp_path / "file").write_text("")
-    given = {name: value.format(folder=tmp_path) for name, value in environment.items()}
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("JAX_")}
-    code = """if True:
-        import jax
-        from siamese_jax import main
-        main.keep_compiled()
-        if jax.config.jax_compilation_cache_dir:
-            jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-        jax.jit(lambda x: x + 1)(1.0)
-        print(repr(jax.config.jax_compilation_cache_dir))"""
-    done = subprocess.run([sys.executable, "-c", code], env=inherited | given, capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (0, "")
-    folder = kept_in and kept_in.format(folder=tmp_path)
-    assert done.stdout.strip() == repr(folder)
-    assert bool(list(tmp_path.rglob("*-cache"))) == bool(folder)
-    if folder:
-        assert list(Path(folder).glob("*-cache"))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from siamese_jax import pretrained
 from siamese_jax.storage.experiment_file import read_experiment
-from siamese_jax.training import loop
+from siamese_jax.training.fit import read_fitted
 
 
 def main() -> None:
@@ -21,7 +21,7 @@ def main() -> None:
     parser.add_argument("--commit", required=True, help="of the code that trained it")
     flags = parser.parse_args()
     experiment = read_experiment(flags.workdir)
-    fitted = loop.read_fitted(experiment, experiment.data.image_side, flags.workdir)
+    fitted = read_fitted(experiment, experiment.data.image_side, flags.workdir)
     results = json.loads((flags.workdir / "results.json").read_text())
     if fitted is None or fitted.history.stopped_by(experiment) == "not finished":
         raise SystemExit(f"{flags.workdir} is not finished")

@@ -25,7 +25,7 @@ from siamese_jax.report import PICTURES, write_report, write_results
 from siamese_jax.specs import EvalSpec, Experiment
 from siamese_jax.storage.files import write_arrays
 from siamese_jax.storage.log import read_metrics
-from siamese_jax.training.loop import Fitted
+from siamese_jax.training.fit import Fitted
 
 Results = dict[str, Any]
 LoadDigits = Callable[[int | None], Alphabets]

@@ -130,16 +130,6 @@ def _measured(score: Score, alphabets: Alphabets, runs: Runs, warnings: list[str
     return Measured(result, scores, runs)
 
 
-def check_validation(experiment: Experiment, validation: Alphabets) -> None:
-    """Raises UserError unless the validation trials can be drawn."""
-    check_runs(experiment, validation, experiment.evaluation.validation_trials)
-
-
-def check_runs(experiment: Experiment, alphabets: Alphabets, trials: int) -> None:
-    spec, key = experiment.evaluation, keys.root_key(experiment.seed)
-    jax.eval_shape(lambda: draw_runs(key, splits.layout(alphabets), trials, spec.n_way, spec.k_shot))
-
-
 def _drawn(draw_them: Callable[[], Runs]) -> Runs:
     """Returns runs on the host; compiled whole, since one operation at a time takes seconds."""
     return Runs(*jax.device_get(tuple(jax.jit(draw_them)())))

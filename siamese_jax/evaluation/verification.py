@@ -7,11 +7,11 @@ from scipy.special import expit
 
 from siamese_jax import keys
 from siamese_jax.evaluation.embedder import Evaluator
-from siamese_jax.evaluation.one_shot import Result, check_runs
+from siamese_jax.evaluation.one_shot import Result
 from siamese_jax.network.siamese import Params
 from siamese_jax.records import Alphabets
 from siamese_jax.sampling import splits
-from siamese_jax.sampling.pairs import check_pair_count, draw_pair
+from siamese_jax.sampling.pairs import draw_pair
 from siamese_jax.specs import Experiment
 from siamese_jax.statistics.intervals import clustered_interval, weighted_intervals
 from siamese_jax.statistics.scores import (
@@ -92,14 +92,6 @@ def _rates(logits: np.ndarray, same: np.ndarray, alphabet: np.ndarray, threshold
         "false_reject_rate": float(rejected.mean()),
         "threshold": float(expit(threshold)),
     }
-
-
-def check_evaluation(experiment: Experiment, validation: Alphabets, test: Alphabets) -> None:
-    """Raises UserError for anything that the pairs and the trials on test would stumble over."""
-    for name, alphabets in (("validation", validation), ("test", test)):
-        pairs = getattr(experiment.data, f"{name}_pairs")
-        check_pair_count(pairs, len(alphabets.names), f"data.{name}_pairs")
-    check_runs(experiment, test, experiment.evaluation.random_trials)
 
 
 def _draw_pairs(experiment: Experiment, name: str, alphabets: Alphabets, pairs: int) -> tuple[np.ndarray, ...]:

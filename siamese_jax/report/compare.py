@@ -29,6 +29,14 @@ OF_DATA = ("name", "image_side", "drawer_split", "sets")
 """What no results.json is without."""
 
 
+def report(workdirs: Sequence[Path], output: Path) -> None:
+    """Write the report of one run again, or that of several side by side into `output`."""
+    if len(workdirs) == 1:
+        report_again(workdirs[0])
+    else:
+        compare(workdirs, output)
+
+
 def report_again(workdir: Path) -> None:
     """Writes a run's report.md and report.html again; UserError where the folder holds no results."""
     run = read_run(workdir)

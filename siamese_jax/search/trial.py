@@ -12,15 +12,15 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from siamese_jax import checks
 from siamese_jax.errors import UserError
 from siamese_jax.evaluation import embedder, one_shot
 from siamese_jax.learning.batches import steps_per_epoch
 from siamese_jax.learning.optimizers import kept_params
 from siamese_jax.network.siamese import build
-from siamese_jax.network.towers import feature_sides
 from siamese_jax.records import Alphabets, Runs, TrainState
 from siamese_jax.specs import Experiment
-from siamese_jax.training import loop
+from siamese_jax.training.loop import make_steps
 from siamese_jax.training.programs import (
     Programs,
     all_finite,
@@ -49,9 +49,8 @@ class Ended(NamedTuple):
 def problem(experiment: Experiment, sets: Sets) -> str:
     """Returns why an experiment cannot be trained and validated; "" if nothing is known to be wrong with it."""
     try:
-        feature_sides(experiment.network, experiment.data.image_side)
-        loop.check_training(experiment, sets["train"])
-        one_shot.check_validation(experiment, sets["validation"])
+        checks.check_experiment(experiment)
+        checks.check_training(experiment, sets)
     except UserError as reason:
         return str(reason)
     return ""
@@ -80,29 +79,29 @@ def train(
     def over() -> bool:
         return bool(minutes) and now() - began > 60 * minutes
 
+    def wants_pause(step: int) -> bool:
+        return over()
+
     states, update = begin(experiments, sets["train"], programs)
-    for epoch in range(1, first.max_epochs + 1):
-        for step in range(steps_per_epoch(first)):
-            states, _ = update(states)
-            if (epoch, step) == (1, 0):
-                jax.block_until_ready(states.step)
-                started()
-            if minutes:
-                jax.block_until_ready(states.step)  # else the clock would be read ahead of the steps
-            if over():
-                break
-        last = epoch == first.max_epochs or over()
+    for pause in make_steps(update, states, 0, steps_per_epoch(first), wants_pause):
+        if pause.step == 1:
+            jax.block_until_ready(pause.state.step)
+            started()
+        time_is_up = over()
+        if not (pause.epoch_ended or time_is_up):
+            continue
+        epoch, last = pause.epoch, pause.epoch == first.max_epochs or time_is_up
         for place, experiment in enumerate(experiments):
             if place in ended:
                 continue
-            state = _member(states, place) if len(experiments) > 1 else states
+            state = _member(pause.state, place) if len(experiments) > 1 else pause.state
             params = kept_params(state.params, state.opt_state)
             if not all_finite(params):
                 ended[place] = Ended(reason=f"the loss is not finite in epoch {epoch}: training has diverged")
                 continue
             try:
                 accuracy = validate(experiment, params, sets["validation"], programs)
-            except UserError as reason:  # parameters that are finite, and scores that are not
+            except UserError as reason:  # the parameters are finite, and the scores are not
                 ended[place] = Ended(reason=f"{reason} (epoch {epoch})")
                 continue
             if accuracy > best[place] or epoch == 1:

@@ -28,7 +28,7 @@ from siamese_jax.training.listeners import (
     Saving,
     Validation,
 )
-from siamese_jax.training.loop import train
+from siamese_jax.training.loop import make_steps
 from siamese_jax.training.programs import (
     compile_examine,
     compile_start,
@@ -81,7 +81,11 @@ def fit(
         begun, history = Kept(state, copied(kept_params(state.params, state.opt_state))), History()
     else:
         begun, history = restored.state, History(**restored.meta["history"])
-    step, per_epoch, record = int(begun.state.step), steps_per_epoch(experiment), Record(experiment, history, begun.best)
+    step, per_epoch, record = (
+        int(begun.state.step),
+        steps_per_epoch(experiment),
+        Record(experiment, history, begun.best),
+    )
     with (
         MetricsLog(checkpoints.workdir, None if restored is None else restored.step) as log,
         Progress(per_epoch * experiment.max_epochs, experiment.max_epochs) as progress,
@@ -89,7 +93,7 @@ def fit(
     ):
         update, look = compile_update(experiment, images), compile_examine(experiment, images)
         health = Health(experiment, record, log, lambda state: look(state, update), progress.note)
-        display = Display(experiment, record, progress, step, if_slow)
+        display = Display(experiment, record, progress, if_slow)
         saving = Saving(experiment, record, health, checkpoints, asked)
         lines = LogLines(experiment, record, log, checkpoints)
         validation = Validation(experiment, validate, record, log, health, display, checkpoints)
@@ -100,7 +104,7 @@ def fit(
             return step % per_epoch % experiment.log_steps == 0 or saving.due
 
         if history.stopped_by(experiment) == "not finished":
-            for pause in train(update, begun.state, step, per_epoch, wants_pause, display.on_step, record.loss):
+            for pause in make_steps(update, begun.state, step, per_epoch, wants_pause, display.on_step, record.loss):
                 for listen in (lines, display, validation, saving, *listeners):
                     listen(pause)
                 step = pause.step

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from siamese_jax.errors import UserError
+from siamese_jax.errors import Stopped, UserError
 from siamese_jax.learning.batches import pairs_per_step, steps_per_epoch
 from siamese_jax.learning.health import at_the_start, diagnosis
 from siamese_jax.learning.optimizers import adamw_rate, kept_params, rates
@@ -168,21 +168,22 @@ class Health:
 class Display:
     """Shows the speed, the loss and the time left; with each step, and at the end of each epoch."""
 
-    def __init__(self, experiment: Experiment, record: Record, progress: Progress, step: int, if_slow: str):
+    def __init__(self, experiment: Experiment, record: Record, progress: Progress, if_slow: str):
         self._record, self._progress = record, progress
         self._per_epoch, self._pairs = steps_per_epoch(experiment), pairs_per_step(experiment)
         self._total = self._per_epoch * experiment.max_epochs
         self._timed, self._seconds = 0, 0.0
-        self._compiled, self._since, self._began = False, 0, time.monotonic()
+        self._compiled, self._since, self._began = False, 0, None
         self._if_slow = if_slow if jax.default_backend() == "cpu" else ""
-        self._step = step
 
     def on_step(self, step: int, metrics: Metrics) -> None:
         """Move the bar. The speed is that of this session so far."""
-        self._since += 1
-        steps, seconds = self._timed, self._seconds
-        if self._compiled:
-            steps, seconds = steps + self._since, seconds + time.monotonic() - self._began
+        steps, seconds, now = self._timed, self._seconds, time.monotonic()
+        if self._began is None:
+            self._began = now
+        elif self._compiled:
+            self._since += 1
+            steps, seconds = steps + self._since, seconds + now - self._began
         rate = steps * self._pairs / seconds if seconds else math.nan
         left = self.seconds_left(step, rate)
         epoch = (step - 1) // self._per_epoch + 1
@@ -195,14 +196,13 @@ class Display:
     def __call__(self, pause: Pause) -> None:
         if pause.compiled:
             self._timed, self._seconds = self._timed + len(pause.metrics), self._seconds + pause.seconds
-        self._compiled, self._since, self._began = True, 0, time.monotonic()
+        self._compiled, self._since, self._began = True, 0, None
 
     def epoch(self, pause: Pause, accuracy: float) -> None:
         """Print the line of an epoch."""
         rate = self._record.history.pairs_per_second
         loss = self._record.means.get(self._record.loss, 0.0)
         self._progress.epoch(pause.epoch, loss, accuracy, rate, self.seconds_left(pause.step, rate))
-        self._began = time.monotonic()
 
     def seconds_left(self, step: int, pairs_per_second: float) -> float:
         """Return the time that the steps after `step` would take at this speed; NaN where it is not known."""
@@ -272,14 +272,6 @@ class Saving:
                 self._health.within_an_epoch(pause)
         if self._asked:
             raise Stopped(self._asked[0], pause.step)
-
-
-class Stopped(Exception):
-    """Training was asked to stop, by SIGINT or SIGTERM, and has saved where it is."""
-
-    def __init__(self, signal_number: int, step: int):
-        super().__init__(f"stopped at step {step}, saved")
-        self.signal_number = signal_number
 
 
 def diverged(experiment: Experiment, step: int, last_good: int | None) -> UserError:

@@ -41,7 +41,7 @@ OnStep = Callable[[int, Metrics], Any]
 """Called with each step's number, counted from 1, and its metrics on the host: one step late."""
 
 
-def train(
+def make_steps(
     update: Update,
     state: TrainState,
     step: int,

@@ -14,7 +14,7 @@ from siamese_jax.images.distort import Affine, apply_affine
 from siamese_jax.keys import root_key
 from siamese_jax.network.siamese import as_input, build, init_params
 from siamese_jax.sampling.splits import split
-from siamese_jax.specs import DistortSpec, EvalSpec
+from siamese_jax.specs import DistortSpec
 
 EXPERIMENT = make_experiment()
 NET = build(EXPERIMENT.network)
@@ -266,23 +266,6 @@ def test_parameters_that_are_not_finite_are_an_error_not_a_result():
         official(make_evaluator(), broken)
     with pytest.raises(UserError, match="not finite"):  # and not a protocol that could not be measured
         by_protocol("official_runs", score=functools.partial(make_evaluator().run_logits, broken))
-
-
-@pytest.mark.parametrize(
-    ("spec", "words"),
-    [
-        (EvalSpec(n_way=6, validation_trials=12, random_trials=12), "n_way=6 .* 5 characters"),
-        (EvalSpec(n_way=3, validation_trials=13, random_trials=12), "13 trials"),
-        (EvalSpec(n_way=3, validation_trials=12, random_trials=14), "14 trials"),
-    ],
-)
-def test_what_evaluation_would_stumble_over_is_refused_before_training(spec, words):
-    experiment = make_experiment(evaluation=spec)
-    check = functools.partial(verification.check_evaluation, test=SETS["test"])
-    if spec.validation_trials == 13:
-        check = one_shot.check_validation
-    with pytest.raises(UserError, match=words):
-        check(experiment, SETS["validation"])
 
 
 def test_averaged_views_are_the_image_itself_and_the_same_distortions_of_every_image():

@@ -16,7 +16,8 @@ from siamese_jax.experiments import find
 from siamese_jax.keys import root_key
 from siamese_jax.network.siamese import build, init_params
 from siamese_jax.sampling.splits import split
-from siamese_jax.training.loop import Fitted, History
+from siamese_jax.training.fit import Fitted
+from siamese_jax.training.listeners import History
 
 
 def test_every_comparison_is_measured_under_protocols_that_exist():

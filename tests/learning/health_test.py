@@ -20,7 +20,7 @@ from siamese_jax.sampling import splits
 from siamese_jax.specs import LossSpec, OptimizerSpec
 from siamese_jax.storage.checkpoint import Checkpoints
 from siamese_jax.storage.log import read_metrics
-from siamese_jax.training import loop
+from siamese_jax.training.fit import fit
 
 EXPERIMENT = make_experiment()
 SOUND = {
@@ -181,7 +181,7 @@ def test_a_run_planted_at_chance_says_why_while_it_trains_and_in_its_report(tmp_
     noise = np.random.default_rng(0).integers(0, 256, train.images.shape, np.uint8)
     train = train._replace(images=noise)  # in which nothing can be told apart
     with Checkpoints(tmp_path) as checkpoints:
-        loop.fit(experiment, train, lambda params: 0.3, checkpoints)
+        fit(experiment, train, lambda params: 0.3, checkpoints)
     said = capsys.readouterr().err
     assert "nothing is learned yet. Likely cause: an update moves" in said
     assert "raise --optimizer.layers." in said
@@ -200,7 +200,7 @@ def test_an_epoch_that_outlasts_its_checkpoints_is_looked_at_and_once_said_to_si
     train = splits.split(make_dataset(), "paper")["train"]
     train = train._replace(images=np.zeros_like(train.images))
     with Checkpoints(tmp_path) as checkpoints:
-        loop.fit(experiment, train, lambda params: 0.3, checkpoints)
+        fit(experiment, train, lambda params: 0.3, checkpoints)
     assert [row["step"] for row in read_metrics(tmp_path) if "saturated" in row] == list(range(19))
     said = capsys.readouterr().err
     assert said.index("nothing is learned yet") < said.index("epoch 1/2")
@@ -211,7 +211,7 @@ def test_a_start_that_is_not_sound_is_said_while_the_run_begins(tmp_path, capsys
     fast = {name: replace(rule, learning_rate=10.0) for name, rule in EXPERIMENT.optimizer.layers.items()}
     experiment = replace(EXPERIMENT, optimizer=replace(EXPERIMENT.optimizer, layers=fast), max_epochs=1)
     with Checkpoints(tmp_path) as checkpoints, contextlib.suppress(UserError):  # it diverges, or does not
-        loop.fit(experiment, splits.split(make_dataset(), "paper")["train"], lambda params: 0.3, checkpoints)
+        fit(experiment, splits.split(make_dataset(), "paper")["train"], lambda params: 0.3, checkpoints)
     assert "Before the first step an update moves" in capsys.readouterr().err
 
 

@@ -16,7 +16,7 @@ from siamese_jax.search import trial
 from siamese_jax.search.trial import Ended, begin, problem, train
 from siamese_jax.specs import LayerSpec, LossSpec, OptimizerSpec
 from siamese_jax.storage.checkpoint import Checkpoints
-from siamese_jax.training import loop
+from siamese_jax.training.fit import fit
 from siamese_jax.training.programs import Programs
 
 SETS = {name: part for name, part in split(make_dataset(), "paper").items() if name != "test"}
@@ -52,7 +52,7 @@ def test_a_trial_reaches_what_a_run_of_its_experiment_reaches(tmp_path):
         return reached[-1]
 
     with Checkpoints(tmp_path) as checkpoints:
-        loop.fit(experiment, SETS["train"], validate, checkpoints)
+        fit(experiment, SETS["train"], validate, checkpoints)
     assert heard == reached
     assert ended == Ended(max(reached))
 
@@ -169,8 +169,8 @@ def test_a_trial_that_diverges_says_so_and_the_others_go_on():
 
 def test_a_trial_ends_after_its_minutes_with_what_it_has_reached():
     clock = iter(range(0, 10_000, 10))
-    # 9 steps an epoch, and a look at the clock after each and at the epoch's end: 180 seconds are over in the second.
-    (ended,), (heard,) = heard_by([replace(rated(0.1), max_epochs=9)], minutes=3.0, now=lambda: next(clock))
+    # The clock is read 9 times in an epoch of 9 steps, each time 10 seconds later: 150 seconds end in the second epoch.
+    (ended,), (heard,) = heard_by([replace(rated(0.1), max_epochs=9)], minutes=2.5, now=lambda: next(clock))
     assert len(heard) == 2
     assert ended == Ended(max(heard))
 

@@ -4,12 +4,14 @@ import contextlib
 import re
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from absl import flags
 from tiny import make_dataset, make_digits, make_experiment
 
-from siamese_jax import command, data, main
+from siamese_jax import data, main, runs
+from siamese_jax.command.request import Search, read_request, resolve
 from siamese_jax.errors import UserError
 from siamese_jax.records import Alphabets
 from siamese_jax.sampling.splits import select
@@ -47,7 +49,7 @@ def read(monkeypatch) -> list[str]:
     monkeypatch.setattr(data, "load", lambda *_: done.append("everything") or make_dataset())
     monkeypatch.setattr(data, "load_digits", lambda side, *_: make_digits(side))
     monkeypatch.setattr(worker_module, "train", lambda *arguments: done.append("trials") or train(*arguments))
-    monkeypatch.setattr(main.command, "replay", lambda experiment: "the command")
+    monkeypatch.setattr("siamese_jax.runs.replay", lambda experiment: "the command")
     return done
 
 
@@ -59,7 +61,7 @@ def make_plan(**changes) -> Plan:
 def test_the_test_alphabets_are_not_loaded_during_a_sweep(tmp_path, read, capsys):
     assert untested().names == ("a", "b", "c", "d")
     give("--study=tiny")
-    main.run_sweep(make_plan(), tmp_path)
+    print(main.perform(Search(make_plan(), tmp_path, None, {})))
     assert set(read) == {"untested", "trials"}
     text = (tmp_path / "report.md").read_text()
     assert "1 trials completed, 0 pruned, 1 failed" in text
@@ -70,7 +72,7 @@ def test_the_test_alphabets_are_not_loaded_during_a_sweep(tmp_path, read, capsys
 
 def test_the_winner_alone_is_trained_again_and_read_on_test_once_a_seed(tmp_path, read, capsys):
     give("--study=tiny")
-    main.run_sweep(make_plan(winner_seeds=(0, 1)), tmp_path)
+    print(main.perform(Search(make_plan(winner_seeds=(0, 1)), tmp_path, None, {})))
     assert read.count("everything") == 2
     assert "everything" not in read[: max(place for place, what in enumerate(read) if what == "trials")]
     assert sorted(path.name for path in (tmp_path / "winner").iterdir()) == ["trial0-seed0", "trial0-seed1"]
@@ -89,11 +91,16 @@ def test_a_better_trial_makes_another_winner_with_runs_of_its_own(tmp_path, read
     give("--study=tiny")
     accuracies = iter([0.2, 0.9])
     monkeypatch.setattr(worker_module, "train", lambda *_: [Ended(next(accuracies))])
-    monkeypatch.setattr(main, "run_experiment", lambda experiment, workdir, advice: workdir.mkdir(parents=True))
+
+    def run(experiment, workdir, **_):
+        workdir.mkdir(parents=True)
+        return SimpleNamespace(evaluate=lambda: None)
+
+    monkeypatch.setattr(runs, "train", run)
     spaces = parse(["optimizer.layers.fc.learning_rate=0.05,0.1"], BASE)
     plan = checked(Plan("tiny", BASE, spaces, 1, sampler="grid", pruner="none", winner_seeds=(0,)))
-    main.run_sweep(plan, tmp_path)
-    main.run_sweep(plan._replace(trials=2), tmp_path)
+    print(main.perform(Search(plan, tmp_path, None, {})))
+    print(main.perform(Search(plan._replace(trials=2), tmp_path, None, {})))
     assert sorted(path.name for path in (tmp_path / "winner").iterdir()) == ["trial0-seed0", "trial1-seed0"]
     assert "Trial 1, 90.00 % on validation" in (tmp_path / "report.md").read_text()
 
@@ -107,7 +114,7 @@ def test_a_second_worker_leaves_the_winner_to_the_first(tmp_path, read, capsys, 
         assert other.claims_winner(0, seed=0)
         if begun:
             first.enter_context(Checkpoints(winner_folder(tmp_path, 0, 0)))
-        main.run_sweep(plan, tmp_path)
+        print(main.perform(Search(plan, tmp_path, None, {})))
     assert "everything" not in read
     assert "the winner with seed 0 is trained by another worker" in capsys.readouterr().out
 
@@ -116,14 +123,15 @@ def test_a_winner_is_trained_with_seeds_that_are_asked_for_later_and_with_no_see
     give("--study=tiny")
     ran = []
 
-    def run(experiment, workdir, advice):
+    def run(experiment, workdir, **_):
         ran.append(experiment.seed)
         workdir.mkdir(parents=True)
         (workdir / "report.html").touch()
+        return SimpleNamespace(evaluate=lambda: None)
 
-    monkeypatch.setattr(main, "run_experiment", run)
+    monkeypatch.setattr(runs, "train", run)
     for seeds in ((0,), (0, 1, 2), (2,)):
-        main.run_sweep(make_plan(winner_seeds=seeds), tmp_path)
+        print(main.perform(Search(make_plan(winner_seeds=seeds), tmp_path, None, {})))
     assert ran == [0, 1, 2]
 
 
@@ -132,16 +140,16 @@ def test_a_sweep_that_was_refused_can_be_begun_with_other_flags(tmp_path, read):
     plan = make_plan()
     wrong = plan._replace(base=replace(BASE, evaluation=replace(BASE.evaluation, n_way=50)))
     with pytest.raises(UserError, match="50"):
-        main.run_sweep(wrong, tmp_path)
-    main.run_sweep(plan, tmp_path)
+        print(main.perform(Search(wrong, tmp_path, None, {})))
+    print(main.perform(Search(plan, tmp_path, None, {})))
 
 
 def test_a_finished_sweep_says_so_again_and_trains_nothing(tmp_path, read):
     give("--study=tiny")
-    main.run_sweep(make_plan(), tmp_path)
+    print(main.perform(Search(make_plan(), tmp_path, None, {})))
     text = (tmp_path / "report.md").read_text()
     read.clear()
-    main.run_sweep(make_plan(), tmp_path)
+    print(main.perform(Search(make_plan(), tmp_path, None, {})))
     assert "trials" not in read
     assert (tmp_path / "report.md").read_text() == text
 
@@ -149,7 +157,7 @@ def test_a_finished_sweep_says_so_again_and_trains_nothing(tmp_path, read):
 @pytest.mark.parametrize("path", SWEEPS, ids=lambda path: path.name)
 def test_every_sweep_of_the_project_can_be_begun(path):
     give(f"--flagfile={path}")
-    plan = command.plan()
+    plan = read_request().plan
     assert plan.name == path.stem
     assert plan.spaces
     assert plan.trials > 0
@@ -163,8 +171,8 @@ def test_every_sweep_of_the_project_can_be_begun(path):
 def test_the_papers_search_is_over_the_papers_whole_space():
     (path,) = [path for path in SWEEPS if path.stem == "paper_search"]
     give(f"--flagfile={path}")
-    by_field = {space.field: space for space in command.plan().spaces}
-    base = dict(leaves(command.resolve()))
+    by_field = {space.field: space for space in read_request().plan.spaces}
+    base = dict(leaves(resolve()))
     rules = {name for name in base if name.startswith("optimizer.layers.")}
     sizes = {name for name in base if name.startswith("network.conv") and name.endswith((".filters", ".size"))}
     assert set(by_field) == rules | sizes | {"network.units"}
@@ -183,10 +191,10 @@ SWEEP = ("--experiment=glyphs_20way", "--search=seed=0,1", "--study=x")
 @pytest.mark.parametrize(
     ("given", "why"),
     [
-        (("--experiment=glyphs_20way", "--trials=3"), "--trials is for a sweep: add --search=FIELD=SPACE"),
-        (("--experiment=glyphs_20way", "--search=seed=0,1"), "a sweep needs --study=NAME"),
-        ((*SWEEP, "--study=a/b"), "a sweep needs --study=NAME"),
-        ((*SWEEP, "--mode=evaluate"), "--search has no place in --mode=evaluate"),
+        (("--experiment=glyphs_20way", "--trials=3"), "--trials is for a search: add --search=FIELD=SPACE"),
+        (("--experiment=glyphs_20way", "--search=seed=0,1"), "a search needs --study=NAME"),
+        ((*SWEEP, "--study=a/b"), "a search needs --study=NAME"),
+        ((*SWEEP, "--mode=evaluate"), "--search cannot be used with --mode=evaluate"),
         ((*SWEEP, "--winner_seeds=0,one"), "--winner_seeds=0,one are not whole numbers"),
         ((*SWEEP, "--winner_seeds=-1"), "seed=-1 is out of range"),
         ((*SWEEP, "--experiment=baselines_20way"), "baselines_20way trains nothing"),
@@ -195,24 +203,24 @@ SWEEP = ("--experiment=glyphs_20way", "--search=seed=0,1", "--study=x")
 def test_flags_that_do_not_make_a_sweep_are_refused(given, why):
     give(*given)
     with pytest.raises(UserError, match=re.escape(why)):
-        command.plan()
+        read_request()
 
 
 @pytest.mark.parametrize("other", ["--output=here", "--experiment=glyphs_20way", "--seed=3", "--search=seed=0,1"])
 def test_the_report_of_a_study_takes_no_other_flags(other):
     give("--mode=report", "--study=x", other)
-    with pytest.raises(UserError, match="has no place in the report of a study"):
-        command.reported_study()
+    with pytest.raises(UserError, match="cannot be used with the report of a study"):
+        read_request()
 
 
 def test_the_flags_make_the_plan(tmp_path):
     give(*SWEEP, "--trials=2", "--sampler=random", "--nomultivariate", "--pruner=hyperband", "--trial_epochs=2",
          "--trial_minutes=1.5", "--population=3", "--winner_seeds=4,4,5", "--max_epochs=9")  # fmt: skip
-    plan = command.plan()
+    plan = read_request().plan
     assert plan._replace(base=None, spaces=None) == Plan(
         "x", None, None, 2, "random", False, "hyperband", 2, 1.5, 3, (4, 5)
     )
     assert (plan.base.max_epochs, plan.trial_base.max_epochs) == (9, 2)
-    assert command.study_folder("x") == Path("runs/x")
+    assert read_request().folder == Path("runs/x")
     give(*SWEEP, f"--workdir={tmp_path}")
-    assert command.study_folder("x") == tmp_path
+    assert read_request().folder == tmp_path

@@ -1,0 +1,76 @@
+"""Everything that can be wrong with an experiment, found before a download or before the first step."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import jax
+
+from siamese_jax import keys, specs
+from siamese_jax.errors import UserError
+from siamese_jax.learning.batches import steps_per_epoch
+from siamese_jax.network.towers import feature_sides
+from siamese_jax.records import Alphabets
+from siamese_jax.sampling import splits
+from siamese_jax.sampling.grids import check_grid
+from siamese_jax.sampling.pairs import check_pair_count
+from siamese_jax.sampling.trials import draw_runs
+from siamese_jax.specs import Experiment
+from siamese_jax.storage.experiment_file import check_name, read_fields
+from siamese_jax.training.fit import template
+
+MAY_CHANGE = (
+    "max_epochs", "patience", "checkpoint_minutes", "log_steps", "evaluation.random_trials", "evaluation.mnist",
+    "evaluation.embed_batch", "evaluation.views",
+)  # fmt: skip
+"""Fields that may change when a run is resumed: they affect how long it trains, not the result of each step."""
+
+
+def check_experiment(experiment: Experiment) -> None:
+    """Raise UserError for what is wrong whatever the images are: nothing is downloaded or written for it."""
+    specs.check(experiment)
+    if experiment.method == "siamese":
+        feature_sides(experiment.network, experiment.data.image_side)
+        steps_per_epoch(experiment)
+
+
+def check_training(experiment: Experiment, sets: Mapping[str, Alphabets]) -> None:
+    """Raise UserError where the "train" and "validation" sets cannot serve training."""
+    train = sets["train"]
+    if experiment.loss.of_grids:
+        check_grid(experiment.data, splits.layout(train))
+    else:
+        check_pair_count(experiment.data.train_pairs, len(train.names), "train_pairs")
+    template(experiment, train.images.shape[1])  # its optimizer has a rule for every layer
+    _check_trials(experiment, sets["validation"], experiment.evaluation.validation_trials)
+
+
+def check_evaluation(experiment: Experiment, sets: Mapping[str, Alphabets]) -> None:
+    """Raise UserError where the pairs of validation and test, or the trials of test, cannot be sampled."""
+    for name in ("validation", "test"):
+        pairs = getattr(experiment.data, f"{name}_pairs")
+        check_pair_count(pairs, len(sets[name].names), f"data.{name}_pairs")
+    _check_trials(experiment, sets["test"], experiment.evaluation.random_trials)
+
+
+def check_workdir(experiment: Experiment, workdir: Path) -> None:
+    """Raise UserError if the workdir belongs to another run; the sentence names the first field that differs."""
+    written = read_fields(workdir)
+    if written is None:
+        return
+    check_name(experiment.name, workdir, written)
+    for name, value in specs.leaves(experiment):
+        # A schedule over all epochs is another schedule if there are more epochs.
+        scheduled = name == "max_epochs" and experiment.optimizer.over_all_epochs
+        if name in specs.DESCRIPTION or (name in MAY_CHANGE and not scheduled):
+            continue
+        begun = written.get(name, value)
+        if begun != value:
+            raise UserError(
+                f"{workdir} belongs to a run with {name}={begun}, not {value}: "
+                "choose another --workdir, or give the flags it was begun with"
+            )
+
+
+def _check_trials(experiment: Experiment, alphabets: Alphabets, trials: int) -> None:
+    spec, key = experiment.evaluation, keys.root_key(experiment.seed)
+    jax.eval_shape(lambda: draw_runs(key, splits.layout(alphabets), trials, spec.n_way, spec.k_shot))

@@ -1,0 +1,48 @@
+"""Requests that compute: each calls the function of the same name, prints as it goes, and returns the last words."""
+
+from siamese_jax import runs
+from siamese_jax.command import words
+from siamese_jax.command.request import Evaluate, Search, Train
+from siamese_jax.devices import keep_freed_memory
+from siamese_jax.experiments import QUICK
+from siamese_jax.search import conduct
+
+IF_SLOW = f"Quicker on a CPU: --experiment={' or --experiment='.join(QUICK)}."
+
+
+def say(text: str) -> None:
+    """Print a line at once."""
+    print(text, flush=True)
+
+
+def train(request: Train) -> str:
+    """Train and evaluate; or measure the untrained baselines, where the experiment trains nothing."""
+    keep_freed_memory()
+    experiment, workdir = request.experiment, request.workdir
+    if experiment.method == "baselines":
+        results = runs.measure_baselines(experiment, workdir, **request.sources, say=say)
+    else:
+        results = runs.train(experiment, workdir, **request.sources, if_slow=IF_SLOW, say=say).evaluate()
+    return f"{words.summary(results)}\n{words.where(workdir)}"
+
+
+def evaluate(request: Evaluate) -> str:
+    """Evaluate what was trained before."""
+    keep_freed_memory()
+    experiment, workdir = request.experiment, request.workdir
+    if request.checkpoint is not None:
+        run = runs.open_checkpoint(request.checkpoint, workdir, **request.sources)
+    elif experiment.method == "baselines":
+        results = runs.measure_baselines(experiment, workdir, **request.sources, say=say)
+        return f"{words.summary(results)}\n{words.where(workdir)}"
+    else:
+        run = runs.open_run(workdir, name=experiment.name, **request.sources)
+    results = run.evaluate(experiment.evaluation, say)
+    return f"{words.summary(results)}\n{words.where(workdir)}"
+
+
+def search(request: Search) -> str:
+    """Work on a study, and report."""
+    keep_freed_memory()
+    conduct.search(request.plan, request.folder, storage=request.storage, **request.sources, say=say)
+    return words.where(request.folder)

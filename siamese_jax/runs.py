@@ -1,0 +1,269 @@
+"""Jobs as functions: train, resume, evaluate, measure baselines. What a command can do, a program can.
+
+They work in a notebook, in any thread, and more than once in a process. A run is a folder, the workdir.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from siamese_jax import checks, data, pretrained
+from siamese_jax.devices import keep_compiled
+from siamese_jax.errors import UserError
+from siamese_jax.evaluation import measure, one_shot
+from siamese_jax.evaluation.embedder import Evaluator
+from siamese_jax.experiments import replay
+from siamese_jax.network.siamese import Params, build
+from siamese_jax.records import Alphabets, Dataset
+from siamese_jax.sampling import splits
+from siamese_jax.specs import DataSpec, EvalSpec, Experiment, leaves
+from siamese_jax.storage import files
+from siamese_jax.storage.checkpoint import Checkpoints
+from siamese_jax.storage.experiment_file import read_experiment
+from siamese_jax.training.fit import Fitted, fit, read_fitted
+from siamese_jax.training.listeners import History, Listener
+
+Say = Callable[[str], Any]
+
+
+def _silent(text: str) -> None:
+    """Say nothing."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """Where the images of a run come from.
+
+    Attributes:
+      dataset: images in memory; None loads what the experiment names.
+      data_dir: where prepared data are kept; None is TFDS's own folder.
+      archives: folder with the published archives; None downloads them.
+    """
+
+    dataset: Dataset | None = None
+    data_dir: str | None = None
+    archives: str | None = None
+
+    def load(self, spec: DataSpec) -> Dataset:
+        """Return all images."""
+        return data.load(spec, self.data_dir, self.archives) if self.dataset is None else self.dataset
+
+    def load_digits(self, side: int | None) -> Alphabets:
+        """Return MNIST's test digits, resized to side×side unless it is None."""
+        return data.load_digits(side, self.data_dir, self.archives)
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A network that was trained, or is being trained, with the folder it is written to.
+
+    Attributes:
+      experiment: as it was trained.
+      workdir: the folder that holds everything the run leaves.
+      fitted: the best epoch's parameters, the step, and the history.
+      data: where its images come from.
+    """
+
+    experiment: Experiment
+    workdir: Path
+    fitted: Fitted
+    data: Data = Data()
+
+    @property
+    def params(self) -> Params:
+        """The parameters of the best epoch."""
+        return self.fitted.params
+
+    @property
+    def history(self) -> History:
+        """Epochs, seconds, and which epoch was best."""
+        return self.fitted.history
+
+    def evaluate(self, evaluation: EvalSpec | None = None, say: Say = _silent) -> measure.Results:
+        """Measure the network under every protocol; write results, pictures and the report to the workdir.
+
+        Args:
+          evaluation: how to evaluate; None is as the experiment says. The validation trials stay the experiment's.
+          say: called with each line that a command would print.
+
+        Returns:
+          The results, as results.json holds them.
+
+        Raises:
+          UserError: the data cannot serve the evaluation, or the workdir cannot be written.
+        """
+        keep_compiled()
+        spec = self.experiment.evaluation if evaluation is None else evaluation
+        checked = dataclasses.replace(self.experiment, evaluation=spec)
+        checks.check_experiment(checked)
+        dataset = self.data.load(self.experiment.data)
+        sets = splits.split(dataset, self.experiment.data.drawer_split)
+        checks.check_evaluation(checked, sets)
+        _announce(checked, self.workdir, say)
+        net = build(self.experiment.network)
+        return measure.measure_network(
+            self.experiment,
+            self.workdir,
+            dataset,
+            sets,
+            net,
+            Evaluator(net, spec.embed_batch, spec.combine),
+            self.fitted,
+            self.data.load_digits,
+            replay(self.experiment),
+            spec,
+        )
+
+
+def train(
+    experiment: Experiment,
+    workdir: str | Path,
+    *,
+    dataset: Dataset | None = None,
+    data_dir: str | None = None,
+    archives: str | None = None,
+    listeners: Sequence[Listener] = (),
+    if_slow: str = "",
+    say: Say = _silent,
+) -> Run:
+    """Train a network, or continue where the workdir stands.
+
+    Args:
+      experiment: what to train, for example `siamese_jax.find("glyphs_20way")` with fields replaced.
+      workdir: where everything is written. A run that was stopped goes on there, and ends with the same bits.
+      dataset: images in memory; None loads what `experiment.data` names.
+      data_dir: where prepared data are kept; None is TFDS's own folder.
+      archives: folder with the published archives; None downloads them.
+      listeners: called with a `training.loop.Pause` after some steps, and at the end of every epoch.
+      if_slow: a hint, printed once if a run on a CPU will take more than an hour.
+      say: called with each line that a command would print.
+
+    Returns:
+      The run. Its `evaluate` measures the network.
+
+    Raises:
+      UserError: the experiment, the data or the workdir cannot be used, or training has diverged.
+      errors.Stopped: after SIGINT or SIGTERM in the main thread, when the state has been saved.
+    """
+    keep_compiled()
+    workdir, source = Path(workdir), Data(dataset, data_dir, archives)
+    if experiment.method != "siamese":
+        raise UserError(f"{experiment.name} trains no network: call measure_baselines instead of train")
+    checks.check_experiment(experiment)
+    with Checkpoints(workdir) as checkpoints:
+        checks.check_workdir(experiment, workdir)
+        loaded = source.load(experiment.data)
+        sets = splits.split(loaded, experiment.data.drawer_split)
+        checks.check_training(experiment, sets)
+        checks.check_evaluation(experiment, sets)
+        _announce(experiment, workdir, say)
+        files.write_json(workdir / "experiment.json", dataclasses.asdict(experiment))
+        spec = experiment.evaluation
+        validate = functools.partial(
+            one_shot.validation_accuracy,
+            Evaluator(build(experiment.network), spec.embed_batch, spec.combine),
+            alphabets=sets["validation"],
+            runs=one_shot.validation_runs(experiment, sets["validation"]),
+        )
+        fitted = fit(experiment, sets["train"], validate, checkpoints, listeners, if_slow)
+    return Run(experiment, workdir, fitted, dataclasses.replace(source, dataset=loaded))
+
+
+def resume(workdir: str | Path, **how: Any) -> Run:
+    """Continue the training of a workdir with the fields that it was begun with; see `train` for the arguments."""
+    return train(read_experiment(Path(workdir)), workdir, **how)
+
+
+def open_run(
+    workdir: str | Path,
+    *,
+    name: str | None = None,
+    dataset: Dataset | None = None,
+    data_dir: str | None = None,
+    archives: str | None = None,
+) -> Run:
+    """Return the run of a workdir as its newest checkpoint has it, to be evaluated.
+
+    Args:
+      workdir: the folder that a training wrote.
+      name: the experiment that it must be of; None is any.
+      dataset: images in memory; None loads what the experiment names.
+      data_dir: where prepared data are kept; None is TFDS's own folder.
+      archives: folder with the published archives; None downloads them.
+
+    Raises:
+      UserError: the folder holds no run, or no checkpoint yet.
+    """
+    workdir, source = Path(workdir), Data(dataset, data_dir, archives)
+    experiment = read_experiment(workdir, name)
+    checks.check_experiment(experiment)
+    side = experiment.data.image_side if dataset is None else dataset.alphabets.images.shape[1]
+    fitted = read_fitted(experiment, side, workdir)
+    if fitted is None:
+        raise UserError(f"{workdir} holds no checkpoint yet: train it first, without --mode=evaluate")
+    return Run(experiment, workdir, fitted, source)
+
+
+def open_checkpoint(name: str, workdir: str | Path, *, data_dir: str | None = None, archives: str | None = None) -> Run:
+    """Return a network that was trained elsewhere as a run, to be evaluated into a workdir of its own.
+
+    Args:
+      name: "best", which comes with the package, or a folder with a model card.
+      workdir: where its results are written.
+      data_dir: where prepared data are kept; None is TFDS's own folder.
+      archives: folder with the published archives; None downloads them.
+
+    Raises:
+      UserError: there is no such network, or the workdir holds another run.
+    """
+    workdir = Path(workdir)
+    if (workdir / "metrics.jsonl").exists():
+        raise UserError(f"{workdir} holds a run of its own: choose another --workdir for --checkpoint")
+    experiment, params, card = pretrained.read(name)
+    checks.check_workdir(experiment, workdir)
+    with files.explained(workdir):
+        workdir.mkdir(parents=True, exist_ok=True)
+    files.write_json(workdir / "experiment.json", dataclasses.asdict(experiment))
+    fitted = Fitted(params, card["step"], History(**card["history"]))
+    return Run(experiment, workdir, fitted, Data(None, data_dir, archives))
+
+
+def measure_baselines(
+    experiment: Experiment,
+    workdir: str | Path,
+    *,
+    dataset: Dataset | None = None,
+    data_dir: str | None = None,
+    archives: str | None = None,
+    say: Say = _silent,
+) -> measure.Results:
+    """Measure the untrained baselines; write results and the report to the workdir.
+
+    Args:
+      experiment: which images and which trials.
+      workdir: where everything is written.
+      dataset: images in memory; None loads what `experiment.data` names.
+      data_dir: where prepared data are kept; None is TFDS's own folder.
+      archives: folder with the published archives; None downloads them.
+      say: called with each line that a command would print.
+
+    Raises:
+      UserError: the experiment, the data or the workdir cannot be used.
+    """
+    workdir, source = Path(workdir), Data(dataset, data_dir, archives)
+    checks.check_experiment(experiment)
+    checks.check_workdir(experiment, workdir)
+    loaded = source.load(experiment.data)
+    sets = splits.split(loaded, experiment.data.drawer_split)
+    _announce(experiment, workdir, say)
+    files.write_json(workdir / "experiment.json", dataclasses.asdict(experiment))
+    return measure.measure_baselines(experiment, workdir, loaded, sets, source.load_digits, replay(experiment))
+
+
+def _announce(experiment: Experiment, workdir: Path, say: Say) -> None:
+    """Say every field, when nothing is known to be wrong with them: a mistake would be lost above the list."""
+    for name, value in leaves(experiment):
+        say(f"{name} = {value}")
+    say(f"workdir = {workdir}")

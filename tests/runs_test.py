@@ -1,0 +1,81 @@
+"""Jobs as functions: no flags, in any thread, more than once in a process."""
+
+import threading
+from dataclasses import replace
+
+import chex
+import pytest
+from tiny import make_dataset, make_experiment
+
+from siamese_jax import runs
+from siamese_jax.errors import UserError
+
+EXPERIMENT = replace(
+    make_experiment(), evaluation=replace(make_experiment().evaluation, mnist=False), max_epochs=1
+)  # without digits, so that nothing is read from a disk
+
+
+def train(workdir, experiment=EXPERIMENT, **how):
+    return runs.train(experiment, workdir, dataset=make_dataset(), **how)
+
+
+def test_training_works_in_a_thread_that_is_not_the_main_one(tmp_path):
+    found = []
+    thread = threading.Thread(target=lambda: found.append(train(tmp_path / "thread")))
+    thread.start()
+    thread.join()
+    chex.assert_trees_all_equal(found[0].params, train(tmp_path / "main").params)
+
+
+def test_a_run_is_evaluated_and_can_be_opened_again(tmp_path):
+    run = train(tmp_path)
+    results = run.evaluate()
+    opened = runs.open_run(tmp_path, dataset=make_dataset())
+    chex.assert_trees_all_equal(run.params, opened.params)
+    assert opened.history == run.history
+    assert opened.evaluate() == results
+    assert (tmp_path / "report.html").exists()
+
+
+def test_a_run_is_resumed_with_its_own_fields_and_ends_with_the_same_bits(tmp_path):
+    whole = train(tmp_path / "whole")
+
+    class Interrupted(Exception):
+        pass
+
+    def interrupt(pause):
+        if pause.step == 4:
+            raise Interrupted
+
+    parts = replace(EXPERIMENT, checkpoint_minutes=1e-9)  # a checkpoint at each pause
+    with pytest.raises(Interrupted):
+        train(tmp_path / "parts", parts, listeners=[interrupt])
+    resumed = runs.resume(tmp_path / "parts", dataset=make_dataset())
+    chex.assert_trees_all_equal(whole.params, resumed.params)
+
+
+def test_a_listener_hears_of_every_pause(tmp_path):
+    heard = []
+    train(tmp_path, listeners=[lambda pause: heard.append((pause.step, pause.epoch_ended))])
+    assert heard == [(1, False), (4, False), (8, False), (9, True)]
+
+
+def test_a_function_says_nothing_unless_it_is_asked_to(tmp_path, capsys):
+    said = []
+    train(tmp_path, say=said.append).evaluate()
+    assert capsys.readouterr().out == ""
+    assert "batch_size = 4" in said
+    assert said[-1] == f"workdir = {tmp_path}"
+
+
+def test_baselines_are_measured_by_a_function_of_their_own(tmp_path):
+    baselines = replace(EXPERIMENT, method="baselines")
+    with pytest.raises(UserError, match="trains no network: call measure_baselines"):
+        train(tmp_path, baselines)
+    results = runs.measure_baselines(baselines, tmp_path, dataset=make_dataset())
+    assert set(results["baselines"]) == {"nearest_neighbour", "modified_hausdorff"}
+
+
+def test_a_folder_without_a_checkpoint_cannot_be_opened(tmp_path):
+    with pytest.raises(UserError, match="holds no run"):
+        runs.open_run(tmp_path)
