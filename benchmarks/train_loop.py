@@ -33,6 +33,7 @@ from siamese_jax.sampling import splits
 from siamese_jax.sampling.pairs import draw_pair
 from siamese_jax.specs import DistortSpec, Experiment
 from siamese_jax.training import programs
+from siamese_jax.training.loop import make_steps
 
 LOGITS, WARP = 1e-4, 0.01
 """Allowed differences: of logits, as a fraction of the largest; of warped images, mean over pixels. PIL rounds to whole
@@ -110,12 +111,11 @@ def main(flags: argparse.Namespace) -> None:
     state = init_state(keys.root_key(0), experiment, optimizer, flags.side)
     params = jax.tree.map(jnp.copy, state.params)
     update = programs.compile_update(experiment, train)
+    pauses = make_steps(update, state, 0, steps)
 
     def ours() -> None:
-        nonlocal state
-        for _ in range(steps):
-            state, _ = update(state)
-        jax.block_until_ready(state)
+        while not next(pauses).epoch_ended:  # an epoch is `--steps` updates; the first pause is after one
+            pass
 
     with tempfile.TemporaryDirectory() as folder:
         write_images(train, folder)

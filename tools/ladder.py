@@ -147,61 +147,71 @@ def make_rungs() -> list[Rung]:
 
 
 def measure(rung: Rung, seed: int, minutes: float, data_dir: str | None, archives: str | None) -> dict[str, Any]:
-    """Trains a rung for so many minutes, and returns what it reaches on validation."""
-    import jax
-
-    from siamese_jax import data
-    from siamese_jax.evaluation import embedder, one_shot, views
+    """Train a rung for so many minutes; return what it reaches on validation."""
+    from siamese_jax import checks, data
+    from siamese_jax.evaluation import embedder, one_shot
+    from siamese_jax.evaluation.views import draw_views
     from siamese_jax.learning.optimizers import kept_params
     from siamese_jax.network import siamese
     from siamese_jax.sampling import splits
-    from siamese_jax.training import loop, programs
 
     experiment = replace(rung.experiment, seed=seed, max_epochs=1)
     sets = splits.split(data.load(experiment.data, data_dir, archives), experiment.data.drawer_split)
-    train = sets["train"]
-    loop.check_training(experiment, train)
-
-    def start(experiment: Experiment) -> Any:
-        update = programs.compile_update(experiment, train)
-        return update, update(programs.compile_start(experiment, train)())[0]
-
-    update, state = start(experiment)
-    planned = 0
-    if experiment.loss.of_grids:  # whose schedule ends with the last step, so that their number is needed first
-        planned = max(TIMED, math.floor(60 * minutes / _seconds_a_step(update, state)))
+    checks.check_experiment(experiment)
+    checks.check_training(experiment, sets)
+    planned = None
+    if experiment.loss.of_grids:  # their schedule ends with the last step, so the number of steps is needed first
+        planned = max(TIMED, math.floor(60 * minutes / _seconds_a_step(experiment, sets["train"])))
         experiment = replace(experiment, data=replace(experiment.data, epoch_steps=planned))
-        update, state = start(experiment)
-    began, steps, metrics = time.monotonic(), 1, {}
-    while steps < planned if planned else time.monotonic() - began < 60 * minutes:
-        state, metrics = jax.block_until_ready(update(state))
-        steps += 1
-    trained = time.monotonic() - began
+    pause, seconds = _train(experiment, sets["train"], planned, minutes)
     net, spec = siamese.build(experiment.network), experiment.evaluation
-    views = views.draw_views(experiment.distort, spec.views) if spec.views > 1 else None
+    views = draw_views(experiment.distort, spec.views) if spec.views > 1 else None
     evaluator = embedder.Evaluator(net, spec.embed_batch, views=views)
-    score = functools.partial(evaluator.run_logits, kept_params(state.params, state.opt_state))
+    score = functools.partial(evaluator.run_logits, kept_params(pause.state.params, pause.state.opt_state))
     result = one_shot.validation_one_shot(score, replace(experiment, seed=0), sets, spec.combine).result
     return {
         "change": rung.change,
         "seed": seed,
         "minutes": minutes,
-        "seconds": trained,
-        "steps": steps,
-        "loss": float(metrics[experiment.loss.name]),
+        "seconds": seconds,
+        "steps": pause.step,
+        "loss": float(pause.metrics[-1][experiment.loss.name]),
         **{name: result[name] for name in ("accuracy", "ci95", "ci95_by_alphabet", "trials")},
     }
 
 
-def _seconds_a_step(update: Any, state: Any) -> float:
-    """Returns how long a step takes, but for the first ones, which get their memory from the system."""
-    import jax
+def _train(experiment: Experiment, images: Any, steps: int | None, minutes: float) -> tuple[Any, float]:
+    """Train for so many steps, or where they are None for so many minutes after the first step.
 
-    seconds = []
-    for _ in range(TIMED):
-        began = time.monotonic()
-        state, _ = jax.block_until_ready(update(state))
-        seconds.append(time.monotonic() - began)
+    Returns:
+      The last `Pause`, and the seconds between the first step and it.
+    """
+    from siamese_jax.learning.batches import steps_per_epoch
+    from siamese_jax.training import programs
+    from siamese_jax.training.loop import make_steps
+
+    began = math.inf
+
+    def is_over(step: int) -> bool:
+        return step >= steps if steps else time.monotonic() - began >= 60 * minutes
+
+    update, state = programs.compile_update(experiment, images), programs.compile_start(experiment, images)()
+    for pause in make_steps(update, state, 0, steps_per_epoch(experiment), is_over):
+        if math.isinf(began):  # the first step compiles
+            began = time.monotonic()
+        elif is_over(pause.step):
+            break
+    return pause, time.monotonic() - began
+
+
+def _seconds_a_step(experiment: Experiment, images: Any) -> float:
+    """Return how long a step takes, without the first ones, which get their memory from the system."""
+    from siamese_jax.training import programs
+    from siamese_jax.training.loop import make_steps
+
+    update, state = programs.compile_update(experiment, images), programs.compile_start(experiment, images)()
+    pauses = make_steps(update, state, 0, TIMED + 1, wants_pause=lambda step: True)
+    seconds = [pause.seconds for pause in itertools.islice(pauses, TIMED + 1)][1:]
     return statistics.median(seconds[TIMED // 2 :])
 
 

@@ -6,7 +6,7 @@ import json
 import pytest
 from tiny import make_experiment
 
-from siamese_jax.command import check_workdir
+from siamese_jax.checks import check_workdir
 from siamese_jax.errors import UserError
 from siamese_jax.experiments import find
 from siamese_jax.specs import leaves, with_value

@@ -1,4 +1,4 @@
-"""The ladder's rungs, its page and its picture; nothing is trained here."""
+"""The ladder's rungs, its page and its picture."""
 
 import importlib
 import itertools
@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from plans import BASE, SETS
 
 from siamese_jax import specs
 from siamese_jax.experiments import find
@@ -106,3 +107,10 @@ def test_a_run_is_recorded_under_the_name_of_what_made_it_alone(ladder, tmp_path
     flags.write_text("--experiment=omniglot_20way_fast\n--evaluation.mnist=false\n")
     with pytest.raises(SystemExit, match=r"short.flags: --max_epochs=2 there, nothing here"):
         record(tmp_path, 3.0, "abc", str(flags))
+
+
+@pytest.mark.parametrize(("steps", "minutes", "made"), [(7, 0.0, 7), (None, 0.0, 2)])
+def test_a_rung_is_trained_for_as_many_steps_as_are_planned_or_else_by_the_clock(ladder, steps, minutes, made):
+    pause, seconds = ladder._train(BASE, SETS["train"], steps, minutes)
+    assert pause.step == made
+    assert 0 < seconds < 60
