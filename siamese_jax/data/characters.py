@@ -18,6 +18,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from siamese_jax.errors import UserError
+from siamese_jax.images.resize import average_areas, average_blocks
 from siamese_jax.records import Alphabets, Runs
 
 DRAWERS = 20
@@ -118,20 +119,3 @@ def check_size(k: int, side: int = 0) -> None:
         raise UserError(
             f"downsample={k} does not divide {SIDE} pixels, the side of an image: use 1, 3, 5, 7, 15, 21 or 35"
         )
-
-
-def average_blocks(images: np.ndarray, k: int) -> np.ndarray:
-    """Averages k×k blocks of uint8 images [..., H, W], halves rounded up; k must divide H and W."""
-    if k == 1:
-        return images
-    total = sum(images[..., row::k, column::k].astype(np.int32) for row in range(k) for column in range(k))
-    return ((total + k * k // 2) // (k * k)).astype(np.uint8)
-
-
-def average_areas(images: np.ndarray, side: int) -> np.ndarray:
-    """Resizes uint8 images [N, H, H] to side×side: each pixel is the mean of the area that it covers, rounded."""
-    before = images.shape[-1]
-    edges, pixels = np.linspace(0, before, side + 1), np.arange(before)
-    overlap = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
-    share = (np.maximum(overlap, 0) * side / before).astype(np.float32)
-    return np.rint(share @ images.astype(np.float32) @ share.T).astype(np.uint8)

@@ -12,6 +12,7 @@ from siamese_jax import data
 from siamese_jax.data import characters, omniglot
 from siamese_jax.data.omniglot import Drawing
 from siamese_jax.errors import UserError
+from siamese_jax.images.resize import average_areas
 from siamese_jax.specs import DataSpec
 
 
@@ -105,11 +106,6 @@ def test_downsampling_averages_blocks(loaded, prepared_omniglot):
 def test_blocks_that_do_not_tile_an_image_are_refused(tmp_path, downsample):
     with pytest.raises(UserError, match=rf"downsample={downsample} does not divide"):
         data.load(DataSpec(downsample=downsample), str(tmp_path))
-
-
-def test_grey_blocks_round_to_the_nearest_value():
-    np.testing.assert_array_equal(characters.average_blocks(np.array([[0, 1], [1, 0]], np.uint8), 2), [[1]])
-    np.testing.assert_array_equal(characters.average_blocks(np.array([[255, 1], [1, 0]], np.uint8), 2), [[64]])
 
 
 def test_records_come_back_in_the_promised_order_whatever_the_order_they_were_made_in():
@@ -265,14 +261,6 @@ def test_damaged_prepared_omniglot_is_refused(prepared_omniglot, tmp_path):
         data.load(DataSpec(), str(tmp_path / "data"))
 
 
-def test_resized_images_are_means_of_the_areas_that_their_pixels_cover():
-    images = (255 * (np.random.default_rng(0).random((3, 105, 105)) < 0.3)).astype(np.uint8)
-    # 105 · 16 = 48 · 35: pixels cut into 16, of which 35 make a new one.
-    expected = np.kron(images, np.ones((1, 16, 16))).reshape(3, 48, 35, 48, 35).mean(axis=(2, 4))
-    assert np.abs(characters.average_areas(images, 48) - expected).max() <= 0.501
-    np.testing.assert_array_equal(characters.average_areas(images, 105), images)
-
-
 @pytest.mark.parametrize(("downsample", "side"), [(3, 48), (1, 106)])
 def test_a_side_that_cannot_be_had_is_refused(tmp_path, downsample, side):
     with pytest.raises(UserError, match=rf"data\.side={side} cannot be had"):
@@ -282,6 +270,4 @@ def test_a_side_that_cannot_be_had_is_refused(tmp_path, downsample, side):
 def test_images_can_be_loaded_at_any_side(loaded, prepared_omniglot):
     small = data.load(DataSpec(side=48), prepared_omniglot).alphabets
     assert small.images.shape == (32_460, 48, 48)
-    np.testing.assert_array_equal(
-        small.images[5000], characters.average_areas(loaded.alphabets.images[5000:5001], 48)[0]
-    )
+    np.testing.assert_array_equal(small.images[5000], average_areas(loaded.alphabets.images[5000:5001], 48)[0])

@@ -1,0 +1,56 @@
+"""Resizing of stored images, uint8 [..., H, W], 0 for paper and 255 for full ink.
+
+Training, evaluation and reading of image files resize with these functions, so that they all see the same pixels.
+"""
+
+import chex
+import numpy as np
+
+
+def average_blocks(images: np.ndarray, k: int) -> np.ndarray:
+    """Average blocks of k×k pixels.
+
+    Args:
+      images: uint8 [..., H, W], where k divides H and W.
+      k: Side of a block in pixels.
+
+    Returns:
+      uint8 [..., H / k, W / k], rounded to the nearest value, halves upwards.
+    """
+    _check(images)
+    if images.shape[-2] % k or images.shape[-1] % k:
+        raise ValueError(f"blocks of {k}×{k} pixels do not tile images of shape {images.shape}")
+    if k == 1:
+        return images
+    total = sum(images[..., row::k, column::k].astype(np.int32) for row in range(k) for column in range(k))
+    return ((total + k * k // 2) // (k * k)).astype(np.uint8)
+
+
+def average_areas(images: np.ndarray, side: int) -> np.ndarray:
+    """Resize images to a square; each new pixel is the mean of the area that it covers.
+
+    An image that is not square is centred on a square of paper first. Its proportions are kept.
+
+    Args:
+      images: uint8 [..., H, W].
+      side: Height and width of the result in pixels.
+
+    Returns:
+      uint8 [..., side, side], rounded to the nearest value.
+    """
+    _check(images)
+    height, width = images.shape[-2:]
+    square = max(height, width)
+    edges, pixels = np.linspace(0, square, side + 1), np.arange(square)
+    overlap = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
+    share = (np.maximum(overlap, 0) * side / square).astype(np.float32)
+    # Paper is 0 and adds nothing to a mean, so its part of the square is left out of the sums.
+    top, left = (square - height) // 2, (square - width) // 2
+    rows, columns = share[:, top : top + height], share[:, left : left + width]
+    return np.rint(rows @ images.astype(np.float32, order="C") @ columns.T).astype(np.uint8)
+
+
+def _check(images: np.ndarray) -> None:
+    chex.assert_type(images, np.uint8)
+    if images.ndim < 2:
+        raise ValueError(f"images must be [..., H, W], not {list(images.shape)}")
