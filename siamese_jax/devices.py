@@ -1,25 +1,27 @@
-"""Memory that is freed stays in the process, for the next step's buffers.
-
-By default, glibc gives each large buffer back to the system when it is freed, and takes it anew a moment later, page by
-page and zeroed. A training step on a CPU frees and takes gigabytes: that is a third to a half of its time.
-"""
+"""Settings of the process that make JAX faster: freed memory is kept, and compiled programs are kept on disk."""
 
 import ctypes
 import os
 from pathlib import Path
 
-# From glibc's malloc.h: options of mallopt, and the values that switch the giving back off; -1 is no limit.
+# From glibc's malloc.h: options of mallopt, and the values that switch off giving memory back. -1 means no limit.
 _M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8
 _KEEPING = {_M_MMAP_MAX: 0, _M_TRIM_THRESHOLD: -1, _M_ARENA_MAX: 1}
 
 OUT_OF_MEMORY = "RESOURCE_EXHAUSTED"
-"""XLA's word for it, in the text of an error whose class is not in its interface."""
+"""What XLA writes into the text of an error when memory is short. The error has no public class."""
+
+_LEAST_SECONDS = 0.5
+"""Programs that compile faster are not kept on disk."""
 
 
 def keep_freed_memory() -> bool:
-    """Tells the C library to keep freed memory; whether it does. To be called before other threads take memory.
+    """Make the C library keep freed memory for the next allocation; return whether it does.
 
-    The process then stays as large as it once was. Only glibc (Linux) knows how; elsewhere nothing changes.
+    By default, glibc gives each large buffer back to the system when it is freed. The next buffer is then taken from
+    the system page by page, and zeroed. A training step on a CPU frees and takes gigabytes, so that this is a third to
+    a half of its time. With this setting the process stays as large as it once was. Only glibc (Linux) can do it;
+    elsewhere nothing changes. Call it before other threads take memory.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
@@ -29,19 +31,23 @@ def keep_freed_memory() -> bool:
 
 
 def keep_compiled() -> None:
-    """Let JAX keep compiled programs in the user's cache folder, for a quick start of the next process.
+    """Make JAX keep compiled programs in the user's cache folder, so that the next process starts faster.
 
-    A folder that the user has named (JAX_COMPILATION_CACHE_DIR) stays. Where none can be made, nothing is kept.
+    The folder is `siamese_jax/xla` below $XDG_CACHE_HOME, by default ~/.cache. JAX has one cache per process, so
+    other programs that this process compiles are kept there, too. What the user has set comes first: a folder
+    (JAX_COMPILATION_CACHE_DIR, or jax.config) stays, and JAX_ENABLE_COMPILATION_CACHE=false keeps nothing. Where the
+    folder cannot be made, nothing is kept.
     """
-    import jax
+    import jax  # here, so that --help does not load it
 
-    if jax.config.jax_compilation_cache_dir is not None:
+    if jax.config.jax_compilation_cache_dir is not None or not jax.config.jax_enable_compilation_cache:
         return
     try:
         folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "siamese_jax" / "xla"
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # who can write there can run code in this process
     except (OSError, RuntimeError):  # RuntimeError: there is no home
         return
     if os.access(folder, os.W_OK):
         jax.config.update("jax_compilation_cache_dir", str(folder))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+        if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
+            jax.config.update("jax_persistent_cache_min_compile_time_secs", _LEAST_SECONDS)

@@ -1,4 +1,4 @@
-"""Freed memory is kept: seen from outside, in processes of their own, since it cannot be switched off again."""
+"""Freed memory and compiled programs are kept. Each test has a process of its own, as the settings cannot be undone."""
 
 import ctypes
 import os
@@ -53,17 +53,23 @@ def test_without_glibc_nothing_changes(monkeypatch, error):
 
 
 @pytest.mark.parametrize(
-    ("environment", "kept_in"),
+    ("environment", "kept_in", "least"),
     [
-        ({"XDG_CACHE_HOME": "{folder}/cache"}, "{folder}/cache/siamese_jax/xla"),
-        ({"XDG_CACHE_HOME": "", "HOME": "{folder}/home"}, "{folder}/home/.cache/siamese_jax/xla"),
-        ({"XDG_CACHE_HOME": "{folder}/cache", "JAX_COMPILATION_CACHE_DIR": "{folder}/own"}, "{folder}/own"),
-        ({"XDG_CACHE_HOME": "{folder}/cache", "JAX_COMPILATION_CACHE_DIR": ""}, ""),
-        ({"XDG_CACHE_HOME": "{folder}/file"}, None),
-        ({"XDG_CACHE_HOME": "/proc/nowhere"}, None),
+        ({"XDG_CACHE_HOME": "{folder}/cache"}, "{folder}/cache/siamese_jax/xla", 0.5),
+        ({"XDG_CACHE_HOME": "", "HOME": "{folder}/home"}, "{folder}/home/.cache/siamese_jax/xla", 0.5),
+        (
+            {"XDG_CACHE_HOME": "{folder}/cache", "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2"},
+            "{folder}/cache/siamese_jax/xla",
+            0.2,
+        ),
+        ({"XDG_CACHE_HOME": "{folder}/cache", "JAX_COMPILATION_CACHE_DIR": "{folder}/own"}, "{folder}/own", 1.0),
+        ({"XDG_CACHE_HOME": "{folder}/cache", "JAX_COMPILATION_CACHE_DIR": ""}, "", 1.0),
+        ({"XDG_CACHE_HOME": "{folder}/cache", "JAX_ENABLE_COMPILATION_CACHE": "false"}, None, 1.0),
+        ({"XDG_CACHE_HOME": "{folder}/file"}, None, 1.0),
+        ({"XDG_CACHE_HOME": "/proc/nowhere"}, None, 1.0),
     ],
 )
-def test_compiled_programs_are_kept_for_the_next_run_where_they_can_be(tmp_path, environment, kept_in):
+def test_compiled_programs_are_kept_for_the_next_run_where_they_can_be(tmp_path, environment, kept_in, least):
     (tmp_path / "file").write_text("")
     given = {name: value.format(folder=tmp_path) for name, value in environment.items()}
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("JAX_")}
@@ -71,14 +77,17 @@ def test_compiled_programs_are_kept_for_the_next_run_where_they_can_be(tmp_path,
         import jax
         from siamese_jax import devices
         devices.keep_compiled()
+        least = jax.config.jax_persistent_cache_min_compile_time_secs
         if jax.config.jax_compilation_cache_dir:
             jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
         jax.jit(lambda x: x + 1)(1.0)
-        print(repr(jax.config.jax_compilation_cache_dir))"""
+        print(repr(jax.config.jax_compilation_cache_dir), least)"""
     done = subprocess.run([sys.executable, "-c", code], env=inherited | given, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     folder = kept_in and kept_in.format(folder=tmp_path)
-    assert done.stdout.strip() == repr(folder)
+    assert done.stdout.strip() == f"{folder!r} {least}"
     assert bool(list(tmp_path.rglob("*-cache"))) == bool(folder)
     if folder:
         assert list(Path(folder).glob("*-cache"))
+        # Who may write there can run code in this process. A folder of the user's own keeps its permissions.
+        assert Path(folder).stat().st_mode & 0o077 == 0 or "JAX_COMPILATION_CACHE_DIR" in given
