@@ -11,8 +11,7 @@ from siamese_jax import specs
 from siamese_jax.command.flags import FLAGS, SEARCH
 from siamese_jax.errors import UserError
 from siamese_jax.experiments import EXPERIMENTS, find
-from siamese_jax.search import Plan, checked
-from siamese_jax.search import parse as parse_spaces
+from siamese_jax.search import Plan, make_plan
 from siamese_jax.specs import Experiment
 from siamese_jax.storage.experiment_file import read_experiment
 
@@ -150,7 +149,7 @@ def _plan() -> Plan | None:
     for seed in seeds:
         specs.check(specs.with_value(base, "seed", seed))
     asked = {name: FLAGS[name].value for name in SEARCH if name not in ("study", "storage", "winner_seeds")}
-    return checked(Plan(FLAGS.study, base, parse_spaces(FLAGS.search, base), winner_seeds=seeds, **asked))
+    return make_plan(FLAGS.study, base, FLAGS.search, winner_seeds=seeds, **asked)
 
 
 def _report() -> Report:

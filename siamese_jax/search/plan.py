@@ -1,25 +1,35 @@
-"""What a sweep is: a base experiment, what is searched, how, and with which budget."""
+"""A plan of a search: a base experiment, the fields that are searched, how, and with which budget."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from siamese_jax import specs
 from siamese_jax.errors import UserError
-from siamese_jax.search.space import Space, grid, text_of
+from siamese_jax.search.space import Space, grid, parse, text_of
 from siamese_jax.specs import Experiment
 
 SAMPLERS = ("bayesian", "random", "grid")
 PRUNERS = ("median", "hyperband", "none")
 TRIALS = 20
-"""Unless a grid says how many, or the user does."""
+"""Candidates, unless a grid or the user says how many."""
 
 
 class Plan(NamedTuple):
-    """A sweep. `base` is trained by every trial but for what `spaces` vary, and by the winner for as long as it says.
+    """A search. Each candidate trains `base` with the fields in `spaces` changed.
 
-    A trial trains for at most `trial_epochs` and `trial_minutes`, whichever is over first; 0 is no such bound. Up to
-    `population` trials of equal shape are trained as one program. The winner is trained with each of `winner_seeds`.
+    Attributes:
+      name: of the study.
+      base: the experiment. The winner is trained for its full length.
+      spaces: the fields that are searched, and the values they may take.
+      trials: candidates in all, over all workers.
+      sampler: how candidates are chosen: one of SAMPLERS.
+      multivariate: whether the Bayesian sampler looks at fields together.
+      pruner: how candidates are ended early: one of PRUNERS.
+      trial_epochs: longest training of a candidate, in epochs; 0 is no bound.
+      trial_minutes: the same in minutes.
+      population: candidates of equal shape that are trained as one program.
+      winner_seeds: the winner is trained and measured on test with each of these seeds.
     """
 
     name: str
@@ -36,12 +46,12 @@ class Plan(NamedTuple):
 
     @property
     def trial_base(self) -> Experiment:
-        """The experiment of a trial before anything is varied: the base, for as many epochs as a trial may take."""
+        """The base, for as many epochs as a candidate may take."""
         epochs = min(self.base.max_epochs, self.trial_epochs or self.base.max_epochs)
         return dataclasses.replace(self.base, max_epochs=epochs)
 
     def experiment(self, values: Mapping[str, Any], base: Experiment | None = None) -> Experiment:
-        """Returns the experiment of a trial with these values by field; UserError where no run could use them."""
+        """Return the experiment of a candidate with these values by field; UserError where no run could use them."""
         experiment = base or self.trial_base
         for field, value in values.items():
             experiment = specs.with_value(experiment, field, value)
@@ -50,26 +60,26 @@ class Plan(NamedTuple):
 
 
 def checked(plan: Plan) -> Plan:
-    """Returns the plan, with as many trials as a grid has where none are asked for; UserError for what cannot be done.
+    """Return the plan with its number of candidates filled in; UserError where it cannot be carried out.
 
-    Fields were checked when they were read (see `space.parse`).
+    The spaces were checked when they were read (see `space.parse`).
     """
     if plan.base.method != "siamese":
-        raise UserError(f"--experiment={plan.base.name} trains nothing: there is nothing to search")
+        raise UserError(f"--experiment={plan.base.name} trains no network: there is nothing to search")
     points = len(grid(plan.spaces)) if plan.sampler == "grid" else 0
     trials = plan.trials or points or TRIALS
     if points and trials > points:
         raise UserError(f"--trials={trials} is more than the grid has: {points} combinations; leave --trials out")
     for name in ("trials", "trial_epochs", "trial_minutes"):
         if not getattr(plan, name) >= 0:
-            raise UserError(f"--{name}={getattr(plan, name)} is out of range: take a number above 0")
+            raise UserError(f"--{name}={getattr(plan, name)} is out of range: take 0 for no bound, or a number above 0")
     if plan.population < 1:
         raise UserError(f"--population={plan.population} is out of range: take 1 or more")
     return plan._replace(trials=trials)
 
 
 def described(plan: Plan) -> dict[str, Any]:
-    """Returns what two workers must agree on to share a study, as JSON values by name."""
+    """Return what two workers must agree on to share a study, as JSON values by name."""
     fields = {name: value for name, value in specs.leaves(plan.base) if name not in specs.DESCRIPTION}
     return {
         "experiment": plan.base.name,
@@ -81,3 +91,19 @@ def described(plan: Plan) -> dict[str, Any]:
         "trial_epochs": plan.trial_epochs,
         "trial_minutes": plan.trial_minutes,
     }
+
+
+def make_plan(name: str, base: Experiment, spaces: Sequence[str], trials: int = 0, **how: Any) -> Plan:
+    """Return a checked plan.
+
+    Args:
+      name: of the study.
+      base: the experiment whose fields are searched.
+      spaces: each is FIELD=SPACE, for example "optimizer.rate=log:1e-4..1e-1" (see `search.space`).
+      trials: candidates in all; 0 is 20, or the whole grid.
+      **how: other fields of `Plan`.
+
+    Raises:
+      UserError: a field or a space cannot be used.
+    """
+    return checked(Plan(name, base, parse(spaces, base), trials, **how))

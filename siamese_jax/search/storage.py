@@ -1,4 +1,4 @@
-"""Where a study is kept, and who is alive: a journal file for workers on one machine, PostgreSQL for those on many."""
+"""Where a study is kept, and which workers live: a journal file for one machine, PostgreSQL for several."""
 
 import contextlib
 import fcntl
@@ -20,15 +20,21 @@ from siamese_jax.storage.files import explained
 
 JOURNAL = "journal.log"
 HEARTBEAT, GRACE = 5, 30
-"""Seconds between two signs of life of a trial in a database, and without one until it counts as dead."""
+"""Seconds between two heartbeats of a candidate in a database, and seconds without one until it counts as dead."""
 
 T = TypeVar("T")
 
 
 def open_storage(folder: Path, url: str | None, when_dead: Callable[..., None] | None = None) -> BaseStorage:
-    """Returns the journal file of a folder, its torn last line mended, or a database; UserError where there is none.
+    """Return the storage of a study: the journal file of a folder, or a database.
 
-    `when_dead(study, trial)` is called with each trial of a database that has been found dead, and failed.
+    Args:
+      folder: the study's folder. A torn last line of its journal is cut off.
+      url: address of the database; None is the journal.
+      when_dead: called with (study, trial) for each candidate of a database that was found dead.
+
+    Raises:
+      UserError: the journal is damaged, or the database cannot be reached.
     """
     if url is None:
         journal = folder / JOURNAL
@@ -43,10 +49,10 @@ def open_storage(folder: Path, url: str | None, when_dead: Callable[..., None] |
     with reached(url), locked(folder, url, "siamese_jax"), quietly():
         from sqlalchemy import NullPool
 
-        # Workers that came at once would all make Optuna's tables, and fail: hence the lock.
+        # Workers that start at the same time would all create Optuna's tables, and fail without the lock.
         return RDBStorage(
             url,
-            engine_kwargs={"poolclass": NullPool},  # trials are long: a connection kept for them might be cut
+            engine_kwargs={"poolclass": NullPool},  # training is long: a connection that is kept open might be cut
             heartbeat_interval=HEARTBEAT,
             grace_period=GRACE,
             heartbeat_stale_trial_callback=when_dead,
@@ -55,7 +61,7 @@ def open_storage(folder: Path, url: str | None, when_dead: Callable[..., None] |
 
 @contextlib.contextmanager
 def locked(folder: Path, url: str | None, name: str) -> Iterator[None]:
-    """Holds a lock that all workers share, by name; it goes with the process that holds it."""
+    """Hold a lock that all workers share, by name; the system releases it when the process dies."""
     if url is None:
         with explained(folder / f"{name}.lock"), (folder / f"{name}.lock").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
@@ -69,13 +75,15 @@ def locked(folder: Path, url: str | None, name: str) -> Iterator[None]:
             connection = stack.enter_context(engine.connect())
             connection.execute(sqlalchemy.text(f"SELECT pg_advisory_lock({zlib.crc32(name.encode())})"))
         except sqlalchemy.exc.OperationalError as error:
-            raise StorageInternalError("the database does not answer") from error  # as Optuna, so that one can insist
+            raise StorageInternalError(
+                "the database does not answer"
+            ) from error  # Optuna's own error, so that `insist` retries
         yield
 
 
 @contextlib.contextmanager
 def reached(url: str | None) -> Iterator[None]:
-    """Turns what a database, or its driver, raises into a UserError, without the address: it may hold a password."""
+    """Turn errors of a database or its driver into a UserError, without the address: it may hold a password."""
     if url is None:
         yield
         return
@@ -91,7 +99,7 @@ def reached(url: str | None) -> Iterator[None]:
 
 
 def insist(call: Callable[..., T], *arguments: Any, **how: Any) -> T:
-    """Calls, and again for some seconds while a database does not answer: its restart is no reason to lose hours."""
+    """Call; retry for up to 30 seconds while the database does not answer: a restart does not end a search."""
     until = time.monotonic() + GRACE
     while True:
         try:
@@ -104,14 +112,14 @@ def insist(call: Callable[..., T], *arguments: Any, **how: Any) -> T:
 
 @contextlib.contextmanager
 def quietly() -> Iterator[None]:
-    """Keeps away what Optuna warns of: what is experimental, and that heartbeats are for its own loop."""
+    """Silence Optuna's warnings: that features are experimental, and that heartbeats are for its own loop."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
 
 
 class Pulse:
-    """A thread that tells a database, every few seconds, that this worker's trials are under way."""
+    """A thread that records heartbeats of this worker's candidates in a database, every few seconds."""
 
     def __init__(self, storage: BaseStorage):
         self._storage = storage if isinstance(storage, RDBStorage) else None
@@ -128,14 +136,14 @@ class Pulse:
         self._thread.join()
 
     def add(self, trial: optuna.trial.Trial) -> None:
-        """Begins to tell of a trial: at once, and from then on."""
+        """Record heartbeats of a candidate: one at once, and more from then on."""
         with self._lock:
             self._trials.add(trial._trial_id)
         if self._storage:
             self._storage.record_heartbeat(trial._trial_id)
 
     def remove(self, trial: optuna.trial.Trial) -> None:
-        """Tells no more of a trial."""
+        """Record no more heartbeats of a candidate."""
         with self._lock:
             self._trials.discard(trial._trial_id)
 
@@ -144,13 +152,15 @@ class Pulse:
             with self._lock:
                 trials = list(self._trials)
             for trial in trials if self._storage else ():
-                with contextlib.suppress(Exception):  # the next beat may come through; silence is what the others hear
+                with contextlib.suppress(
+                    Exception
+                ):  # the next heartbeat may arrive; other workers only see that one is missing
                     self._storage.record_heartbeat(trial)
 
 
 @contextlib.contextmanager
 def alive(folder: Path, worker: str) -> Iterator[None]:
-    """Holds a lock for as long as this worker lives: the system lets go of it when the process dies."""
+    """Hold a lock for as long as this worker lives; the system releases it when the process dies."""
     path = _of_worker(folder, worker)
     with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -164,7 +174,7 @@ def alive(folder: Path, worker: str) -> Iterator[None]:
 
 
 def is_dead(folder: Path, worker: str) -> bool:
-    """Whether a worker on this machine has died."""
+    """Return whether a worker on this machine has died."""
     path = _of_worker(folder, worker)
     try:
         with path.open() as file:
@@ -178,7 +188,7 @@ def is_dead(folder: Path, worker: str) -> bool:
 
 
 def wait(seconds: float = 1.0) -> None:
-    """Waits for what other workers do."""
+    """Wait for other workers."""
     time.sleep(seconds)
 
 
@@ -190,14 +200,14 @@ def _with_driver(url: str) -> str:
     kind, separator, place = url.partition("://")
     if not separator or kind not in ("postgresql", "postgresql+psycopg"):
         raise UserError(
-            f"--storage={kind}{separator}… is no database for several workers: write postgresql://USER@HOST/DATABASE, "
-            "or leave it out, for a journal file in the study's folder"
+            f"--storage={kind}{separator}… is not a database that workers can share: write "
+            "postgresql://USER@HOST/DATABASE, or leave it out, for a journal file in the study's folder"
         )
     return f"postgresql+psycopg://{place}"
 
 
 def _mend(journal: Path) -> None:
-    """Cuts off a last line that a crash has torn: Optuna would read nothing at all."""
+    """Cut off a last line that a crash has torn: Optuna could not read the journal with it."""
     if not journal.exists():
         return
     lock = JournalFileSymlinkLock(str(journal))

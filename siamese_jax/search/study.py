@@ -1,7 +1,7 @@
-"""The record of a sweep, Optuna's, which all workers share.
+"""The record of a search, an Optuna study, which all workers share. A candidate is one of its trials.
 
-What Optuna's own loop does is done here around `ask` and `tell`, so that several trials can be under way in one worker.
-Workers ask one after the other, under a lock: then what is to be run next, and who is dead, is the same for all.
+Optuna's own loop is replaced by `ask` and `tell`, so that one worker can train several candidates at once. Workers ask
+under a lock, one after the other, so that all agree on what comes next and on who is dead.
 """
 
 import contextlib
@@ -25,16 +25,15 @@ from siamese_jax.search.storage import JOURNAL, Pulse, alive, insist, is_dead, l
 from siamese_jax.specs import completed
 
 RETRIES = 3
-"""How often a trial is begun again whose worker died."""
+"""How often a candidate is trained again after its worker died."""
 REASON, WORKER, DEATHS, BACK = "reason", "worker", "deaths", "given back"
-"""Attributes of a trial: why it failed, who runs it, how many workers died over it before, that its worker was stopped.
-"""
+"""Attributes of a trial: why it failed; its worker; how many workers died on it before; that its worker was stopped."""
 
 
 class Study:
     """One worker's access to a study: `with Study(plan, folder, storage) as study:`.
 
-    Opens the study of that name, or makes it. UserError where it cannot be reached, or belongs to another sweep.
+    It opens the study of that name, or creates it. UserError where it cannot be reached, or belongs to another search.
     """
 
     def __init__(self, plan: Plan, folder: Path, storage: str | None = None):
@@ -70,7 +69,7 @@ class Study:
         return locked(self._folder, self._url, self.plan.name)
 
     def _agree(self) -> None:
-        """Writes what the sweep is, or compares it with what is written."""
+        """Write the plan, or compare it with the one that is written."""
         ours, written = described(self.plan), self.study.user_attrs.get("plan")
         if written is None:
             self.study.set_user_attr("plan", ours)
@@ -79,23 +78,23 @@ class Study:
         for name in ours:
             if name in theirs and ours[name] != theirs[name]:
                 raise UserError(
-                    f"the study {self.plan.name} belongs to a sweep with {name}={theirs[name]}, not {ours[name]}: "
+                    f"the study {self.plan.name} belongs to a search with {name}={theirs[name]}, not {ours[name]}: "
                     "choose another --study, or give the flags it was begun with"
                 )
 
     @property
     def trials(self) -> list[FrozenTrial]:
-        """All trials that count, in the order of their numbers: none that waits, or was begun again."""
+        """All trials that count, in the order of their numbers: without those that wait or were started again."""
         kept = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
         return [trial for trial in self.study.get_trials(deepcopy=False) if trial.state in kept or reason_of(trial)]
 
     @property
     def done(self) -> bool:
-        """Whether as many trials as were asked for have ended."""
+        """Whether as many trials as the plan asks for have ended."""
         return sum(trial.state.is_finished() for trial in insist(lambda: self.trials)) >= self.plan.trials
 
     def ask(self, most: int) -> list[Trial]:
-        """Returns up to so many trials to run next; none where those that are missing are run by other workers."""
+        """Return up to `most` trials to run next; none where other workers run all that are missing."""
         asked: list[Trial] = []
         insist(self._ask, most, asked)
         return asked
@@ -107,40 +106,40 @@ class Study:
                 self._queue_next_point()
                 trial = self.study.ask(self._distributions)
                 self._pulse.add(trial)
-                trial.set_user_attr(WORKER, self.worker)  # the last: a trial under way without it is nobody's
+                trial.set_user_attr(WORKER, self.worker)  # last: a running trial without a worker belongs to nobody
                 asked.append(trial)
 
     def report(self, trial: Trial, epoch: int, best: float) -> bool:
-        """Records the highest validation accuracy so far; returns whether the trial is worth going on with."""
+        """Record the highest validation accuracy so far; return whether the trial is worth continuing."""
         try:
             insist(trial.report, best, epoch)
             return not insist(trial.should_prune)
-        except UpdateFinishedTrialError:  # it was silent for too long, and has been begun again elsewhere
+        except UpdateFinishedTrialError:  # it was silent for too long, and was started again elsewhere
             return False
 
     def note(self, trial: Trial, name: str, value: Any) -> None:
-        """Records an attribute of a trial, unless it has been begun again elsewhere."""
+        """Record an attribute of a trial, unless it was started again elsewhere."""
         with contextlib.suppress(UpdateFinishedTrialError):
             insist(trial.set_user_attr, name, value)
 
     def complete(self, trial: Trial, accuracy: float) -> None:
-        """Ends a trial with its objective, the highest validation accuracy at any epoch."""
+        """End a trial with its objective, the highest validation accuracy at any epoch."""
         self._tell(trial, accuracy)
 
     def prune(self, trial: Trial) -> None:
-        """Ends a trial that is not worth going on with."""
+        """End a trial that is not worth continuing."""
         self._tell(trial, state=TrialState.PRUNED)
 
     def fail(self, trial: Trial, reason: str) -> None:
-        """Ends a trial that could not be run, which is no reason to stop.
+        """End a trial that could not be run. The search continues.
 
-        For Optuna it is pruned: from those its sampler learns what to avoid, and failed ones it does not look at.
+        For Optuna it counts as pruned: its sampler learns from pruned trials what to avoid, and ignores failed ones.
         """
         self.note(trial, REASON, reason)
         self._tell(trial, state=TrialState.PRUNED)
 
     def give_back(self, trials: Sequence[Trial], died: bool = False) -> None:
-        """Leaves trials that this worker has begun to whoever asks next; `died` counts it as a death of theirs."""
+        """Return trials to the study, for whoever asks next; `died=True` counts this as a crash caused by the trial."""
         for trial in trials:
             if not died:
                 self.note(trial, BACK, True)
@@ -148,9 +147,9 @@ class Study:
                 begin_again(self.study, self._frozen(trial.number))
 
     def claims_winner(self, number: int, seed: int) -> bool:
-        """Whether this worker is to train the winner, a trial's number, with a seed: the first that asks.
+        """Return whether this worker is the one that trains the winner, a trial's number, with a seed.
 
-        With a journal, the first of those that live: of a worker on another machine nobody knows.
+        It is the first worker that asks; with a journal file, the first live worker on this machine.
         """
         return insist(self._claim, f"worker of winner {number}, seed {seed}")
 
@@ -163,7 +162,7 @@ class Study:
             return True
 
     def _tell(self, trial: Trial, accuracy: float | None = None, state: TrialState | None = None) -> bool:
-        """Returns whether it was still this worker's to end: one that was silent for too long is another's."""
+        """End a trial; return whether it still belonged to this worker. After a long silence it belongs to another."""
         self._pulse.remove(trial)
         try:
             insist(self.study.tell, trial, accuracy, state=state)
@@ -186,10 +185,10 @@ class Study:
                 begin_again(self.study, self._frozen(trial.number))
 
     def _queue_next_point(self) -> None:
-        """Queues the first of the points that are not left to a sampler and that no trial has, if there is one.
+        """Queue the next point that is given by the plan, if no trial has it yet.
 
-        Those are the points of a grid; of a Bayesian search the base itself, so that the sampler learns from values
-        that someone has found good. A trial that waits to be begun again comes before.
+        A grid gives all of its points. A Bayesian search gives the base itself, so that the sampler learns from values
+        that are known to be good. A trial that waits to be started again comes first.
         """
         trials = self.study.get_trials(deepcopy=False)
         if any(trial.state is TrialState.WAITING for trial in trials):
@@ -202,7 +201,7 @@ class Study:
 
 
 def begin_again(study: optuna.Study, trial: FrozenTrial) -> None:
-    """Queues a trial once more that has failed with its worker, unless it has had workers enough."""
+    """Queue a trial again whose worker died, unless too many workers died on it."""
     if reason_of(trial):
         return
     deaths = trial.user_attrs.get(DEATHS, 0) + (BACK not in trial.user_attrs)
@@ -219,7 +218,7 @@ def begin_again(study: optuna.Study, trial: FrozenTrial) -> None:
 
 
 def reason_of(trial: FrozenTrial) -> str:
-    """Returns why a trial failed for good; "" for one that did not, or was begun again."""
+    """Return why a trial failed for good; "" for one that did not fail, or was started again."""
     if trial.state.is_finished() and REASON in trial.user_attrs:
         return trial.user_attrs[REASON]
     deaths = trial.user_attrs.get(DEATHS, 0) + 1
@@ -239,8 +238,10 @@ def _point(trial: FrozenTrial) -> Mapping[str, Any]:
 
 
 class Numbered(optuna.samplers.BaseSampler):
-    """What a trial draws follows from the seed, its number and the trials before it: two workers never draw alike, and
-    a study that was stopped between two trials goes on as if it had not been.
+    """A sampler whose choice depends only on the seed, the trial's number and the trials before it.
+
+    So two workers never choose the same values, and a study that was stopped between two trials continues as if it had
+    not been stopped.
     """
 
     def __init__(self, plan: Plan):
@@ -250,7 +251,7 @@ class Numbered(optuna.samplers.BaseSampler):
         numbers = [self._plan.base.seed, trial.number, zlib.crc32(field.encode())]
         seed = int(np.random.SeedSequence(numbers).generate_state(1)[0])
         if self._plan.sampler == "bayesian":
-            # Of few trials, not all are to be spent at random.
+            # A short search should not spend all of its trials at random.
             startup = max(3, min(10, self._plan.trials // 4))
             with quietly():
                 return optuna.samplers.TPESampler(
@@ -259,24 +260,24 @@ class Numbered(optuna.samplers.BaseSampler):
         return optuna.samplers.RandomSampler(seed=seed)
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """As the sampler of this trial does."""
+        """Do as the sampler of this trial does."""
         return self._of(trial).infer_relative_search_space(study, trial)
 
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """As the sampler of this trial does."""
+        """Do as the sampler of this trial does."""
         return self._of(trial).sample_relative(study, trial, search_space)
 
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        """As the sampler of this trial and this field does."""
+        """Do as the sampler of this trial and this field does."""
         return self._of(trial, param_name).sample_independent(study, trial, param_name, param_distribution)
 
 
 def find_study(name: str, folder: Path, storage: str | None) -> optuna.Study:
-    """Returns the study of that name, to be read; UserError where there is none."""
+    """Return the study of that name, to be read; UserError where there is none."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     if storage is None and not (folder / JOURNAL).exists():
         raise UserError(f"{folder} holds no study (no {JOURNAL}): give its --study, and its --workdir or --storage")
@@ -290,7 +291,7 @@ def find_study(name: str, folder: Path, storage: str | None) -> optuna.Study:
 
 
 def distribution(space: Space) -> BaseDistribution:
-    """Returns a space as Optuna names it."""
+    """Return a space as an Optuna distribution."""
     if isinstance(space, Choices):
         return CategoricalDistribution(space.values)
     high = space.values[-1] if space.values else space.high  # the last step, which need not be the end
@@ -300,10 +301,10 @@ def distribution(space: Space) -> BaseDistribution:
 
 
 def make_pruner(plan: Plan) -> optuna.pruners.BasePruner:
-    """Returns what compares a trial, epoch by epoch, with those before it.
+    """Return the pruner, which compares a trial with those before it after each epoch.
 
-    Networks that will learn are at first no better than those that will not: the median is left out for a third of the
-    epochs, or for the first where minutes say how many there are.
+    The median pruner never stops a trial in its first third (its first epoch, if trials are limited by time), because
+    good and bad settings look alike until then.
     """
     epochs = plan.trial_base.max_epochs
     if plan.pruner == "median":

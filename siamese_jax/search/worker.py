@@ -1,4 +1,7 @@
-"""A worker: asks the study for trials, trains them, tells what came out, until as many are done as were asked for."""
+"""A worker of a search: it asks the study for candidates, trains them, and records what they reached.
+
+Optuna calls a candidate a trial; so do the flags of the command.
+"""
 
 import itertools
 import time
@@ -9,23 +12,23 @@ from optuna.trial import Trial
 
 from siamese_jax.devices import OUT_OF_MEMORY
 from siamese_jax.errors import UserError
+from siamese_jax.search.candidates import Ended, Sets, problem, train
 from siamese_jax.search.plan import Plan
 from siamese_jax.search.storage import wait
 from siamese_jax.search.study import Study
-from siamese_jax.search.trial import Ended, Sets, problem, train
 from siamese_jax.specs import DataSpec, Experiment
 from siamese_jax.training.programs import Programs, shape_of
 
 LoadSets = Callable[[DataSpec], Sets]
-"""Loads the training and validation images of a spec, and nothing else."""
+"""Loads only the training and validation images of a spec."""
 Say = Callable[[str], None]
 
 KEPT_PROGRAMS = 12
-"""Of the last shapes: each comes with weights and embeddings."""
+"""Programs of the last shapes that are kept: each one holds weights and embeddings."""
 
 
 def load_once(load: LoadSets) -> LoadSets:
-    """Returns `load`, with the images kept: those of two specs that differ in nothing that decides pixels are one."""
+    """Return `load` with a memory: two specs that give the same pixels share their images."""
     kept: dict[tuple[Any, ...], Sets] = {}
 
     def sets_of(spec: DataSpec) -> Sets:
@@ -38,16 +41,21 @@ def load_once(load: LoadSets) -> LoadSets:
 
 
 def check_base(plan: Plan, load: LoadSets) -> None:
-    """Raises UserError where the experiment that the trials vary cannot be trained; before a study is made for it."""
+    """Raise UserError where the base experiment cannot be trained, before a study is made for it."""
     if reason := problem(plan.trial_base, load(plan.base.data)):
         raise UserError(reason)
 
 
 def work(plan: Plan, study: Study, load: LoadSets, say: Say) -> None:
-    """Runs trials until the study has as many as the plan asks for, its own and those of workers that died.
+    """Train candidates until the study has as many as the plan asks for, with those of workers that died.
 
-    `load` gives the images of a data spec, and is asked again for every trial: see `load_once`. A trial that fails is
-    recorded with its reason. Whatever stops the worker, the trials that it was at are left to others.
+    A candidate that fails is recorded with its reason. When the worker is stopped, its candidates go back to the study.
+
+    Args:
+      plan: what is searched, and how.
+      study: the record that all workers share, opened.
+      load: returns the images of a data spec. It is called for every candidate: see `load_once`.
+      say: called with each line of progress.
     """
     worker, waiting = _Worker(plan, study, load, say), False
     while not study.done:
@@ -55,13 +63,13 @@ def work(plan: Plan, study: Study, load: LoadSets, say: Say) -> None:
             waiting = False
         else:
             if not waiting:
-                say("waiting for the trials of other workers")
+                say("waiting for the candidates of other workers")
             waiting = True
             wait()
 
 
 class _Worker:
-    """What a worker keeps from trial to trial: programs, and the trials that it is at."""
+    """What a worker keeps from candidate to candidate: compiled programs, and the candidates under way."""
 
     def __init__(self, plan: Plan, study: Study, load: LoadSets, say: Say):
         self._plan, self._study, self._load, self._say = plan, study, load, say
@@ -69,7 +77,7 @@ class _Worker:
         self._at: dict[int, Trial] = {}
 
     def run_next(self) -> bool:
-        """Asks for trials and runs them; returns whether there were any."""
+        """Ask for candidates and train them; return whether there were any."""
         asked = self._study.ask(self._plan.population)
         self._at = {trial.number: trial for trial in asked}
         try:
@@ -84,7 +92,7 @@ class _Worker:
         return bool(asked)
 
     def _groups(self, asked: Sequence[Trial]) -> list[list[tuple[Trial, Experiment]]]:
-        """Returns the trials that can be run, those of equal shape together; ends those that cannot."""
+        """Return the candidates that can be trained, grouped by equal shape; end those that cannot."""
         runnable = []
         for trial in asked:
             try:
@@ -100,21 +108,21 @@ class _Worker:
         def shape(one: tuple[Trial, Experiment]) -> Any:
             return shape_of(one[1], self._load(one[1].data)["train"])
 
-        # Sorted by their text, since shapes of different kinds have no order.
+        # Sorted by their text: shapes of different kinds have no order.
         ordered = sorted(runnable, key=lambda one: repr(shape(one)))
         return [list(group) for _, group in itertools.groupby(ordered, shape)]
 
     def _run(self, group: Sequence[tuple[Trial, Experiment]]) -> None:
         ended = self._train(group)
-        if ended is None and len(group) > 1:  # what does not fit together may fit one by one
+        if ended is None and len(group) > 1:  # candidates that do not fit together may fit one by one
             for one in group:
                 self._run([one])
             return
-        for place, (trial, _) in enumerate(group):
-            self._end(trial, ended[place] if ended else Ended(reason="out of memory"))
+        for index, (trial, _) in enumerate(group):
+            self._end(trial, ended[index] if ended else Ended(reason="out of memory"))
 
     def _train(self, group: Sequence[tuple[Trial, Experiment]]) -> list[Ended] | None:
-        """Returns how the trials of a group ended; None where they do not fit into memory."""
+        """Return how the candidates of a group ended; None where they do not fit into memory."""
         trials, experiments = zip(*group, strict=True)
         best, began = [0.0] * len(trials), time.monotonic()
 
@@ -125,10 +133,10 @@ class _Worker:
         def seconds() -> float:
             return round(time.monotonic() - began, 2)
 
-        def goes_on(place: int, epoch: int, accuracy: float) -> bool:
-            self._say(f"trial {trials[place].number}: epoch {epoch}, one-shot {accuracy:.1%}")
-            best[place] = max(best[place], accuracy)
-            return self._study.report(trials[place], epoch, best[place])
+        def goes_on(index: int, epoch: int, accuracy: float) -> bool:
+            self._say(f"candidate {trials[index].number}: epoch {epoch}, one-shot {accuracy:.1%}")
+            best[index] = max(best[index], accuracy)
+            return self._study.report(trials[index], epoch, best[index])
 
         def started() -> None:
             note_all("seconds_to_first_step", seconds())
@@ -139,7 +147,7 @@ class _Worker:
         except Exception as error:
             if OUT_OF_MEMORY not in str(error):
                 raise
-            ended = None  # and with the error go the arrays that its traceback holds
+            ended = None  # the arrays that the traceback holds are freed with the error
         note_all("seconds", seconds())
         note_all("together", len(group))
         return ended
@@ -155,4 +163,4 @@ class _Worker:
         del self._at[trial.number]
         word = f"failed: {how.reason}" if how.reason else f"{how.accuracy:.1%}{', pruned' if how.pruned else ''}"
         values = (f"{field}={value:.4g}" if isinstance(value, float) else f"{field}={value}" for field, value in params)
-        self._say(f"trial {trial.number} ended: {word}; {', '.join(values)}")
+        self._say(f"candidate {trial.number} ended: {word}; {', '.join(values)}")

@@ -17,9 +17,9 @@ from siamese_jax.records import Alphabets
 from siamese_jax.sampling.splits import select
 from siamese_jax.search import Plan, checked, parse
 from siamese_jax.search import worker as worker_module
+from siamese_jax.search.candidates import Ended
 from siamese_jax.search.findings import winner_folder
 from siamese_jax.search.study import Study
-from siamese_jax.search.trial import Ended
 from siamese_jax.specs import leaves
 from siamese_jax.storage.checkpoint import Checkpoints
 
@@ -197,7 +197,7 @@ SWEEP = ("--experiment=glyphs_20way", "--search=seed=0,1", "--study=x")
         ((*SWEEP, "--mode=evaluate"), "--search cannot be used with --mode=evaluate"),
         ((*SWEEP, "--winner_seeds=0,one"), "--winner_seeds=0,one are not whole numbers"),
         ((*SWEEP, "--winner_seeds=-1"), "seed=-1 is out of range"),
-        ((*SWEEP, "--experiment=baselines_20way"), "baselines_20way trains nothing"),
+        ((*SWEEP, "--experiment=baselines_20way"), "baselines_20way trains no network"),
     ],
 )
 def test_flags_that_do_not_make_a_sweep_are_refused(given, why):

@@ -9,7 +9,7 @@ from plans import BASE, SETS, make_grid_plan
 from tiny import make_experiment
 
 from siamese_jax.errors import UserError
-from siamese_jax.search import trial as trial_module
+from siamese_jax.search import candidates
 from siamese_jax.search import worker as worker_module
 from siamese_jax.search.study import REASON, Study
 from siamese_jax.search.worker import check_base, load_once, work
@@ -25,7 +25,7 @@ def worked(plan, folder, load=lambda spec: SETS):
 
 
 def test_trials_of_all_kinds_are_recorded_and_none_stops_the_sweep(tmp_path, monkeypatch):
-    real = trial_module.train
+    real = candidates.train
 
     def out_of_memory_for_32_units(experiments, *arguments):
         if experiments[0].network.units == 32:
@@ -56,7 +56,7 @@ def test_trials_of_all_kinds_are_recorded_and_none_stops_the_sweep(tmp_path, mon
 
 def test_a_population_is_trained_together_where_shapes_are_equal(tmp_path, monkeypatch):
     groups = []
-    real = trial_module.train
+    real = candidates.train
     monkeypatch.setattr(
         worker_module, "train", lambda experiments, *more: groups.append(len(experiments)) or real(experiments, *more)
     )
@@ -70,7 +70,7 @@ def test_what_does_not_fit_into_memory_together_is_trained_one_by_one(tmp_path, 
     def train(experiments, *_):
         if len(experiments) > 1:
             raise RuntimeError("RESOURCE_EXHAUSTED")
-        return [trial_module.Ended(0.5)]
+        return [candidates.Ended(0.5)]
 
     monkeypatch.setattr(worker_module, "train", train)
     trials, _ = worked(make_grid_plan(["seed=0,1,2"], population=3), tmp_path)
@@ -91,7 +91,7 @@ def test_a_trial_takes_the_time_of_its_own_training(tmp_path, monkeypatch):
 
     def train(experiments, sets, programs, goes_on, started, minutes):
         started()
-        return [trial_module.Ended(0.5)]
+        return [candidates.Ended(0.5)]
 
     monkeypatch.setattr(worker_module, "train", train)
     trials, _ = worked(make_grid_plan(["network.units=8,12,16"], population=3), tmp_path)
@@ -111,7 +111,7 @@ def test_nothing_of_a_population_is_kept_that_did_not_fit_into_memory(tmp_path, 
             kept.append(weakref.ref(arrays))
             raise RuntimeError("RESOURCE_EXHAUSTED")
         assert kept[0]() is None
-        return [trial_module.Ended(0.5)]
+        return [candidates.Ended(0.5)]
 
     monkeypatch.setattr(worker_module, "train", train)
     trials, _ = worked(make_grid_plan(["seed=0,1"], population=2), tmp_path)
@@ -139,8 +139,8 @@ def test_a_trial_is_pruned_when_others_did_better(tmp_path, monkeypatch):
         for epoch in (1, 2):
             best = max(best, accuracy := next(accuracies))
             if not goes_on(0, epoch, accuracy):
-                return [trial_module.Ended(best, pruned=True)]
-        return [trial_module.Ended(best)]
+                return [candidates.Ended(best, pruned=True)]
+        return [candidates.Ended(best)]
 
     monkeypatch.setattr(worker_module, "train", train)
     trials, said = worked(make_grid_plan(["seed=0..4"], pruner="median"), tmp_path)
@@ -149,7 +149,7 @@ def test_a_trial_is_pruned_when_others_did_better(tmp_path, monkeypatch):
 
 
 def test_data_of_each_kind_are_loaded_once(tmp_path, monkeypatch):
-    monkeypatch.setattr(worker_module, "train", lambda experiments, *_: [trial_module.Ended(0.5)])
+    monkeypatch.setattr(worker_module, "train", lambda experiments, *_: [candidates.Ended(0.5)])
     asked = []
 
     @load_once

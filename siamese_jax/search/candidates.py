@@ -1,6 +1,6 @@
-"""Trials, trained: one, or several of equal shape as one program, and judged on validation after every epoch.
+"""Candidates of a search, trained and validated after every epoch: one, or several of equal shape as one program.
 
-Nothing is kept of a trial but what it reached: a trial that is cut short is begun again.
+Only what a candidate reached is kept: a candidate that was cut short is trained again from the start.
 """
 
 import functools
@@ -37,8 +37,12 @@ Sets = dict[str, Alphabets]
 
 
 class Ended(NamedTuple):
-    """How a trial ended: `accuracy` is the highest on validation at any epoch, unless it was `pruned`, or failed for a
-    `reason`.
+    """How a candidate ended.
+
+    Attributes:
+      accuracy: the highest one-shot accuracy on validation at any epoch, in [0, 1].
+      pruned: whether it was ended early, since it was not worth continuing.
+      reason: why it failed; "" where it did not.
     """
 
     accuracy: float = 0.0
@@ -47,7 +51,7 @@ class Ended(NamedTuple):
 
 
 def problem(experiment: Experiment, sets: Sets) -> str:
-    """Returns why an experiment cannot be trained and validated; "" if nothing is known to be wrong with it."""
+    """Return why an experiment cannot be trained and validated; "" if nothing is known to be wrong with it."""
     try:
         checks.check_experiment(experiment)
         checks.check_training(experiment, sets)
@@ -65,57 +69,63 @@ def train(
     minutes: float = 0.0,
     now: Callable[[], float] = time.monotonic,
 ) -> list[Ended]:
-    """Trains experiments of equal shape together, until each has ended: after its epochs, `patience` epochs without
-    gain, or `minutes`, if any.
+    """Train experiments of equal shape together, until each has ended.
 
-    `goes_on(place, epoch, accuracy)` hears of every validation, and says whether that one is worth going on with; with
-    the others it is still computed, and no longer heard. After the last epoch, or when the minutes are over in the
-    middle of one, there is nothing to go on with, and a trial is complete. `started` is called after the first step.
+    A candidate ends after its epochs, after `patience` epochs without gain, when it is pruned, or after `minutes`.
+
+    Args:
+      experiments: the candidates; they differ only in what a program takes as input (see `programs.shape_of`).
+      sets: the training and validation images.
+      programs: compiled programs, kept from candidate to candidate.
+      goes_on: called after each validation with (index, epoch, accuracy); returns whether that candidate continues. A
+        candidate that does not is still computed together with the others, and no longer validated.
+      started: called once, after the first step.
+      minutes: longest training time; 0 is no bound. A candidate that reaches it is complete.
+      now: the clock, in seconds.
+
+    Returns:
+      How each candidate ended, in the order of `experiments`.
     """
     first = experiments[0]
     began, best, gained = now(), [0.0] * len(experiments), [0] * len(experiments)
     ended: dict[int, Ended] = {}
 
-    def over() -> bool:
+    def is_over() -> bool:
         return bool(minutes) and now() - began > 60 * minutes
 
-    def wants_pause(step: int) -> bool:
-        return over()
-
-    states, update = begin(experiments, sets["train"], programs)
-    for pause in make_steps(update, states, 0, steps_per_epoch(first), wants_pause):
+    update, states = begin(experiments, sets["train"], programs)
+    for pause in make_steps(update, states, 0, steps_per_epoch(first), lambda step: is_over()):
         if pause.step == 1:
-            jax.block_until_ready(pause.state.step)
             started()
-        time_is_up = over()
+        time_is_up = is_over()
         if not (pause.epoch_ended or time_is_up):
             continue
         epoch, last = pause.epoch, pause.epoch == first.max_epochs or time_is_up
-        for place, experiment in enumerate(experiments):
-            if place in ended:
+        for index, experiment in enumerate(experiments):
+            if index in ended:
                 continue
-            state = _member(pause.state, place) if len(experiments) > 1 else pause.state
+            state = _member(pause.state, index) if len(experiments) > 1 else pause.state
             params = kept_params(state.params, state.opt_state)
             if not all_finite(params):
-                ended[place] = Ended(reason=f"the loss is not finite in epoch {epoch}: training has diverged")
+                ended[index] = Ended(reason=f"the loss is not finite in epoch {epoch}: training has diverged")
                 continue
             try:
                 accuracy = validate(experiment, params, sets["validation"], programs)
             except UserError as reason:  # the parameters are finite, and the scores are not
-                ended[place] = Ended(reason=f"{reason} (epoch {epoch})")
+                ended[index] = Ended(reason=f"{reason} (epoch {epoch})")
                 continue
-            if accuracy > best[place] or epoch == 1:
-                best[place], gained[place] = accuracy, epoch
-            worth, patient = goes_on(place, epoch, accuracy), epoch - gained[place] < experiment.patience
+            if accuracy > best[index] or epoch == 1:
+                best[index], gained[index] = accuracy, epoch
+            worth, patient = goes_on(index, epoch, accuracy), epoch - gained[index] < experiment.patience
             if not last and not (worth and patient):
-                ended[place] = Ended(best[place], pruned=patient)
+                ended[index] = Ended(best[index], pruned=patient)
         if last or len(ended) == len(experiments):
             break
-    return [ended.get(place, Ended(best[place])) for place in range(len(experiments))]
+    return [ended.get(index, Ended(best[index])) for index in range(len(experiments))]
 
 
 def validate(experiment: Experiment, params: Any, validation: Alphabets, programs: Programs) -> float:
-    """Returns the one-shot accuracy in [0, 1] on the validation trials, the same in every epoch."""
+    """Return the one-shot accuracy, in [0, 1], on the validation trials. They are the same in every epoch."""
     spec = experiment.evaluation
     evaluator = programs.get(
         "evaluator",
@@ -126,20 +136,20 @@ def validate(experiment: Experiment, params: Any, validation: Alphabets, program
 
 
 def _trials(experiment: Experiment, validation: Alphabets, programs: Programs) -> Runs:
-    """Returns the validation trials, drawn once: to draw them is to compile a program."""
-    runs = programs.get(
+    """Return the validation trials, sampled once: sampling them compiles a program."""
+    trials = programs.get(
         "validation trials",
         (experiment.seed, experiment.evaluation, experiment.data),
         lambda: functools.cache(lambda: one_shot.validation_runs(experiment, validation)),
     )
-    return runs()
+    return trials()
 
 
-def begin(experiments: Sequence[Experiment], images: Alphabets, programs: Programs) -> tuple[TrainState, Any]:
-    """Returns the state before the first step, and the update; of several trials stacked, as one program."""
+def begin(experiments: Sequence[Experiment], images: Alphabets, programs: Programs) -> tuple[Any, TrainState]:
+    """Return the update, and the state before the first step; of several candidates stacked, as one program."""
     first = experiments[0]
     if len(experiments) == 1:
-        return compile_start(first, images, programs)(), compile_update(first, images, programs)
+        return compile_update(first, images, programs), compile_start(first, images, programs)()
     inputs = jax.tree.map(lambda *each: jnp.stack(each), *map(inputs_of, experiments))
     shape, side = (len(experiments), *shape_of(first, images)), images.images.shape[1]
 
@@ -152,9 +162,9 @@ def begin(experiments: Sequence[Experiment], images: Alphabets, programs: Progra
     one = make_update(first, images)
     start = programs.get("start together", shape, lambda: jax.jit(start_all))
     update = programs.get("update together", shape, lambda: jax.jit(update_all, donate_argnums=0))
-    return start(**inputs), functools.partial(update, **inputs, images=jnp.asarray(images.images))
+    return functools.partial(update, **inputs, images=jnp.asarray(images.images)), start(**inputs)
 
 
 @jax.jit
-def _member(states: TrainState, place: int) -> TrainState:
-    return jax.tree.map(lambda stacked: stacked[place], states)
+def _member(states: TrainState, index: int) -> TrainState:
+    return jax.tree.map(lambda stacked: stacked[index], states)

@@ -1,4 +1,4 @@
-"""Trials: together or one by one they reach the same, and each ends when it is said to."""
+"""Candidates: together or one by one they reach the same, and each ends when it is said to."""
 
 from dataclasses import replace
 
@@ -12,8 +12,8 @@ from siamese_jax.errors import UserError
 from siamese_jax.evaluation import embedder, one_shot
 from siamese_jax.network.siamese import build
 from siamese_jax.sampling.splits import split
-from siamese_jax.search import trial
-from siamese_jax.search.trial import Ended, begin, problem, train
+from siamese_jax.search import candidates
+from siamese_jax.search.candidates import Ended, begin, problem, train
 from siamese_jax.specs import LayerSpec, LossSpec, OptimizerSpec
 from siamese_jax.storage.checkpoint import Checkpoints
 from siamese_jax.training.fit import fit
@@ -84,7 +84,7 @@ def test_a_population_reaches_what_its_members_reach_one_by_one(several):
 
 
 def after_steps(experiments, count):
-    state, update = begin(experiments, SETS["train"], Programs())
+    update, state = begin(experiments, SETS["train"], Programs())
     for _ in range(count):
         state, _ = update(state)
     return state.params
@@ -137,7 +137,7 @@ def test_what_is_heard_after_the_last_epoch_prunes_nothing():
 
 def test_a_trial_ends_after_as_many_epochs_without_gain_as_a_run_does(monkeypatch):
     accuracies = iter([0.2, 0.5, 0.4, 0.5, 0.9])
-    monkeypatch.setattr(trial, "validate", lambda *_: next(accuracies))
+    monkeypatch.setattr(candidates, "validate", lambda *_: next(accuracies))
     patient = replace(rated(0.1), max_epochs=5, patience=2)
     (ended,), (heard,) = heard_by([patient])
     assert heard == [0.2, 0.5, 0.4, 0.5]
@@ -145,7 +145,7 @@ def test_a_trial_ends_after_as_many_epochs_without_gain_as_a_run_does(monkeypatc
 
 
 def test_scores_that_are_not_finite_are_a_reason_to_fail_and_the_others_go_on(monkeypatch):
-    real, calls = trial.validate, []
+    real, calls = candidates.validate, []
 
     def validate(*arguments):
         calls.append(1)
@@ -153,7 +153,7 @@ def test_scores_that_are_not_finite_are_a_reason_to_fail_and_the_others_go_on(mo
             raise UserError("the one-shot scores are not finite")
         return real(*arguments)
 
-    monkeypatch.setattr(trial, "validate", validate)
+    monkeypatch.setattr(candidates, "validate", validate)
     (failed, whole), _ = heard_by([rated(0.1), rated(0.2)])
     assert failed.reason == "the one-shot scores are not finite (epoch 1)"
     assert not whole.reason
