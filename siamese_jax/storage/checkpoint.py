@@ -1,9 +1,9 @@
 """Checkpoints that survive kills, full disks and flipped bits: a thin layer over Orbax.
 
-They live in WORKDIR/checkpoints, one numbered folder a step. A state is any pytree of JAX or numpy arrays; it is
-stored as a flat table of named leaves, with each leaf's dtype, shape and sha256 in `meta`, since Orbax restores damaged
-arrays and wrong dtypes without a word. The structure is not stored: `restore` takes it from a template. Random keys
-are not stored either: they follow from (seed, step).
+They are in WORKDIR/checkpoints, one numbered folder per step. A state is any pytree of JAX or numpy arrays. It is stored
+as a flat table of named leaves. The dtype, shape and sha256 of each leaf are in `meta`, since Orbax restores damaged
+arrays and wrong dtypes without an error. The structure is not stored: `restore` takes it from a template. Random keys
+are not stored: they follow from (seed, step).
 """
 
 import contextlib
@@ -26,7 +26,7 @@ from siamese_jax.storage.files import explained
 
 
 class Restored(NamedTuple):
-    """A checkpoint read back: `state` has the template's structure, with JAX arrays; `meta` is as it was saved."""
+    """A checkpoint that was read: `state` has the template's structure, with JAX arrays; `meta` is as it was saved."""
 
     step: int
     state: Any
@@ -36,12 +36,12 @@ class Restored(NamedTuple):
 class Checkpoints:
     """The checkpoints of one run, for the one process that trains it: `with Checkpoints(workdir) as checkpoints:`.
 
-    Holds WORKDIR/lock as long as it is open; UserError if another process does, or if the folder cannot be written.
-    Keeps the newest `keep` checkpoints.
+    It holds WORKDIR/lock while it is open, and keeps the newest `keep` checkpoints. UserError if another process holds
+    the lock, or if the folder cannot be written.
     """
 
     def __init__(self, workdir: str | os.PathLike, keep: int = 2):
-        self.workdir = Path(workdir).absolute()  # Orbax fails on relative paths, deep inside
+        self.workdir = Path(workdir).absolute()  # Orbax fails on relative paths, with an error that does not say so
         self._folder = self.workdir / "checkpoints"
         self._keep = keep
 
@@ -60,19 +60,26 @@ class Checkpoints:
 
     @property
     def latest(self) -> int | None:
-        """The step of the newest checkpoint, unverified; None when there is none."""
+        """The step of the newest checkpoint, which may be damaged; None when there is none."""
         return max(self._manager.all_steps(), default=None)
 
     def save(self, step: int, state: Any, meta: dict[str, Any]) -> None:
-        """Writes a checkpoint and returns when it is on disk. `meta` holds JSON values.
+        """Write a checkpoint; return when it is on disk.
 
-        UserError if the disk is full or fails: the checkpoints before are untouched, nothing half-written stays.
-        ValueError if `step` is not after the latest; TypeError for leaves that JAX would hold in another dtype.
+        Args:
+          step: updates made so far.
+          state: a pytree of arrays.
+          meta: JSON values that are stored beside it.
+
+        Raises:
+          UserError: the disk is full or fails. Earlier checkpoints are untouched, and nothing half-written stays.
+          ValueError: `step` is not after the latest checkpoint.
+          TypeError: JAX would hold a leaf in another dtype.
         """
         import orbax.checkpoint as ocp
 
         latest = self.latest
-        if latest is not None and step <= latest:  # Orbax would save nothing, and only return False
+        if latest is not None and step <= latest:  # Orbax would save nothing, and return False
             raise ValueError(f"checkpoint {step} does not come after checkpoint {latest} in {self._folder}")
         arrays = {name: _as_stored(name, leaf) for name, leaf in _named(state).items()}
         items = ocp.args.Composite(state=ocp.args.StandardSave(arrays), meta=ocp.args.JsonSave(_sealed(arrays, meta)))
@@ -96,9 +103,9 @@ class Checkpoints:
             raise RuntimeError(f"Orbax declined to save checkpoint {step} in {self._folder}")
 
     def restore(self, template: Any) -> Restored | None:
-        """Returns the newest checkpoint that verifies, or None if there is none; see the function `restore`.
+        """Return the newest intact checkpoint, or None if there is none; see the function `restore`.
 
-        Newer ones, all damaged, are renamed to damaged-STEP: else saving up to their step would be refused.
+        Newer checkpoints, which are damaged, are renamed to damaged-STEP: they would block saves up to their step.
         """
         found, damaged = _newest_good(self._manager, self._folder, template)
         for step, reason in damaged.items():
@@ -111,18 +118,22 @@ class Checkpoints:
         return found
 
     def _remove_unfinished(self) -> None:
-        """Removes what a save that was killed, or failed, left behind: numbered folders without Orbax's commit file."""
+        """Remove numbered folders without Orbax's commit file: a save that was killed or failed left them."""
         for folder in self._folder.iterdir():
             if folder.name.isdigit() and not (folder / "commit_success.txt").exists():
                 shutil.rmtree(folder, ignore_errors=True)
 
 
 def restore(workdir: str | os.PathLike, template: Any) -> Restored | None:
-    """Returns the newest checkpoint under `workdir` that verifies; None if there is none. Changes nothing on disk.
+    """Return the newest intact checkpoint under `workdir`; None if there is none. Nothing on disk changes.
 
-    `template` is a state of the same structure, or the `jax.eval_shape` of one; restored leaves have its shapes and
-    dtypes, and its shardings where it has any. UserError if the newest intact checkpoint is of another structure
-    (another network), naming the first leaf that differs, or if there are checkpoints but all are damaged.
+    Args:
+      workdir: the folder of the run.
+      template: a state of the same structure, or the `jax.eval_shape` of one. Restored leaves have its shapes, dtypes
+        and shardings.
+
+    Raises:
+      UserError: the newest intact checkpoint has another structure, or all checkpoints are damaged.
     """
     folder = Path(workdir).absolute() / "checkpoints"
     with _manager(folder, keep=None) as manager:
@@ -134,7 +145,7 @@ def restore(workdir: str | os.PathLike, template: Any) -> Restored | None:
 
 @contextlib.contextmanager
 def _manager(folder: Path, keep: int | None) -> Iterator[Any]:
-    """Yields Orbax's manager; `keep` None opens the folder for reading only."""
+    """Yield Orbax's manager; `keep=None` opens the folder for reading only."""
     import orbax.checkpoint as ocp  # takes seconds when cold
 
     with _quiet():
@@ -155,7 +166,7 @@ def _manager(folder: Path, keep: int | None) -> Iterator[Any]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keeps Orbax from logging tracebacks of the errors that it also raises."""
+    """Keep Orbax from logging tracebacks of the errors that it also raises."""
     verbosity = logging.get_verbosity()
     logging.set_verbosity(logging.FATAL)
     try:
@@ -185,7 +196,7 @@ class _DamagedError(Exception):
 
 
 def _newest_good(manager: Any, folder: Path, template: Any) -> tuple[Restored | None, dict[int, str]]:
-    """Returns the newest checkpoint that verifies, and why each newer one does not."""
+    """Return the newest intact checkpoint, and for each newer one why it is damaged."""
     damaged = {}
     for step in sorted(manager.all_steps(), reverse=True):
         try:
@@ -193,7 +204,7 @@ def _newest_good(manager: Any, folder: Path, template: Any) -> tuple[Restored | 
                 arrays, meta = _read(manager, step, folder, template)
         except (UserError, MemoryError):
             raise
-        except Exception as error:  # damage surfaces as almost any exception of Orbax, tensorstore or json
+        except Exception as error:  # damage raises almost any exception of Orbax, tensorstore or json
             damaged[step] = _reason(error)
             continue
         leaves, structure = jax.tree.flatten(template)
@@ -203,13 +214,13 @@ def _newest_good(manager: Any, folder: Path, template: Any) -> tuple[Restored | 
         reasons = "; ".join(f"step {step}: {reason}" for step, reason in damaged.items())
         raise UserError(
             f"no checkpoint in {folder} is intact ({reasons}). Put back a copy of that folder if you have one; "
-            "to train anew, choose another --workdir"
+            "to train from the start, choose another --workdir"
         )
     return None, damaged
 
 
 def _read(manager: Any, step: int, folder: Path, template: Any) -> tuple[list[np.ndarray], dict[str, Any]]:
-    """Returns the leaves of a checkpoint, in the template's order, and its meta, both verified."""
+    """Return the leaves of a checkpoint, in the template's order, and its meta; both verified."""
     import orbax.checkpoint as ocp
 
     sealed = manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore())).meta
@@ -233,9 +244,9 @@ def _read(manager: Any, step: int, folder: Path, template: Any) -> tuple[list[np
 
 
 def _sealed(arrays: dict[str, np.ndarray], meta: dict[str, Any]) -> dict[str, Any]:
-    """Returns `meta` with what is needed to verify the arrays and itself."""
+    """Return `meta` with what is needed to verify it and the arrays."""
     leaves = {name: {"dtype": str(a.dtype), "shape": list(a.shape), "sha256": _digest(a)} for name, a in arrays.items()}
-    sealed = {"leaves": leaves, "meta": json.loads(json.dumps(meta))}  # as it will be read: keys become strings
+    sealed = {"leaves": leaves, "meta": json.loads(json.dumps(meta))}  # as it will be read back: keys become strings
     return {**sealed, "sha256": _json_digest(sealed)}
 
 
@@ -250,7 +261,9 @@ def _named(tree: Any) -> dict[str, Any]:
 def _as_stored(name: str, leaf: Any) -> np.ndarray:
     array = np.asarray(leaf)
     if jax.dtypes.canonicalize_dtype(array.dtype) != array.dtype:  # 64-bit scalars of Python and numpy, mostly
-        raise TypeError(f"{name} is {array.dtype}, which JAX would change when it is restored: make it a JAX array")
+        raise TypeError(
+            f"{name} is {array.dtype}, which JAX would change when it is restored: convert it to a JAX array"
+        )
     return array
 
 
@@ -267,7 +280,7 @@ def _json_digest(value: Any) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """Returns one short line: the system's words for an error of the disk, else the start of the error's own."""
+    """Return one short line: the system's words for an error of the disk, otherwise the start of the error's text."""
     text = (str(error).splitlines() or [type(error).__name__])[0]
     return "No space left on device" if "No space left on device" in text else text[:200]
 

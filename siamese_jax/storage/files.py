@@ -1,4 +1,4 @@
-"""Small files, written whole or not at all, and file errors told so that the user can mend them."""
+"""Small files, written whole or not at all; file errors that say what the user can do."""
 
 import contextlib
 import errno
@@ -29,7 +29,12 @@ _ADVICE = {
 
 @contextlib.contextmanager
 def explained(path: str | os.PathLike, action: str = "written") -> Iterator[None]:
-    """Turns any OSError inside into a UserError: which path could not be `action` (a participle), why, what to do."""
+    """Turn an OSError into a UserError that says what could not be done, why, and what to do.
+
+    Args:
+      path: the file or folder in question.
+      action: what was tried, as a participle: "written", "read", "opened".
+    """
     try:
         yield
     except OSError as error:
@@ -38,12 +43,12 @@ def explained(path: str | os.PathLike, action: str = "written") -> Iterator[None
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
-    """Replaces the file at `path` by UTF-8 `text`; see `write_bytes`."""
+    """Replace the file at `path` by UTF-8 `text`; see `write_bytes`."""
     write_bytes(path, text.encode())
 
 
 def write_bytes(path: str | os.PathLike, content: bytes) -> None:
-    """Replaces the file at `path` in one step, making its folder if need be; UserError if that cannot be done."""
+    """Replace the file at `path` in one step; create its folder if needed. UserError if that cannot be done."""
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with explained(path):
@@ -52,19 +57,19 @@ def write_bytes(path: str | os.PathLike, content: bytes) -> None:
             with temporary.open("wb") as file:
                 file.write(content)
                 file.flush()
-                os.fsync(file.fileno())  # else a power cut may leave the new name with no content
+                os.fsync(file.fileno())  # otherwise a power cut may leave an empty file under the new name
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
 
 
 def write_json(path: str | os.PathLike, value: Any) -> None:
-    """Replaces the file at `path` by `value` as indented JSON (see `to_json`); UserError if that cannot be done."""
+    """Replace the file at `path` by `value` as indented JSON (see `to_json`); UserError if that cannot be done."""
     write_text(path, to_json(value, indent=2) + "\n")
 
 
 def write_arrays(path: str | os.PathLike, arrays: Mapping[str, "np.ndarray"]) -> None:
-    """Replaces the file at `path` by named arrays, compressed (.npz); UserError if that cannot be done."""
+    """Replace the file at `path` by named arrays, compressed (.npz); UserError if that cannot be done."""
     import numpy as np
 
     content = io.BytesIO()
@@ -73,20 +78,22 @@ def write_arrays(path: str | os.PathLike, arrays: Mapping[str, "np.ndarray"]) ->
 
 
 def read_arrays(path: str | os.PathLike) -> dict[str, "np.ndarray"]:
-    """Returns the arrays of a file by `write_arrays`, by name; UserError if they cannot be read, or are damaged."""
+    """Return the arrays of a file by `write_arrays`, by name; UserError if they are missing or damaged."""
     import numpy as np
 
     with explained(path, "read"):
         try:
-            # numpy leaves a file that it cannot read open, so it gets the bytes instead.
+            # numpy leaves a file open that it cannot read, so it gets the bytes instead.
             with np.load(io.BytesIO(Path(path).read_bytes())) as arrays:
                 return dict(arrays)
         except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-            raise UserError(f"{path} could not be read: {error}; it is damaged, so write it anew") from error
+            raise UserError(
+                f"{path} could not be read: {error}; the file is damaged: restore it from a copy"
+            ) from error
 
 
 def to_json(value: Any, indent: int | None = None) -> str:
-    """Returns `value` as strictly valid JSON: arrays become lists, numbers that are not finite become null."""
+    """Return `value` as strictly valid JSON: arrays become lists, and numbers that are not finite become null."""
     return json.dumps(_plain(value), indent=indent, allow_nan=False, ensure_ascii=False)
 
 

@@ -1,7 +1,7 @@
-"""What training measures: metrics.jsonl (the truth), TensorBoard event files beside it, and a progress display.
+"""What training measures: metrics.jsonl, TensorBoard event files beside it, and a progress display.
 
-A line of metrics.jsonl is one JSON object: {"step": int, "epoch": int, "time": seconds since 1970, name: number or
-null, ...}.
+metrics.jsonl is what reports read. A line is one JSON object: {"step": int, "epoch": int, "time": seconds since 1970,
+name: number or null, ...}.
 """
 
 import contextlib
@@ -18,16 +18,20 @@ from siamese_jax.storage.files import explained, to_json, write_text
 
 
 class MetricsLog:
-    """Appends metrics to WORKDIR/metrics.jsonl, each line on its way to the disk before `write` returns.
+    """Appends metrics to WORKDIR/metrics.jsonl. Each line is handed to the system before `write` returns.
 
-    `resume_step` is the step of the restored checkpoint: lines after it are dropped, and TensorBoard is told to forget
-    them, since training is about to write them again. None starts from nothing: all earlier lines are dropped.
-    UserError if the folder cannot be written.
+    Args:
+      workdir: the folder of the run.
+      resume_step: the step of the restored checkpoint. Later lines are dropped, also from TensorBoard, since training
+        will write them again. None drops all earlier lines.
+
+    Raises:
+      UserError: the folder cannot be written.
     """
 
     def __init__(self, workdir: str | os.PathLike, resume_step: int | None):
-        # The event files are written without tensorboardX's SummaryWriter: its thread dies silently on a full disk,
-        # after which later writes wait for ever; and of two of its files begun within a second, one is overwritten.
+        # tensorboardX's SummaryWriter is not used, for two reasons. Its thread dies silently on a full disk, and later
+        # writes then wait for ever. And a file that it opens within a second of another overwrites that one.
         from tensorboardX.event_file_writer import EventsWriter
         from tensorboardX.proto.event_pb2 import Event, SessionLog
 
@@ -43,9 +47,15 @@ class MetricsLog:
             self._events.flush()
 
     def write(self, step: int, epoch: int, **scalars: float) -> None:
-        """Writes one line and its TensorBoard events; a value that is not finite is null in the line.
+        """Write one line and its TensorBoard events. A value that is not finite is null in the line.
 
-        UserError on a full disk.
+        Args:
+          step: updates made so far.
+          epoch: the epoch of the last update, from 1.
+          **scalars: numbers by name.
+
+        Raises:
+          UserError: the disk is full.
         """
         from tensorboardX.proto.event_pb2 import Event
         from tensorboardX.proto.summary_pb2 import Summary
@@ -54,13 +64,13 @@ class MetricsLog:
         line = to_json({"step": int(step), "epoch": int(epoch), "time": now, **values}).encode() + b"\n"
         summary = Summary(value=[Summary.Value(tag=name, simple_value=value) for name, value in values.items()])
         with explained(self._folder / "metrics.jsonl"):
-            while line:  # a disk that fills up takes the start of a line, and refuses the rest
+            while line:  # a disk that fills up may take only the start of a line
                 line = line[self._lines.write(line) :]
             self._events.write_event(Event(wall_time=now, step=step, summary=summary))
             self._events.flush()
 
     def close(self) -> None:
-        """Closes the files; UserError if what was left could not be written."""
+        """Close the files; UserError if what was left could not be written."""
         self._lines.close()
         with explained(self._folder):
             self._events.close()
@@ -73,9 +83,10 @@ class MetricsLog:
 
 
 def read_metrics(workdir: str | os.PathLike) -> list[dict[str, Any]]:
-    """Returns the lines of metrics.jsonl in order, without a last line that was torn; [] if there is no such file.
+    """Return the lines of metrics.jsonl in order, without a torn last line; [] if there is no such file.
 
-    UserError if the file cannot be read, or if a line before the last is not JSON.
+    Raises:
+      UserError: the file cannot be read, or a line before the last is not JSON.
     """
     path = Path(workdir) / "metrics.jsonl"
     if not path.exists():
@@ -93,13 +104,16 @@ def read_metrics(workdir: str | os.PathLike) -> list[dict[str, Any]]:
 
 
 SILENCE = 300.0
-"""Seconds after which a training that is not on a terminal says where it is."""
+"""Seconds without a line after which training says where it is, when it does not write to a terminal."""
 
 
 class Progress:
-    """Shows how training goes: a bar on a terminal; elsewhere a line an epoch, or after SILENCE. A context manager.
+    """Shows progress: a bar on a terminal; elsewhere one line per epoch, or after SILENCE. A context manager.
 
-    `total_steps` and `epochs` are the most that training can take; `stream` is standard error unless given.
+    Args:
+      total_steps: the most steps that training can take.
+      epochs: the most epochs.
+      stream: where to write; None is standard error.
     """
 
     def __init__(self, total_steps: int, epochs: int, stream: TextIO | None = None):
@@ -124,7 +138,7 @@ class Progress:
         self._stack.close()
 
     def step(self, step: int, epoch: int, pairs_per_second: float, loss: float, seconds_left: float) -> None:
-        """Moves the bar to `step` of `epoch` (both count from 1); NaN stands for a number not known yet."""
+        """Move the bar to `step` of `epoch`; both count from 1. NaN stands for a number that is not known yet."""
         text = self._text(epoch, loss, self._accuracy, pairs_per_second, seconds_left)
         text = f"step {step}/{self._total_steps}  {text}"
         if self._bar:
@@ -133,12 +147,12 @@ class Progress:
             self.note(text)
 
     def epoch(self, epoch: int, loss: float, accuracy: float, pairs_per_second: float, seconds_left: float) -> None:
-        """Prints the line of an epoch. `accuracy` is that of validation one-shot trials, in [0, 1]."""
+        """Print the line of an epoch. `accuracy` is the one-shot accuracy on validation trials, in [0, 1]."""
         self._accuracy = accuracy
         self.note(self._text(epoch, loss, accuracy, pairs_per_second, seconds_left))
 
     def note(self, text: str) -> None:
-        """Prints one line, above the bar where there is one."""
+        """Print one line, above the bar where there is one."""
         self._said = time.monotonic()
         if self._bar:
             self._bar.console.print(text, markup=False, highlight=False)

@@ -1,5 +1,6 @@
-"""The compiled programs of training: one for all experiments of a shape, since seed, rates, momenta and penalties are
-its inputs and no constants.
+"""The compiled programs of training.
+
+Seed, learning rates, momenta and penalties are inputs of a program, so experiments that differ only in these share one.
 """
 
 import functools
@@ -22,32 +23,32 @@ from siamese_jax.sampling import splits
 from siamese_jax.specs import DESCRIPTION, Experiment, leaves
 
 EXAMINED_CHARACTERS, EXAMINED_DRAWERS = 20, 4
-"""Of the training images, in the health of a network."""
+"""Training images that the health of a network is measured on."""
 
 NOT_IN_A_PROGRAM = {*DESCRIPTION, "seed", "patience", "checkpoint_minutes", "log_steps"}
-"""Fields that no program depends on, beside those of `evaluation` and what `optimizer.rates_of` makes an input."""
+"""Fields that no program depends on, beside those of `evaluation` and the inputs of `rates_of`."""
 
 Update = Callable[[TrainState], tuple[TrainState, Any]]
 
 
 class Programs:
-    """Jitted functions by name and shape, each traced and compiled when it is first called; the `most` last used."""
+    """Jitted functions by name and shape. Each is compiled when it is first called; only the `most` last used stay."""
 
     def __init__(self, most: int = 100) -> None:
         self._most = most
         self._made: dict[tuple[Any, ...], Callable[..., Any]] = {}
 
     def get(self, name: str, shape: tuple[Any, ...], make: Callable[[], Callable[..., Any]]) -> Callable[..., Any]:
-        """Returns the function of that name and shape; `make` makes it if there is none yet."""
+        """Return the function of that name and shape; `make` makes it if there is none yet."""
         made = self._made.pop((name, shape), None) or make()
-        self._made[name, shape] = made  # the last in order
+        self._made[name, shape] = made  # now the last in order
         if len(self._made) > self._most:
             del self._made[next(iter(self._made))]
         return made
 
 
 def shape_of(experiment: Experiment, train: Alphabets) -> tuple[Any, ...]:
-    """Returns what a training program depends on as a constant: two experiments with the same share their programs."""
+    """Return what a training program depends on as a constant. Experiments with equal shapes share their programs."""
     inputs = {f"optimizer.{name}" for name in rates_of(experiment.optimizer)} | NOT_IN_A_PROGRAM
     if not experiment.optimizer.over_all_epochs:
         inputs.add("max_epochs")
@@ -62,7 +63,7 @@ def shape_of(experiment: Experiment, train: Alphabets) -> tuple[Any, ...]:
 def compile_start(
     experiment: Experiment, train: Alphabets, programs: Programs | None = None
 ) -> Callable[[], TrainState]:
-    """Returns a callable that draws the state before the first step, as one program, which a cache can keep."""
+    """Return a callable that makes the state before the first step, as one program that a cache can keep."""
 
     def make() -> Callable[..., TrainState]:
         return jax.jit(functools.partial(start_state, experiment, train.images.shape[1]))
@@ -72,19 +73,20 @@ def compile_start(
 
 
 def compile_update(experiment: Experiment, train: Alphabets, programs: Programs | None = None) -> Update:
-    """Returns the jitted step, which draws its batch on the device and makes one update; its argument is donated."""
+    """Return the jitted update. It samples its batch on the device; the buffers of its argument are overwritten."""
 
     def make() -> Callable[..., tuple[TrainState, Any]]:
         return jax.jit(make_update(experiment, train), donate_argnums=0)
 
     program = (programs or Programs()).get("update", shape_of(experiment, train), make)
-    # The images are an argument: as a constant they would be copied into the program.
+    # The images are an argument: a constant would be copied into the program.
     return functools.partial(program, **inputs_of(experiment), images=jnp.asarray(train.images))
 
 
 def compile_examine(experiment: Experiment, train: Alphabets) -> Callable[[TrainState, Update], dict[str, Any]]:
-    """Returns a callable (state, update) -> the health of the state's parameters (see `health.examine`), with the
-    sizes of the update that `update` would make; neither is changed.
+    """Return a callable (state, update) -> health of the state's parameters, and the sizes of the next update.
+
+    The state stays as it is; see `learning.health.examine`.
     """
     net, images = build(experiment.network), jnp.asarray(splits.grid(train, EXAMINED_CHARACTERS, EXAMINED_DRAWERS))
     look, sizes = jax.jit(functools.partial(examine, net)), jax.jit(update_sizes)
@@ -97,7 +99,7 @@ def compile_examine(experiment: Experiment, train: Alphabets) -> Callable[[Train
 
 
 def inputs_of(experiment: Experiment) -> dict[str, Any]:
-    """Returns what `start_state` and the update are given of an experiment: its key and its rates."""
+    """Return the inputs of an experiment's programs: its key and its rates."""
     return {"key": keys.root_key(experiment.seed), "rates": rates_of(experiment.optimizer)}
 
 
@@ -107,7 +109,7 @@ def start_state(experiment: Experiment, side: int, key: Array, rates: dict[str, 
 
 
 def make_update(experiment: Experiment, train: Alphabets) -> Callable[..., tuple[TrainState, dict[str, Array]]]:
-    """Returns the function of one update, not yet jitted: (state, key, rates, images) -> (state, metrics)."""
+    """Return the function of one update, not yet jitted: (state, key, rates, images) -> (state, metrics)."""
     place, net = splits.layout(train), build(experiment.network)
 
     def update(
@@ -122,13 +124,13 @@ def make_update(experiment: Experiment, train: Alphabets) -> Callable[..., tuple
 
 @jax.jit
 def copied(tree: Any) -> Any:
-    """Copies what the next step would otherwise overwrite: its state is donated."""
+    """Return a copy of a tree of arrays, which the next step cannot overwrite."""
     return jax.tree.map(jnp.copy, tree)
 
 
 @jax.jit
 def all_finite(tree: Any) -> Array:
-    """Returns whether every number of a tree of arrays is finite, bool []."""
+    """Return whether every number of a tree of arrays is finite, bool []."""
     return jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]).all()
 
 

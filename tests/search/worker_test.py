@@ -145,7 +145,7 @@ def test_a_trial_is_pruned_when_others_did_better(tmp_path, monkeypatch):
     monkeypatch.setattr(worker_module, "train", train)
     trials, said = worked(make_grid_plan(["seed=0..4"], pruner="median"), tmp_path)
     assert [trial.state.name for trial in trials] == ["COMPLETE"] * 4 + ["PRUNED"]
-    assert "trial 4 ended: 10.0%, pruned; seed=4" in said
+    assert "candidate 4 ended: 10.0%, pruned; seed=4" in said
 
 
 def test_data_of_each_kind_are_loaded_once(tmp_path, monkeypatch):
