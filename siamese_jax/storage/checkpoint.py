@@ -1,9 +1,9 @@
 """Checkpoints that survive kills, full disks and flipped bits: a thin layer over Orbax.
 
-They are in WORKDIR/checkpoints, one numbered folder per step. A state is any pytree of JAX or numpy arrays. It is stored
-as a flat table of named leaves. The dtype, shape and sha256 of each leaf are in `meta`, since Orbax restores damaged
-arrays and wrong dtypes without an error. The structure is not stored: `restore` takes it from a template. Random keys
-are not stored: they follow from (seed, step).
+They are in WORKDIR/checkpoints, one numbered folder per step. A state is any pytree of JAX or numpy arrays, stored as a
+flat table of named leaves. The dtype, shape and sha256 of each leaf are in `meta`, since Orbax restores damaged arrays
+and wrong dtypes without an error. The structure is not stored: `restore` takes it from a template. Random keys are not
+stored: they follow from (seed, step).
 """
 
 import contextlib
