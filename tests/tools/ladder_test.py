@@ -20,8 +20,8 @@ FOLDER = Path(__file__).parents[2] / "tools"
 def ladder(monkeypatch):
     monkeypatch.syspath_prepend(FOLDER)
     yield importlib.import_module("ladder")
-    sys.modules.pop("ladder")
-    sys.modules.pop("record_runs")
+    for name in ("ladder", "docs_records", "record_runs"):
+        sys.modules.pop(name, None)
 
 
 def changed(before, after) -> set[str]:

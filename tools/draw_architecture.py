@@ -1,0 +1,140 @@
+"""The picture of the architecture, docs/architecture.svg: the way of an image on the left, the floors on the right.
+
+The floors are those that tests/house_test.py holds, so the picture changes with the package.
+"""
+
+import importlib.util
+import textwrap
+from html import escape
+from pathlib import Path
+from typing import NamedTuple
+
+HOUSE = Path(__file__).parent.parent / "tests" / "house_test.py"
+BLUE, PALE_BLUE, INK, GREY, LINE = "#0072B2", "#E8F2F9", "#1A1A1A", "#5A5A5A", "#B5B5B5"
+WIDTH, LEFT, RIGHT, COLUMN = 700, 16, 368, 316
+"""Width of the picture, left edges of the two columns and their width, in pixels."""
+STEP, GAP, TOP = 50, 16, 52
+
+TRAINING, ALWAYS, AFTER = "#FDF1E3", PALE_BLUE, "#EAF5F0"
+
+
+class Stop(NamedTuple):
+    """One stop of the way through."""
+
+    name: str
+    what: str
+    colour: str
+
+
+WAY = (
+    Stop("source", "Omniglot, MNIST, glyphs, your own arrays", ALWAYS),
+    Stop("Images", "pixels, class, group and author of each", ALWAYS),
+    Stop("sampling", "indices of pairs, grids or trials", ALWAYS),
+    Stop("distort", "affine and elastic", TRAINING),
+    Stop("tower", "one image to one embedding, shared weights", ALWAYS),
+    Stop("energy", "two embeddings to one score", ALWAYS),
+    Stop("loss", "cross-entropy, N-way softmax, …", TRAINING),
+    Stop("optimizer", "new weights; then the next batch", TRAINING),
+    Stop("evaluation", "scores to accuracies with intervals", AFTER),
+    Stop("results", "one typed record, results.json", AFTER),
+    Stop("report", "tables and pictures, one page", AFTER),
+)
+FLOORS_SAY = {
+    "anyone": "may be imported by every floor",
+    "ground": "pure functions: no files, flags, clock or jit",
+    "rooms": "pure functions that combine the ground",
+    "doors": "one kind of side effect each",
+    "conductors": "call jit; run the jobs",
+    "roof": "the command line",
+}
+
+
+def floors() -> dict[str, list[str]]:
+    """Returns the rooms of each floor, the lowest first, as the house test has them."""
+    spec = importlib.util.spec_from_file_location("house_test", HOUSE)
+    house = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(house)
+    return {floor: sorted(room for room in rooms if room != "__init__") for floor, rooms in house.FLOORS.items()}
+
+
+def architecture(of: dict[str, list[str]]) -> str:
+    """Returns the picture as SVG."""
+    bottom = TOP + len(WAY) * (STEP + GAP) - GAP
+    parts = [_text(LEFT, 32, "The way of an image", 18, weight="bold"), *_way()]
+    parts += [_text(RIGHT, 32, "The floors of the package", 18, weight="bold"), *_floors(of, bottom)]
+    parts += _legend(bottom + 30)
+    height = bottom + 48
+    head = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" '
+        'role="img" font-family="DejaVu Sans, Verdana, Helvetica, Arial, sans-serif">'
+    )
+    marker = (
+        '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" orient="auto">'
+        f'<path d="M0 0L8 4L0 8z" fill="{GREY}"/></marker></defs>'
+    )
+    title = "<title>The way of an image through the package, and the floors of the package</title>"
+    ground = f'<rect width="{WIDTH}" height="{height}" rx="8" fill="#FFFFFF"/>'
+    return "\n".join([head, title, marker, ground, *parts, "</svg>"]) + "\n"
+
+
+def _way() -> list[str]:
+    parts = []
+    for number, stop in enumerate(WAY):
+        y = TOP + number * (STEP + GAP)
+        parts.append(_box(LEFT, y, COLUMN, STEP, stop.colour))
+        parts.append(_text(LEFT + 12, y + 20, stop.name, 15, weight="bold"))
+        parts.append(_text(LEFT + 12, y + 39, stop.what, 12.5, colour=GREY))
+        if number + 1 < len(WAY):
+            x = LEFT + COLUMN // 2
+            parts.append(_line([(x, y + STEP), (x, y + STEP + GAP)]))
+    # The loop of training: from the optimizer back to sampling.
+    names = [stop.name for stop in WAY]
+    ends = [TOP + names.index(name) * (STEP + GAP) + STEP // 2 for name in ("optimizer", "sampling")]
+    edge, out = LEFT + COLUMN, LEFT + COLUMN + 16
+    parts.append(_line([(edge, ends[0]), (out, ends[0]), (out, ends[1]), (edge, ends[1])]))
+    return parts
+
+
+def _floors(of: dict[str, list[str]], bottom: int) -> list[str]:
+    words = {floor: textwrap.wrap(", ".join(rooms), 41) for floor, rooms in of.items()}
+    base = [48 + 17 * len(words[floor]) for floor in of]
+    spare = (bottom - TOP - sum(base) - GAP * (len(of) - 1)) / len(of)
+    parts, y = [], float(TOP)
+    for number, floor in enumerate(reversed(of)):  # the roof on top
+        height = 48 + 17 * len(words[floor]) + spare
+        anyone = floor == "anyone"
+        parts.append(_box(RIGHT, y, COLUMN, height, "#F6F6F6" if anyone else "#FFFFFF", dashed=anyone))
+        parts.append(_text(RIGHT + 12, y + 21, floor, 15, weight="bold"))
+        parts.append(_text(RIGHT + 12, y + 39, FLOORS_SAY.get(floor, ""), 12.5, colour=GREY))
+        parts += [_text(RIGHT + 12, y + 60 + 17 * i, line, 12.5) for i, line in enumerate(words[floor])]
+        if number + 1 < len(of):
+            x = RIGHT + COLUMN // 2
+            parts.append(_line([(x, y + height), (x, y + height + GAP)]))
+        y += height + GAP
+    return parts
+
+
+def _legend(y: float) -> list[str]:
+    parts, x = [], LEFT
+    for colour, what in ((TRAINING, "training only"), (ALWAYS, "training and use"), (AFTER, "after training")):
+        parts.append(_box(x, y - 11, 14, 14, colour))
+        parts.append(_text(x + 20, y + 1, what, 12, colour=GREY))
+        x += 34 + 7.2 * len(what)
+    parts.append(_text(RIGHT, y + 1, "An arrow shows who imports whom: only downwards.", 12, colour=GREY))
+    return parts
+
+
+def _box(x: float, y: float, width: float, height: float, fill: str, dashed: bool = False) -> str:
+    dash = ' stroke-dasharray="4 3"' if dashed else ""
+    where = f'x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}"'
+    return f'<rect {where} rx="5" fill="{fill}" stroke="{LINE}"{dash}/>'
+
+
+def _text(x: float, y: float, text: str, size: float, colour: str = INK, weight: str = "normal") -> str:
+    style = f'font-size="{size:g}" font-weight="{weight}" fill="{colour}"'
+    return f'<text x="{x:g}" y="{y:g}" {style}>{escape(text)}</text>'
+
+
+def _line(points: list[tuple[float, float]]) -> str:
+    path = " ".join(f"{x:g},{y:g}" for x, y in points)
+    return f'<polyline points="{path}" fill="none" stroke="{GREY}" stroke-width="1.5" marker-end="url(#tip)"/>'
