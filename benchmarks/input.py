@@ -1,6 +1,6 @@
 """What the input costs: drawing a batch of 128 pairs and warping its 256 images, beside the whole step with it in it.
 
-Both are the package's own, compiled: `draw_batch`, and the update that draws its batch, differentiates and updates.
+Both are the package's own, compiled: `sample_batch`, and the update that draws its batch, differentiates and updates.
 """
 
 import argparse
@@ -12,10 +12,11 @@ import jax.numpy as jnp
 
 from siamese_jax import data, experiments, keys
 from siamese_jax.devices import keep_freed_memory
-from siamese_jax.learning.batches import draw_batch, steps_per_epoch
+from siamese_jax.learning.batches import sample_batch, steps_per_epoch
 from siamese_jax.learning.optimizers import make_optimizer
 from siamese_jax.learning.steps import init_state
 from siamese_jax.sampling import splits
+from siamese_jax.sampling.layout import layout_of
 from siamese_jax.training import programs
 
 
@@ -25,7 +26,7 @@ def main(flags: argparse.Namespace) -> None:
     experiment = experiments.find(flags.experiment)
     spec = _timing.chosen_data(experiment.data, flags)
     train = splits.split(data.load(spec, flags.data_dir, flags.archives), experiment.data.drawer_split)["train"]
-    key, place, images = keys.root_key(0), splits.layout(train), jnp.asarray(train.images)
+    key, place, images = keys.root_key(0), layout_of(train), jnp.asarray(train.images)
     state = init_state(
         key,
         experiment,
@@ -33,7 +34,7 @@ def main(flags: argparse.Namespace) -> None:
         images.shape[1],
     )
     update = programs.compile_update(experiment, train)
-    draw = jax.jit(lambda step, images: draw_batch(key, step, images, place, experiment))
+    draw = jax.jit(lambda step, images: sample_batch(key, step, images, place, experiment))
     step = 0
 
     def whole() -> None:

@@ -30,17 +30,17 @@ def main(flags: argparse.Namespace) -> None:
     keep_freed_memory()
     experiment = experiments.find(flags.experiment)
     spec = _timing.chosen_data(experiment.data, flags)
-    alphabets, runs = data.load(spec, flags.data_dir, flags.archives)
-    side = alphabets.images.shape[1]
+    images, episodes = data.load(spec, flags.data_dir, flags.archives)
+    side = images.images.shape[1]
     params = siamese.init_params(jax.random.key(0), experiment.network, side)
     evaluator = Evaluator(siamese.build(experiment.network), experiment.evaluation.embed_batch)
 
     def ours() -> np.ndarray:
-        return evaluator.run_logits(dict(params), alphabets.images, runs)  # a new dict: no embedding is known yet
+        return evaluator.episode_logits(dict(params), images.images, episodes)  # a new dict: no embedding is known yet
 
     support, query = (
-        _torch_net.images(siamese.as_input(alphabets.images[np.ravel(rows)])).unflatten(0, np.shape(runs.query))
-        for rows in (runs.support, runs.query)
+        _torch_net.images(siamese.as_input(images.images[np.ravel(rows)])).unflatten(0, np.shape(episodes.query))
+        for rows in (episodes.support, episodes.query)
     )
     given = params, experiment, support.numpy(force=True), query.numpy(force=True)
     one_trial = {
@@ -49,7 +49,7 @@ def main(flags: argparse.Namespace) -> None:
     their_format = _torch_net.faster(one_trial, flags.their_format)
     for side_elsewhere in one_trial.values():
         side_elsewhere.close()
-    trials, of_all = min(flags.their_trials, np.size(runs.query)), np.size(runs.query)
+    trials, of_all = min(flags.their_trials, np.size(episodes.query)), np.size(episodes.query)
     trial_by_trial = _timing.Elsewhere(their_scores, *given, their_format, "trial_by_trial", trials)
     cached = _timing.Elsewhere(their_scores, *given, their_format, "cached", experiment.evaluation.embed_batch)
 

@@ -25,7 +25,7 @@ from siamese_jax.devices import keep_freed_memory
 from siamese_jax.evaluation.embedder import Evaluator
 from siamese_jax.network import siamese
 from siamese_jax.records import Layout
-from siamese_jax.sampling.trials import draw_runs
+from siamese_jax.sampling.episodes import sample_episodes
 
 SMALL, PAPER = "omniglot_20way_small", "omniglot_20way"
 SERIES = {
@@ -91,10 +91,10 @@ def embed_work(images: int) -> Callable[[], Any]:
 def trial_work(trials: int) -> Callable[[], Any]:
     """Returns a callable that embeds and scores so many 20-way trials, of test alphabets like Omniglot's."""
     experiment, evaluator, params = evaluation()
-    layout = Layout(first=np.arange(10, dtype=np.int32) * 26, count=np.full(10, 26, np.int32), drawers=4)
+    layout = Layout(first=np.arange(10, dtype=np.int32) * 26, count=np.full(10, 26, np.int32), authors=4)
     pixels = noise(260 * 4, experiment.data.image_side)
-    runs = jax.device_get(jax.jit(lambda: draw_runs(jax.random.key(0), layout, trials, n_way=20))())
-    return lambda: evaluator.run_logits(dict(params), pixels, runs)
+    runs = jax.device_get(jax.jit(lambda: sample_episodes(jax.random.key(0), layout, trials, n_way=20))())
+    return lambda: evaluator.episode_logits(dict(params), pixels, runs)
 
 
 def evaluation() -> tuple[specs.Experiment, Evaluator, siamese.Params]:

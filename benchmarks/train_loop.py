@@ -28,9 +28,10 @@ from siamese_jax.learning.batches import steps_per_epoch
 from siamese_jax.learning.optimizers import make_optimizer
 from siamese_jax.learning.steps import init_state
 from siamese_jax.network import siamese
-from siamese_jax.records import Alphabets
+from siamese_jax.records import Images
 from siamese_jax.sampling import splits
-from siamese_jax.sampling.pairs import draw_pair
+from siamese_jax.sampling.layout import layout_of
+from siamese_jax.sampling.pairs import sample_pair
 from siamese_jax.specs import DistortSpec, Experiment
 from siamese_jax.training import programs
 from siamese_jax.training.loop import make_steps
@@ -67,12 +68,12 @@ class PairFolder:
         with Image.open(f"{self.folder}/{row}.png") as file:
             image = file.convert("L")
         if not plain:
-            image = warp(image, draw_affine(self.spec))
+            image = warp(image, sample_affine(self.spec))
         return np.asarray(image, np.float32)[None] / 255
 
 
-def draw_affine(spec: DistortSpec) -> distort.Affine:
-    """Draws as `distort.draw_affine` does, with Python's own generator."""
+def sample_affine(spec: DistortSpec) -> distort.Affine:
+    """Draws as `distort.sample_affine` does, with Python's own generator."""
     reach = (spec.rotation, spec.shear, spec.shear, spec.scale, spec.scale, spec.translation, spec.translation)
     included = [random.random() < spec.probability for _ in reach]
     offsets = [random.uniform(-most, most) if take else 0.0 for most, take in zip(reach, included, strict=True)]
@@ -119,7 +120,7 @@ def main(flags: argparse.Namespace) -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         write_images(train, folder)
-        pairs = draw_pairs(experiment, train, steps * flags.pairs, folder)
+        pairs = sample_pairs(experiment, train, steps * flags.pairs, folder)
         differences = {"warp": compare_warps(train, experiment.distort)}
         left, right = (siamese.as_input(train.images[rows[:8]]) for rows in (pairs.left, pairs.right))
         our_logits = jax.jit(siamese.build(experiment.network).pair_logits)(params, left, right)
@@ -140,26 +141,26 @@ def main(flags: argparse.Namespace) -> None:
     _timing.report(_timing.make_record(f"train_loop_{flags.side}", seconds, **more), seconds, flags.output)
 
 
-def write_images(train: Alphabets, folder: str) -> None:
+def write_images(train: Images, folder: str) -> None:
     """Writes each image as ROW.png."""
     for row, image in enumerate(train.images):
         Image.fromarray(image).save(f"{folder}/{row}.png")
 
 
-def draw_pairs(experiment: Experiment, train: Alphabets, count: int, folder: str) -> PairFolder:
+def sample_pairs(experiment: Experiment, train: Images, count: int, folder: str) -> PairFolder:
     """Returns a data set of so many of the experiment's pairs."""
-    key, place = keys.root_key(0), splits.layout(train)
-    draw = jax.jit(jax.vmap(lambda index: draw_pair(key, index, place, experiment.data.different_drawers)))
+    key, place = keys.root_key(0), layout_of(train)
+    draw = jax.jit(jax.vmap(lambda index: sample_pair(key, index, place, experiment.data.different_drawers)))
     return PairFolder(folder, *jax.device_get(draw(jnp.arange(count))), experiment.distort)
 
 
-def compare_warps(train: Alphabets, spec: DistortSpec) -> float:
+def compare_warps(train: Images, spec: DistortSpec) -> float:
     """Returns the mean difference, over pixels, of some images warped by us and by PIL; SystemExit if it is large."""
     random.seed(0)
     apply = jax.jit(distort.apply_affine)
     differences = []
     for image in train.images[:: len(train.images) // 50]:
-        affine = draw_affine(spec)
+        affine = sample_affine(spec)
         mine = apply(siamese.as_input(image)[..., 0], affine)
         differences.append(np.abs(mine - np.asarray(warp(Image.fromarray(image), affine), np.float32) / 255).mean())
     largest = float(np.max(differences))

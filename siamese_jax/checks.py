@@ -9,11 +9,11 @@ from siamese_jax import keys, specs
 from siamese_jax.errors import UserError
 from siamese_jax.learning.batches import steps_per_epoch
 from siamese_jax.network.towers import feature_sides
-from siamese_jax.records import Alphabets
-from siamese_jax.sampling import splits
+from siamese_jax.records import Images
+from siamese_jax.sampling.episodes import sample_episodes
 from siamese_jax.sampling.grids import check_grid
+from siamese_jax.sampling.layout import layout_of
 from siamese_jax.sampling.pairs import check_pair_count
-from siamese_jax.sampling.trials import draw_runs
 from siamese_jax.specs import Experiment
 from siamese_jax.storage.experiment_file import check_name, read_fields
 from siamese_jax.training.fit import template
@@ -33,22 +33,22 @@ def check_experiment(experiment: Experiment) -> None:
         steps_per_epoch(experiment)
 
 
-def check_training(experiment: Experiment, sets: Mapping[str, Alphabets]) -> None:
+def check_training(experiment: Experiment, sets: Mapping[str, Images]) -> None:
     """Raise UserError where the "train" and "validation" sets cannot serve training."""
     train = sets["train"]
     if experiment.loss.of_grids:
-        check_grid(experiment.data, splits.layout(train))
+        check_grid(experiment.data, layout_of(train))
     else:
-        check_pair_count(experiment.data.train_pairs, len(train.names), "train_pairs")
+        check_pair_count(experiment.data.train_pairs, len(train.group_names), "train_pairs")
     template(experiment, train.images.shape[1])  # its optimizer has a rule for every layer
     _check_trials(experiment, sets["validation"], experiment.evaluation.validation_trials)
 
 
-def check_evaluation(experiment: Experiment, sets: Mapping[str, Alphabets]) -> None:
+def check_evaluation(experiment: Experiment, sets: Mapping[str, Images]) -> None:
     """Raise UserError where the pairs of validation and test, or the trials of test, cannot be sampled."""
     for name in ("validation", "test"):
         pairs = getattr(experiment.data, f"{name}_pairs")
-        check_pair_count(pairs, len(sets[name].names), f"data.{name}_pairs")
+        check_pair_count(pairs, len(sets[name].group_names), f"data.{name}_pairs")
     _check_trials(experiment, sets["test"], experiment.evaluation.random_trials)
 
 
@@ -71,6 +71,6 @@ def check_workdir(experiment: Experiment, workdir: Path) -> None:
             )
 
 
-def _check_trials(experiment: Experiment, alphabets: Alphabets, trials: int) -> None:
+def _check_trials(experiment: Experiment, images: Images, trials: int) -> None:
     spec, key = experiment.evaluation, keys.root_key(experiment.seed)
-    jax.eval_shape(lambda: draw_runs(key, splits.layout(alphabets), trials, spec.n_way, spec.k_shot))
+    jax.eval_shape(lambda: sample_episodes(key, layout_of(images), trials, spec.n_way, spec.k_shot))

@@ -1,9 +1,9 @@
 """The arrays that move through the project, and the letters their shapes are written in.
 
-    N  images            A  alphabets         B  pairs in a batch     R  one-shot runs
-    H  rows              W  columns           C  channels (1)         D  embedding length
-    K  characters and M  drawers of an alphabet in a grid batch
-    Q  queries of a run  n_way, k_shot: classes of a trial, examples of each
+    N  images            A  groups            B  pairs in a batch     R  one-shot episodes
+    H  rows              W  columns           C  channels             D  embedding length
+    K  classes and M authors of a group in a grid batch
+    Q  queries of an episode     n_way, k_shot: classes of a trial, examples of each
 
 An image is uint8, 0 for paper, 255 for full ink, [H, W] in storage; a network sees float32 in [0, 1], [H, W, 1].
 """
@@ -15,26 +15,49 @@ from jax import Array
 from jax.typing import ArrayLike
 
 
-class Alphabets(NamedTuple):
-    """Images with who drew what, sorted by (alphabet, character, drawer); every character has one image by each drawer.
+class Words(NamedTuple):
+    """What a source calls a group, a class and an author, in the singular; reports use these words."""
 
-    `alphabet` [N] int32 indexes `names` and `origins`; `character` [N] int32 counts from 0 over all alphabets;
-    `drawer` [N] int32 is 1-20, or 0 where nobody knows. `origins` says in which part each alphabet was released:
-    "background" or "evaluation"; "unused" is background that an experiment does without.
+    group: str = "group"
+    class_: str = "class"
+    author: str = "author"
+
+
+class Images(NamedTuple):
+    """Images of classes, sorted by (group, class, author).
+
+    Attributes:
+      images: uint8 [N, H, W].
+      class_index: int32 [N], from 0 over all groups.
+      group_index: int32 [N], from 0; one-shot trials and "different" pairs stay within a group. Omniglot's groups are
+        its alphabets.
+      author: int32 [N], who made the image; -1 where that is unknown.
+      group_names: one name per group.
+      origins: one word per group, the part of the data set it was released in: "background" or "evaluation"; "unused"
+        marks background that an experiment does not use. Empty if the data set was released as one.
+      class_names: one name per class, or empty.
+      author_names: names of the authors, indexed by `author`, or empty.
+      words: the source's words for group, class and author.
     """
 
     images: np.ndarray
-    alphabet: np.ndarray
-    character: np.ndarray
-    drawer: np.ndarray
-    names: tuple[str, ...]
-    origins: tuple[str, ...]
+    class_index: np.ndarray
+    group_index: np.ndarray
+    author: np.ndarray
+    group_names: tuple[str, ...]
+    origins: tuple[str, ...] = ()
+    class_names: tuple[str, ...] = ()
+    author_names: tuple[str, ...] = ()
+    words: Words = Words()
 
 
-class Runs(NamedTuple):
-    """One-shot runs as rows of an Alphabets: each query is compared with all supports of its run.
+class Episodes(NamedTuple):
+    """One-shot episodes (Lake's "runs"): every query of an episode is compared with all its supports.
 
-    `support` [R, n_way, k_shot] int32, `query` [R, Q] int32 rows; `answer` [R, Q] int32 in [0, n_way).
+    Attributes:
+      support: int32 [R, n_way, k_shot], rows of an Images.
+      query: int32 [R, Q], rows of the same Images.
+      answer: int32 [R, Q] in [0, n_way), the class of each query.
     """
 
     support: ArrayLike
@@ -43,25 +66,25 @@ class Runs(NamedTuple):
 
 
 class Dataset(NamedTuple):
-    """All images of a data set and the one-shot runs released with it."""
+    """All images of a data set and the one-shot episodes released with it."""
 
-    alphabets: Alphabets
-    runs: Runs
+    images: Images
+    episodes: Episodes
 
 
 class Layout(NamedTuple):
-    """Where the characters of each alphabet stand: image row = character * drawers + position of the drawer.
+    """Where the classes of each group stand: image row = class * authors + position of the author.
 
-    `first` [A] int32 is an alphabet's first character, `count` [A] int32 how many it has; `drawers` is an int.
+    `first` [A] int32 is a group's first class, `count` [A] int32 how many it has; `authors` is an int.
     """
 
     first: ArrayLike
     count: ArrayLike
-    drawers: int
+    authors: int
 
 
 class PairBatch(NamedTuple):
-    """`left`, `right` [B, H, W, 1] float32 in [0, 1]; `same` [B] float32, 1 for the same character, else 0."""
+    """`left`, `right` [B, H, W, 1] float32 in [0, 1]; `same` [B] float32, 1 for the same class, else 0."""
 
     left: Array
     right: Array
@@ -69,9 +92,9 @@ class PairBatch(NamedTuple):
 
 
 class GridBatch(NamedTuple):
-    """Images [A, K, M, H, W, 1] float32 in [0, 1]: A alphabets, of each K characters, of each M drawers.
+    """Images [A, K, M, H, W, 1] float32 in [0, 1]: A groups, K classes of each, each by the same M authors.
 
-    `present` [A, K] bool is false where an alphabet has fewer characters: those images stand in and do not count.
+    `present` [A, K] bool is false where a group has fewer classes: those images stand in and do not count.
     """
 
     images: Array

@@ -16,7 +16,7 @@ from siamese_jax.evaluation import measure, one_shot
 from siamese_jax.evaluation.embedder import Evaluator
 from siamese_jax.experiments import replay
 from siamese_jax.network.siamese import Params, build
-from siamese_jax.records import Alphabets, Dataset
+from siamese_jax.records import Dataset, Images
 from siamese_jax.sampling import splits
 from siamese_jax.specs import DataSpec, EvalSpec, Experiment, leaves
 from siamese_jax.storage import files
@@ -50,7 +50,7 @@ class Data:
         """Return all images."""
         return data.load(spec, self.data_dir, self.archives) if self.dataset is None else self.dataset
 
-    def load_digits(self, side: int | None) -> Alphabets:
+    def load_digits(self, side: int | None) -> Images:
         """Return MNIST's test digits, resized to side×side unless it is None."""
         return data.load_digits(side, self.data_dir, self.archives)
 
@@ -164,8 +164,8 @@ def train(
         validate = functools.partial(
             one_shot.validation_accuracy,
             Evaluator(build(experiment.network), spec.embed_batch, spec.combine),
-            alphabets=sets["validation"],
-            runs=one_shot.validation_runs(experiment, sets["validation"]),
+            images=sets["validation"],
+            episodes=one_shot.validation_episodes(experiment, sets["validation"]),
         )
         fitted = fit(experiment, sets["train"], validate, checkpoints, listeners, if_slow)
     return Run(experiment, workdir, fitted, dataclasses.replace(source, dataset=loaded))
@@ -199,7 +199,7 @@ def open_run(
     workdir, source = Path(workdir), Data(dataset, data_dir, archives)
     experiment = read_experiment(workdir, name)
     checks.check_experiment(experiment)
-    side = experiment.data.image_side if dataset is None else dataset.alphabets.images.shape[1]
+    side = experiment.data.image_side if dataset is None else dataset.images.images.shape[1]
     fitted = read_fitted(experiment, side, workdir)
     if fitted is None:
         raise UserError(f"{workdir} holds no checkpoint yet: train it first, without --mode=evaluate")

@@ -44,7 +44,7 @@ def test_a_loaded_network_embeds_and_compares_as_the_network_does(folder, monkey
     monkeypatch.setattr(pretrained, "FOLDER", folder.parent)
     model = siamese_jax.load_pretrained("tiny")
     assert model.side == SIDE
-    images = make_dataset().alphabets.images[:6]
+    images = make_dataset().images.images[:6]
     net, params = build(EXPERIMENT.network), init_params(jax.random.key(0), EXPERIMENT.network, SIDE)
     embeddings = model.embed(images)
     np.testing.assert_allclose(embeddings, net.embed_images(params, jnp.asarray(images)), rtol=1e-5)

@@ -168,7 +168,7 @@ def measure(rung: Rung, seed: int, minutes: float, data_dir: str | None, archive
     """Train a rung for so many minutes; return what it reaches on validation."""
     from siamese_jax import checks, data
     from siamese_jax.evaluation import embedder, one_shot
-    from siamese_jax.evaluation.views import draw_views
+    from siamese_jax.evaluation.views import sample_views
     from siamese_jax.learning.optimizers import kept_params
     from siamese_jax.network import siamese
     from siamese_jax.sampling import splits
@@ -183,9 +183,9 @@ def measure(rung: Rung, seed: int, minutes: float, data_dir: str | None, archive
         experiment = replace(experiment, data=replace(experiment.data, epoch_steps=planned))
     pause, seconds = _train(experiment, sets["train"], planned, minutes)
     net, spec = siamese.build(experiment.network), experiment.evaluation
-    views = draw_views(experiment.distort, spec.views) if spec.views > 1 else None
+    views = sample_views(experiment.distort, spec.views) if spec.views > 1 else None
     evaluator = embedder.Evaluator(net, spec.embed_batch, views=views)
-    score = functools.partial(evaluator.run_logits, kept_params(pause.state.params, pause.state.opt_state))
+    score = functools.partial(evaluator.episode_logits, kept_params(pause.state.params, pause.state.opt_state))
     result = one_shot.validation_one_shot(score, replace(experiment, seed=0), sets, spec.combine).result
     return {
         "change": rung.change,

@@ -11,7 +11,7 @@ import numpy as np
 
 from siamese_jax import extras
 from siamese_jax.errors import UserError
-from siamese_jax.records import Alphabets, Dataset
+from siamese_jax.records import Dataset, Images
 from siamese_jax.specs import DataSpec
 
 
@@ -31,7 +31,7 @@ def load(spec: DataSpec, data_dir: str | None = None, archives: str | None = Non
     return Dataset(_only(alphabets, spec, metadata), characters.decode_runs(runs, numbers))
 
 
-def load_untested(spec: DataSpec, data_dir: str | None = None, archives: str | None = None) -> Alphabets:
+def load_untested(spec: DataSpec, data_dir: str | None = None, archives: str | None = None) -> Images:
     """Returns all images but those of test alphabets, which the released runs name: their drawings stay packed.
 
     Prepares, and raises UserError, as `load` does.
@@ -54,7 +54,7 @@ def small_backgrounds(data_dir: str | None = None, archives: str | None = None) 
     return {name: tuple(names) for name, names in _omniglot(data_dir, archives)[0].info.metadata.items()}
 
 
-def load_digits(side: int | None = None, data_dir: str | None = None, archives: str | None = None) -> Alphabets:
+def load_digits(side: int | None = None, data_dir: str | None = None, archives: str | None = None) -> Images:
     """Returns MNIST's 10,000 test images as ten characters of one alphabet, resized to side×side (bilinear) if given.
 
     Who drew them is not known: `drawer` is 0. Prepares, and raises UserError, as `load` does.
@@ -88,14 +88,14 @@ def _read(
     return store.read(drawn, characters.SPLIT), store.read(runs, characters.RUNS_SPLIT), drawn.info.metadata or {}
 
 
-def _only(alphabets: Alphabets, spec: DataSpec, sets: Mapping[str, Sequence[str]]) -> Alphabets:
+def _only(alphabets: Images, spec: DataSpec, sets: Mapping[str, Sequence[str]]) -> Images:
     """Marks all background alphabets as unused but those of the small set that `spec.background` names."""
     if spec.background == "all":
         return alphabets
     kept = sets.get(f"background_{spec.background}")
     if kept is None:
         raise UserError(f"data.background={spec.background} is a set of Omniglot's: {spec.name} has none, take all")
-    released = zip(alphabets.names, alphabets.origins, strict=True)
+    released = zip(alphabets.group_names, alphabets.origins, strict=True)
     used = (origin if origin != "background" or name in kept else "unused" for name, origin in released)
     return alphabets._replace(origins=tuple(used))
 

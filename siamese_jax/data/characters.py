@@ -19,7 +19,7 @@ import tensorflow_datasets as tfds
 
 from siamese_jax.errors import UserError
 from siamese_jax.images.resize import average_areas, average_blocks
-from siamese_jax.records import Alphabets, Runs
+from siamese_jax.records import Episodes, Images, Words
 
 DRAWERS = 20
 SIDE = 105
@@ -66,8 +66,8 @@ def encode(alphabet: str, origin: str, character: int, drawers: np.ndarray, ink:
     }
 
 
-def decode(records: Iterable[Mapping[str, Any]], downsample: int = 1, side: int = 0) -> tuple[Alphabets, np.ndarray]:
-    """Returns all records as Alphabets, and each character's number in the archive [characters] int32.
+def decode(records: Iterable[Mapping[str, Any]], downsample: int = 1, side: int = 0) -> tuple[Images, np.ndarray]:
+    """Returns all records as Images, and each character's number in the archive [characters] int32.
 
     Background alphabets come first, then evaluation ones, each in alphabetical order. Blocks of `downsample` ×
     `downsample` pixels are averaged into one, rounded to uint8; or images are resized to `side` unless that is 0.
@@ -86,25 +86,26 @@ def decode(records: Iterable[Mapping[str, Any]], downsample: int = 1, side: int 
     released = [(record["alphabet"].decode(), record["origin"].decode()) for record in records]
     alphabets = list(dict.fromkeys(released))
     names, origins = zip(*alphabets, strict=True)
-    return Alphabets(
+    return Images(
         images=images.reshape(-1, side, side),
-        alphabet=np.repeat(np.array([alphabets.index(alphabet) for alphabet in released], np.int32), DRAWERS),
-        character=np.repeat(np.arange(len(records), dtype=np.int32), DRAWERS),
-        drawer=np.concatenate([record["drawers"] for record in records]).astype(np.int32),
-        names=names,
+        class_index=np.repeat(np.arange(len(records), dtype=np.int32), DRAWERS),
+        group_index=np.repeat(np.array([alphabets.index(alphabet) for alphabet in released], np.int32), DRAWERS),
+        author=np.concatenate([record["drawers"] for record in records]).astype(np.int32),
+        group_names=names,
         origins=origins,
+        words=Words("alphabet", "character", "drawer"),
     ), np.array([record["character"] for record in records], np.int32)
 
 
-def decode_runs(records: Iterable[Mapping[str, np.ndarray]], numbers: np.ndarray) -> Runs:
-    """Returns the runs as rows of the Alphabets whose characters have these `numbers`, as from `decode`."""
+def decode_runs(records: Iterable[Mapping[str, np.ndarray]], numbers: np.ndarray) -> Episodes:
+    """Returns the runs as rows of the Images whose characters have these `numbers`, as from `decode`."""
     first_row = {number: DRAWERS * place for place, number in enumerate(numbers.tolist())}
 
     def rows(part: str) -> np.ndarray:
         return np.array([[first_row[number] + drawer - 1 for number, drawer in run[part].tolist()] for run in records])
 
     records = list(records)
-    return Runs(
+    return Episodes(
         support=rows("support").astype(np.int32)[..., None],
         query=rows("query").astype(np.int32),
         answer=np.stack([run["answer"] for run in records]),

@@ -12,7 +12,7 @@ import tensorflow_datasets as tfds
 
 from siamese_jax.data import store
 from siamese_jax.data.archives import Archive, bad_archive, locate
-from siamese_jax.records import Alphabets
+from siamese_jax.records import Images, Words
 
 SIDE = 28
 _PER_RECORD = 1000  # few large records read back at once, 70,000 small ones take seconds
@@ -73,16 +73,24 @@ def load(data_dir: str | None = None, archives: str | None = None) -> dict[str, 
     return {split: _joined(store.read(builder, split)) for split in ("train", "test")}
 
 
-def as_characters(images: np.ndarray, labels: np.ndarray, side: int | None) -> Alphabets:
+def as_characters(images: np.ndarray, labels: np.ndarray, side: int | None) -> Images:
     """Returns images, uint8 [N, 28, 28], as characters 0-9 of one alphabet, sorted by digit; resized if asked."""
     from PIL import Image
 
     order = np.argsort(labels, kind="stable")
-    images, none = images[order], np.zeros(len(order), np.int32)
+    images = images[order]
     if side is not None:
         sizes = side, side
         images = np.stack([np.asarray(Image.fromarray(im).resize(sizes, Image.Resampling.BILINEAR)) for im in images])
-    return Alphabets(images, none, labels[order].astype(np.int32), none, ("MNIST test digits",), ("evaluation",))
+    return Images(
+        images=images,
+        class_index=labels[order].astype(np.int32),
+        group_index=np.zeros(len(order), np.int32),
+        author=np.full(len(order), -1, np.int32),
+        group_names=("MNIST test digits",),
+        origins=("evaluation",),
+        words=Words(class_="digit", author="writer"),
+    )
 
 
 def _joined(records: list[dict[str, bytes]]) -> tuple[np.ndarray, np.ndarray]:

@@ -7,7 +7,7 @@ import numpy as np
 from scipy.spatial import KDTree
 
 from siamese_jax.errors import UserError
-from siamese_jax.records import Runs
+from siamese_jax.records import Episodes
 
 Compare = Callable[[np.ndarray, np.ndarray], float]
 
@@ -34,12 +34,12 @@ def modified_hausdorff(left: np.ndarray, right: np.ndarray) -> float:
 BASELINES: dict[str, Compare] = {"nearest_neighbour": nearest_neighbour, "modified_hausdorff": modified_hausdorff}
 
 
-def run_scores(compare: Compare, images: np.ndarray, runs: Runs) -> np.ndarray:
+def episode_scores(compare: Compare, images: np.ndarray, episodes: Episodes) -> np.ndarray:
     """Scores [R, Q, n_way] of runs whose rows index `images`, uint8 [N, H, W]; a class scores its best support."""
     return np.array(
         [
             [[max(compare(images[q], images[s]) for s in shots) for shots in support] for q in query]
-            for support, query in zip(np.asarray(runs.support), np.asarray(runs.query), strict=True)
+            for support, query in zip(np.asarray(episodes.support), np.asarray(episodes.query), strict=True)
         ]
     )
 

@@ -9,31 +9,31 @@ import chex
 import numpy as np
 
 from siamese_jax.errors import UserError
-from siamese_jax.records import Alphabets, Runs
+from siamese_jax.records import Episodes, Images
 from siamese_jax.statistics.scores import ties
 
-Seen = Mapping[str, Alphabets]
+Seen = Mapping[str, Images]
 """What a method has seen, by how it was used: "trained" and "chosen" on; empty for one that learns nothing."""
 
 
-def examine_runs(alphabets: Alphabets, runs: Runs, n_way: int, seen: Seen) -> list[str]:
+def examine_episodes(images: Images, episodes: Episodes, n_way: int, seen: Seen) -> list[str]:
     """Examines runs, whose rows index `alphabets`, before they are scored; returns warnings.
 
     UserError for another number of ways than `n_way`, a character that stands for two ways or a way of two characters,
     an answer that is not the query's character, a query that is one of its supports, a support shown twice, or an
     alphabet in `seen`.
     """
-    support, query, answer = (np.asarray(part) for part in runs)
+    support, query, answer = (np.asarray(part) for part in episodes)
     chex.assert_rank([support, query, answer], [3, 2, 2])
     chex.assert_equal_shape([query, answer])
     if support.shape[1] != n_way or answer.min() < 0 or answer.max() >= n_way:
         raise UserError(f"these are {support.shape[1]}-way trials with answers to {answer.max() + 1}, not {n_way}-way")
-    _examine_characters(alphabets.character[support], alphabets.character[query], answer)
+    _examine_characters(images.class_index[support], images.class_index[query], answer)
     _refuse("the query itself is among the supports", (support[:, None] == query[..., None, None]).any(axis=(2, 3)))
     shown = np.sort(support.reshape(len(support), -1), axis=1)
     _refuse("a drawing is repeated among the supports", (shown[:, 1:] == shown[:, :-1]).any(axis=1))
-    warnings = _sharing(alphabets, np.union1d(support, query), seen)
-    copied, repeated = _identical(alphabets.images, support, query)
+    warnings = _sharing(images, np.union1d(support, query), seen)
+    copied, repeated = _identical(images.images, support, query)
     if copied:
         warnings.append(f"{copied:,} {_trials(copied)} a support that is, byte for byte, the query's image")
     if repeated:
@@ -41,9 +41,9 @@ def examine_runs(alphabets: Alphabets, runs: Runs, n_way: int, seen: Seen) -> li
     return warnings
 
 
-def examine_scores(scores: np.ndarray, runs: Runs) -> list[str]:
+def examine_scores(scores: np.ndarray, episodes: Episodes) -> list[str]:
     """Examines scores [R, Q, n_way]; returns warnings. UserError unless each way of each query has a finite one."""
-    expected = (*np.shape(runs.query), np.shape(runs.support)[1])
+    expected = (*np.shape(episodes.query), np.shape(episodes.support)[1])
     if scores.shape != expected:
         raise UserError(f"there are scores of shape {scores.shape} for trials of shape {expected}")
     if not np.isfinite(scores).all():
@@ -62,16 +62,14 @@ def _examine_characters(support: np.ndarray, query: np.ndarray, answer: np.ndarr
     _refuse("the answer is not the query's character", np.take_along_axis(support[..., 0], answer, axis=1) != query)
 
 
-def _sharing(alphabets: Alphabets, rows: np.ndarray, seen: Seen) -> list[str]:
-    names = {alphabets.names[i] for i in np.unique(alphabets.alphabet[rows])}
-    drawers = set(np.unique(alphabets.drawer[rows]).tolist())
+def _sharing(images: Images, rows: np.ndarray, seen: Seen) -> list[str]:
+    names = {images.group_names[i] for i in np.unique(images.group_index[rows])}
+    drawers = set(np.unique(images.author[rows]).tolist())
     warnings = []
     for used, part in seen.items():
-        if names & set(part.names):
-            raise UserError(
-                f"the checkpoint was {used} on alphabets that these trials take: {_listed(names & set(part.names))}"
-            )
-        shared = drawers & set(part.drawer.tolist())
+        if common := names & set(part.group_names):
+            raise UserError(f"the checkpoint was {used} on alphabets that these trials take: {_listed(common)}")
+        shared = drawers & set(part.author.tolist())
         if shared:
             warnings.append(
                 f"drawers numbered {_listed(shared)} also drew characters, of other alphabets, that the checkpoint was "

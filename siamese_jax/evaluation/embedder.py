@@ -13,7 +13,7 @@ from siamese_jax.errors import UserError
 from siamese_jax.evaluation.views import embed_views
 from siamese_jax.images.distort import Affine
 from siamese_jax.network.siamese import Params, SiameseNet
-from siamese_jax.records import Runs
+from siamese_jax.records import Episodes
 
 PAIRS = 4000
 """Embeddings compared at a time; a matter of memory and speed, not of results."""
@@ -55,11 +55,13 @@ class Evaluator:
         parts = [self._embed(params, jnp.asarray(padded[i : i + batch])) for i in range(0, len(padded), batch)]
         return np.concatenate(jax.device_get(parts))[: len(images)]
 
-    def run_logits(self, params: Params, images: np.ndarray, runs: Runs) -> np.ndarray:
+    def episode_logits(self, params: Params, images: np.ndarray, episodes: Episodes) -> np.ndarray:
         """Scores [R, Q, n_way] of runs whose rows index `images`; only images that the runs use are embedded."""
-        rows, places = np.unique(np.concatenate([np.ravel(runs.support), np.ravel(runs.query)]), return_inverse=True)
-        support = places[: np.size(runs.support)].reshape(np.shape(runs.support))
-        query = places[np.size(runs.support) :].reshape(np.shape(runs.query))
+        rows, places = np.unique(
+            np.concatenate([np.ravel(episodes.support), np.ravel(episodes.query)]), return_inverse=True
+        )
+        support = places[: np.size(episodes.support)].reshape(np.shape(episodes.support))
+        query = places[np.size(episodes.support) :].reshape(np.shape(episodes.query))
         embeddings = self.embed(params, images[rows])
         (count, n_way, k_shot), queries = support.shape, query.shape[1]
         together = min(count, max(1, PAIRS // (queries * n_way * k_shot)))

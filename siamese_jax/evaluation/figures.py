@@ -12,10 +12,10 @@ from scipy.special import expit
 from siamese_jax import keys, plots
 from siamese_jax.evaluation.embedder import Evaluator
 from siamese_jax.evaluation.one_shot import Measured
-from siamese_jax.images.distort import apply_warp, draw_warp
+from siamese_jax.images.distort import apply_warp, sample_warp
 from siamese_jax.learning.health import loss_of_guessing
 from siamese_jax.network.siamese import Params, SiameseNet, as_input
-from siamese_jax.records import Alphabets
+from siamese_jax.records import Images
 from siamese_jax.specs import Experiment
 from siamese_jax.statistics import mistakes
 
@@ -25,19 +25,19 @@ ORIGINALS, COPIES = 6, 8
 """Rows and columns of figure 5."""
 
 
-def draw_trials(workdir: Path, alphabets: Alphabets, measured: Mapping[str, Measured], title: str) -> None:
+def draw_trials(workdir: Path, images: Images, measured: Mapping[str, Measured], title: str) -> None:
     """Draws figure 7 and the hardest trials from the released runs, confusions from the many random trials."""
-    images, official = alphabets.images, measured["official_runs"]
-    runs, first = official.runs, official.scores[0, 0].astype(float)
-    query, supports = images[runs.query[0, 0]], images[runs.support[0, :, 0]]
-    figure = plots.trial_figure(query, supports, expit(first), int(runs.answer[0, 0]), title)
+    pixels, official = images.images, measured["official_runs"]
+    episodes, first = official.episodes, official.scores[0, 0].astype(float)
+    query, supports = pixels[episodes.query[0, 0]], pixels[episodes.support[0, :, 0]]
+    figure = plots.trial_figure(query, supports, expit(first), int(episodes.answer[0, 0]), title)
     plots.save(figure, workdir / "trial.png")
-    trials = mistakes.hardest(official.scores, runs, alphabets.alphabet, HARDEST)
-    shown = [_hard(alphabets, official, run, place) for of_it in trials.values() for run, place in of_it]
+    trials = mistakes.hardest(official.scores, episodes, images.group_index, HARDEST)
+    shown = [_hard(images, official, run, place) for of_it in trials.values() for run, place in of_it]
     plots.save(plots.hardest_figure(shown), workdir / "hardest.png")
     many = measured.get("within_alphabet", official)
-    found = mistakes.confusions(many.scores, many.runs, alphabets, CONFUSED)
-    rows = [_confused(alphabets, alphabet, confusion) for alphabet, of_it in found.items() for confusion in of_it]
+    found = mistakes.confusions(many.scores, many.episodes, images, CONFUSED)
+    rows = [_confused(images, alphabet, confusion) for alphabet, of_it in found.items() for confusion in of_it]
     plots.save(plots.confused_figure(rows), workdir / "confused.png")
 
 
@@ -53,7 +53,7 @@ def draw_accuracy(workdir: Path, label: str, results: Mapping[str, Any]) -> None
 def draw_network(
     workdir: Path,
     experiment: Experiment,
-    alphabets: Alphabets,
+    images: Images,
     official: Measured,
     net: SiameseNet,
     evaluator: Evaluator,
@@ -62,7 +62,7 @@ def draw_network(
     """Draws the first layer's filters, and what each unit says in the first released trial."""
     if first := params.get("conv1", params.get("stem")):
         plots.save(plots.filters_figure(np.asarray(first["kernel"])), workdir / "filters.png")
-    query, right, rival = alphabets.images[list(_rows(official, 0, 0))]
+    query, right, rival = images.images[list(_rows(official, 0, 0))]
     embedded = evaluator.embed(params, np.stack([query, right, rival]))
     terms = [np.asarray(net.contributions(params, embedded[0], other)) for other in embedded[1:]]
     bias = float(params["out"]["bias"][0])
@@ -70,7 +70,7 @@ def draw_network(
     plots.save(plots.units_figure(*terms, query, right, rival, bias, title), workdir / "units.png")
 
 
-def draw_training(workdir: Path, experiment: Experiment, train: Alphabets, rows: Sequence[dict[str, Any]]) -> None:
+def draw_training(workdir: Path, experiment: Experiment, train: Images, rows: Sequence[dict[str, Any]]) -> None:
     """Draws the curves of training, and figure 5: some of the images that it saw, distorted as it saw them."""
     if rows:  # a network that came as a file left none
         guessing = loss_of_guessing(experiment, rows)
@@ -82,7 +82,7 @@ def draw_training(workdir: Path, experiment: Experiment, train: Alphabets, rows:
     key = keys.stream(keys.root_key(experiment.seed), "figure 5")
 
     def distorted(key: jax.Array, image: jax.Array) -> jax.Array:
-        return jax.vmap(lambda key: apply_warp(image, draw_warp(key, experiment.distort, image.shape)))(
+        return jax.vmap(lambda key: apply_warp(image, sample_warp(key, experiment.distort, image.shape)))(
             jax.random.split(key, COPIES)
         )
 
@@ -94,23 +94,25 @@ def draw_training(workdir: Path, experiment: Experiment, train: Alphabets, rows:
 
 def _rows(measured: Measured, run: int, place: int) -> tuple[int, int, int]:
     """Returns the rows of a trial's query, of its right support, and of the wrong one that scored highest."""
-    runs, answer = measured.runs, measured.runs.answer[run, place]
-    rival = np.where(np.arange(runs.support.shape[1]) == answer, -np.inf, measured.scores[run, place]).argmax()
-    return int(runs.query[run, place]), *runs.support[run, [answer, rival], 0].tolist()
+    episodes, answer = measured.episodes, measured.episodes.answer[run, place]
+    rival = np.where(np.arange(episodes.support.shape[1]) == answer, -np.inf, measured.scores[run, place]).argmax()
+    return int(episodes.query[run, place]), *episodes.support[run, [answer, rival], 0].tolist()
 
 
-def _hard(alphabets: Alphabets, measured: Measured, run: int, place: int) -> plots.HardTrial:
+def _hard(images: Images, measured: Measured, run: int, place: int) -> plots.HardTrial:
     rows = _rows(measured, run, place)
-    query, right, rival = alphabets.images[list(rows)]
-    score_of = dict(zip(measured.runs.support[run, :, 0].tolist(), measured.scores[run, place].tolist(), strict=True))
+    query, right, rival = images.images[list(rows)]
+    score_of = dict(
+        zip(measured.episodes.support[run, :, 0].tolist(), measured.scores[run, place].tolist(), strict=True)
+    )
     p_right, p_rival = (float(expit(score_of[row])) for row in rows[1:])
-    return plots.HardTrial(alphabets.names[alphabets.alphabet[rows[0]]], query, right, p_right, rival, p_rival)
+    return plots.HardTrial(images.group_names[images.group_index[rows[0]]], query, right, p_right, rival, p_rival)
 
 
-def _confused(alphabets: Alphabets, alphabet: int, confusion: mistakes.Confusion) -> plots.Confused:
+def _confused(images: Images, alphabet: int, confusion: mistakes.Confusion) -> plots.Confused:
     """Shows each character by its first drawing."""
     shown, taken_for = (
-        alphabets.images[np.argmax(alphabets.character == character)]
+        images.images[np.argmax(images.class_index == character)]
         for character in (confusion.shown, confusion.taken_for)
     )
-    return plots.Confused(alphabets.names[alphabet], shown, taken_for, confusion.times, confusion.trials)
+    return plots.Confused(images.group_names[alphabet], shown, taken_for, confusion.times, confusion.trials)

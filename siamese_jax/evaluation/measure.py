@@ -15,12 +15,12 @@ import jax
 from siamese_jax import __version__
 from siamese_jax.errors import UserError
 from siamese_jax.evaluation import figures, one_shot, verification, views
-from siamese_jax.evaluation.baselines import BASELINES, run_scores
+from siamese_jax.evaluation.baselines import BASELINES, episode_scores
 from siamese_jax.evaluation.embedder import Evaluator
 from siamese_jax.evaluation.one_shot import Measured, Score
 from siamese_jax.evaluation.protocols import DIGITS, Protocol, protocols
 from siamese_jax.network.siamese import Params, SiameseNet
-from siamese_jax.records import Alphabets, Dataset
+from siamese_jax.records import Dataset, Images
 from siamese_jax.report import PICTURES, write_report, write_results
 from siamese_jax.specs import EvalSpec, Experiment
 from siamese_jax.storage.files import write_arrays
@@ -28,7 +28,7 @@ from siamese_jax.storage.log import read_metrics
 from siamese_jax.training.fit import Fitted
 
 Results = dict[str, Any]
-LoadDigits = Callable[[int | None], Alphabets]
+LoadDigits = Callable[[int | None], Images]
 """Side that images are resized to, or None -> MNIST's test digits; UserError where they cannot be had."""
 
 COMPARED_UNDER = {
@@ -45,7 +45,7 @@ def measure_network(
     experiment: Experiment,
     workdir: Path,
     dataset: Dataset,
-    sets: dict[str, Alphabets],
+    sets: dict[str, Images],
     net: SiameseNet,
     evaluator: Evaluator,
     fitted: Fitted,
@@ -60,11 +60,11 @@ def measure_network(
     """
     spec = experiment.evaluation if spec is None else spec
     params, step, history = fitted
-    score = functools.partial(evaluator.run_logits, params)
+    score = functools.partial(evaluator.episode_logits, params)
     seen = {"trained": sets["train"], "chosen": sets["validation"]}
-    wanted = protocols(spec, dataset.runs)
+    wanted = protocols(spec, dataset.episodes)
     measured, refused = one_shot.one_shot_by_protocol(score, dataset, sets, seen, wanted)
-    side = dataset.alphabets.images.shape[1]
+    side = dataset.images.images.shape[1]
     on_digits, no_digits = _on_digits(spec, score, lambda: load_digits(side), seen)
     measured |= {**on_digits, "validation": one_shot.validation_one_shot(score, experiment, sets, spec.combine)}
     by_protocol = _results(measured)
@@ -95,8 +95,8 @@ def measure_network(
     figures.draw_accuracy(workdir, experiment.name, results)
     if "official_runs" in measured:
         title = f"{experiment.name}: the first trial of the first run"
-        figures.draw_trials(workdir, dataset.alphabets, measured, title)
-        figures.draw_network(workdir, experiment, dataset.alphabets, measured["official_runs"], net, evaluator, params)
+        figures.draw_trials(workdir, dataset.images, measured, title)
+        figures.draw_network(workdir, experiment, dataset.images, measured["official_runs"], net, evaluator, params)
     write_report(workdir, experiment, results, rows)
     return results
 
@@ -105,16 +105,16 @@ def measure_baselines(
     experiment: Experiment,
     workdir: Path,
     dataset: Dataset,
-    sets: dict[str, Alphabets],
+    sets: dict[str, Images],
     load_digits: LoadDigits,
     command: str,
 ) -> Results:
     """Measures the comparisons that learn nothing; writes results.json, trials.npz and the report. As above."""
-    wanted = protocols(experiment.evaluation, dataset.runs)
+    wanted = protocols(experiment.evaluation, dataset.episodes)
     digits = functools.cache(lambda: load_digits(None))
     measured, not_measured = {}, {}
     for name, under in COMPARED_UNDER.items():
-        score = functools.partial(run_scores, BASELINES[name])
+        score = functools.partial(episode_scores, BASELINES[name])
         some = {protocol: wanted[protocol] for protocol in under if protocol in wanted}
         measured[name], refused = one_shot.one_shot_by_protocol(score, dataset, sets, {}, some)
         on_digits, no_digits = _on_digits(experiment.evaluation, score, digits, {}, [p for p in under if p in DIGITS])
@@ -135,15 +135,15 @@ def _viewed(
     experiment: Experiment,
     spec: EvalSpec,
     dataset: Dataset,
-    sets: dict[str, Alphabets],
+    sets: dict[str, Images],
     net: SiameseNet,
     params: Params,
     seen: one_shot.Seen,
     wanted: Mapping[str, Protocol],
 ) -> Results:
     """Measures with averaged views; each card says of how many."""
-    maps = views.draw_views(experiment.distort, spec.views)
-    score = functools.partial(Evaluator(net, spec.embed_batch, spec.combine, maps).run_logits, params)
+    maps = views.sample_views(experiment.distort, spec.views)
+    score = functools.partial(Evaluator(net, spec.embed_batch, spec.combine, maps).episode_logits, params)
     some = {name: wanted[name] for name in VIEWED_UNDER if name in wanted}
     measured, _ = one_shot.one_shot_by_protocol(score, dataset, sets, seen, some)
     return {
@@ -154,7 +154,7 @@ def _viewed(
 def _on_digits(
     spec: EvalSpec,
     score: Score,
-    load: Callable[[], Alphabets],
+    load: Callable[[], Images],
     seen: one_shot.Seen,
     names: Any = tuple(DIGITS),
 ) -> tuple[dict[str, Measured], dict[str, str]]:
@@ -184,7 +184,7 @@ def _write(workdir: Path, results: Results, measured: Mapping[str, Measured]) ->
         (workdir / name).unlink(missing_ok=True)
 
 
-def _about(experiment: Experiment, dataset: Dataset, sets: dict[str, Alphabets], command: str) -> Results:
+def _about(experiment: Experiment, dataset: Dataset, sets: dict[str, Images], command: str) -> Results:
     return {
         "experiment": experiment.name,
         "seed": experiment.seed,
@@ -192,7 +192,7 @@ def _about(experiment: Experiment, dataset: Dataset, sets: dict[str, Alphabets],
         "data": {
             "name": experiment.data.name,
             "background": experiment.data.background,
-            "image_side": dataset.alphabets.images.shape[1],
+            "image_side": dataset.images.images.shape[1],
             "drawer_split": experiment.data.drawer_split,
             "sets": {name: _described(part) for name, part in sets.items()},
         },
@@ -200,11 +200,11 @@ def _about(experiment: Experiment, dataset: Dataset, sets: dict[str, Alphabets],
     }
 
 
-def _described(part: Alphabets) -> Results:
+def _described(part: Images) -> Results:
     return {
-        "alphabets": part.names,
-        "characters": int(part.character[-1]) + 1,
-        "drawers": sorted(set(part.drawer.tolist())),
+        "alphabets": part.group_names,
+        "characters": int(part.class_index[-1]) + 1,
+        "drawers": sorted(set(part.author.tolist())),
         "images": len(part.images),
     }
 

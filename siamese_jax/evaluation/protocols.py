@@ -13,9 +13,10 @@ import numpy as np
 
 from siamese_jax import keys
 from siamese_jax.evaluation.doctor import Seen
-from siamese_jax.records import Alphabets, Dataset, Runs
+from siamese_jax.records import Dataset, Episodes, Images
 from siamese_jax.sampling import splits
-from siamese_jax.sampling.trials import draw_drawerless_runs, draw_runs
+from siamese_jax.sampling.episodes import sample_authorless_episodes, sample_episodes
+from siamese_jax.sampling.layout import layout_of
 from siamese_jax.specs import EvalSpec
 
 SEED = 0
@@ -69,13 +70,13 @@ DIGITS = {
 """Table 3's task (Koch et al. 2015, section 4.4), and the same with an interval a fifth as wide."""
 
 
-def draw_digits(name: str, protocol: Protocol, digits: Alphabets) -> Runs:
+def sample_digits(name: str, protocol: Protocol, digits: Images) -> Episodes:
     """Returns the runs of one of DIGITS; their rows index `digits`."""
     key = keys.stream(keys.root_key(protocol.seed), name)
-    return draw_drawerless_runs(key, np.bincount(digits.character), protocol.trials)
+    return sample_authorless_episodes(key, np.bincount(digits.class_index), protocol.trials)
 
 
-def protocols(spec: EvalSpec, released: Runs) -> dict[str, Protocol]:
+def protocols(spec: EvalSpec, released: Episodes) -> dict[str, Protocol]:
     """Returns PROTOCOLS as `spec` combines, `within_alphabet` as it says, `official_runs` as large as released."""
     (_, n_way, k_shot), trials = np.shape(released.support), np.size(released.query)
     official = PROTOCOLS["official_runs"]._replace(n_way=n_way, k_shot=k_shot, trials=trials)
@@ -84,55 +85,55 @@ def protocols(spec: EvalSpec, released: Runs) -> dict[str, Protocol]:
     return {name: protocol._replace(combine=spec.combine) for name, protocol in all_of_them.items()}
 
 
-def draw(name: str, protocol: Protocol, dataset: Dataset, sets: dict[str, Alphabets]) -> Runs:
-    """Returns the runs of a protocol; their rows index `dataset.alphabets`. `sets` are those of `splits.split`.
+def sample(name: str, protocol: Protocol, dataset: Dataset, sets: dict[str, Images]) -> Episodes:
+    """Returns the runs of a protocol; their rows index `dataset.images`. `sets` are those of `splits.split`.
 
     UserError where the test alphabets have too few characters, or drawers, for it.
     """
     if protocol.seed is None:
-        return dataset.runs
-    alphabets, test = dataset.alphabets, sets["test"]
-    of_alphabet = np.isin(alphabets.names, test.names)
-    everyone = np.unique(alphabets.drawer[of_alphabet[alphabets.alphabet]])
-    drawers = test.drawer if protocol.drawers == "test" else np.setdiff1d(everyone, sets["train"].drawer)
-    rows = jnp.asarray(splits.rows(alphabets, of_alphabet, drawers))
-    layout = splits.layout(splits.select(alphabets, of_alphabet, drawers))
+        return dataset.episodes
+    images, test = dataset.images, sets["test"]
+    of_alphabet = np.isin(images.group_names, test.group_names)
+    everyone = np.unique(images.author[of_alphabet[images.group_index]])
+    drawers = test.author if protocol.drawers == "test" else np.setdiff1d(everyone, sets["train"].author)
+    rows = jnp.asarray(splits.rows(images, of_alphabet, drawers))
+    layout = layout_of(splits.select(images, of_alphabet, drawers))
     if protocol.mixed:
         layout = layout._replace(first=np.zeros(1, np.int32), count=np.sum(layout.count, keepdims=True))
     key = keys.stream(keys.root_key(protocol.seed), name)
-    support, query, answer = draw_runs(key, layout, protocol.trials, protocol.n_way, protocol.k_shot)
-    return Runs(rows[support], rows[query], answer)
+    support, query, answer = sample_episodes(key, layout, protocol.trials, protocol.n_way, protocol.k_shot)
+    return Episodes(rows[support], rows[query], answer)
 
 
-def card(protocol: Protocol, alphabets: Alphabets, runs: Runs, seen: Seen) -> dict[str, Any]:
+def card(protocol: Protocol, images: Images, episodes: Episodes, seen: Seen) -> dict[str, Any]:
     """Says what a result stands for: whose drawings were compared, how, and what the network had seen before.
 
     `trials_id` names the trials themselves: two results with the same one can be compared trial by trial.
     """
-    rows = np.union1d(runs.support, runs.query)
-    n_way, k_shot = np.shape(runs.support)[1:]
+    rows = np.union1d(episodes.support, episodes.query)
+    n_way, k_shot = np.shape(episodes.support)[1:]
     return {
         "protocol": protocol.label,
         "n_way": n_way,
         "k_shot": k_shot,
         "combine": protocol.combine if k_shot > 1 else None,
-        "trials": np.size(runs.query),
-        "alphabets": [alphabets.names[i] for i in np.unique(alphabets.alphabet[rows])],
-        "drawers": np.unique(alphabets.drawer[rows][alphabets.drawer[rows] > 0]).tolist(),
+        "trials": np.size(episodes.query),
+        "alphabets": [images.group_names[i] for i in np.unique(images.group_index[rows])],
+        "drawers": np.unique(images.author[rows][images.author[rows] >= 0]).tolist(),
         "seed": protocol.seed,
-        "trials_id": _trials_id(alphabets, runs),
+        "trials_id": _trials_id(images, episodes),
         **{
-            f"{used}_on": {"alphabets": list(part.names), "drawers": np.unique(part.drawer).tolist()}
+            f"{used}_on": {"alphabets": list(part.group_names), "drawers": np.unique(part.author).tolist()}
             for used, part in seen.items()
         },
     }
 
 
-def _trials_id(alphabets: Alphabets, runs: Runs) -> str:
+def _trials_id(images: Images, episodes: Episodes) -> str:
     """Returns a digest, 32 hexadecimal digits, of who drew which characters of the trials, at whatever image size."""
-    support, query, answer = (np.asarray(part) for part in runs)
+    support, query, answer = (np.asarray(part) for part in episodes)
     # Where the drawer is not known, only its row tells an image from another.
-    drawer = np.where(alphabets.drawer > 0, alphabets.drawer, -np.arange(len(alphabets.drawer)))
-    shown = [who[rows].tolist() for rows in (support, query) for who in (alphabets.character, drawer)]
-    content = json.dumps([alphabets.names, *shown, answer.tolist()])
+    drawer = np.where(images.author >= 0, images.author, -np.arange(len(images.author)))
+    shown = [who[rows].tolist() for rows in (support, query) for who in (images.class_index, drawer)]
+    content = json.dumps([images.group_names, *shown, answer.tolist()])
     return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()

@@ -9,9 +9,9 @@ from siamese_jax import keys
 from siamese_jax.evaluation.embedder import Evaluator
 from siamese_jax.evaluation.one_shot import Result
 from siamese_jax.network.siamese import Params
-from siamese_jax.records import Alphabets
-from siamese_jax.sampling import splits
-from siamese_jax.sampling.pairs import draw_pair
+from siamese_jax.records import Images
+from siamese_jax.sampling.layout import layout_of
+from siamese_jax.sampling.pairs import sample_pair
 from siamese_jax.specs import Experiment
 from siamese_jax.statistics.intervals import clustered_interval, weighted_intervals
 from siamese_jax.statistics.scores import (
@@ -30,7 +30,7 @@ FALSE_ACCEPT_RATES = (0.01, 0.001)
 
 
 def verification(
-    evaluator: Evaluator, params: Params, experiment: Experiment, validation: Alphabets, test: Alphabets
+    evaluator: Evaluator, params: Params, experiment: Experiment, validation: Images, test: Images
 ) -> Result:
     """Measures verification; every threshold is chosen on validation, and applied to test (paper, section 4.2).
 
@@ -38,13 +38,13 @@ def verification(
     needs a whole curve, which for two sets of 10,000 pairs takes 2 seconds in all.
     """
     scored = {}
-    for name, alphabets, pairs in (
+    for name, images, pairs in (
         ("validation", validation, experiment.data.validation_pairs),
         ("test", test, experiment.data.test_pairs),
     ):
-        left, right, same = _draw_pairs(experiment, name, alphabets, pairs)
-        logits = evaluator.pair_logits(params, alphabets.images, left, right)
-        scored[name] = logits, same, alphabets.alphabet[left]
+        left, right, same = _sample_pairs(experiment, name, images, pairs)
+        logits = evaluator.pair_logits(params, images.images, left, right)
+        scored[name] = logits, same, images.group_index[left]
     chosen_on = scored["validation"][:2]
     threshold, curve = best_threshold(*chosen_on), curves(*chosen_on)
     points = {rate: operating_point(curve, rate).threshold for rate in FALSE_ACCEPT_RATES}
@@ -94,8 +94,8 @@ def _rates(logits: np.ndarray, same: np.ndarray, alphabet: np.ndarray, threshold
     }
 
 
-def _draw_pairs(experiment: Experiment, name: str, alphabets: Alphabets, pairs: int) -> tuple[np.ndarray, ...]:
+def _sample_pairs(experiment: Experiment, name: str, images: Images, pairs: int) -> tuple[np.ndarray, ...]:
     key = keys.stream(keys.root_key(experiment.seed), f"{name} pairs")
-    place, different = splits.layout(alphabets), experiment.data.different_drawers
-    draw = jax.jit(jax.vmap(lambda index: draw_pair(key, index, place, different)))
+    place, different = layout_of(images), experiment.data.different_drawers
+    draw = jax.jit(jax.vmap(lambda index: sample_pair(key, index, place, different)))
     return jax.device_get(draw(jnp.arange(pairs)))

@@ -5,15 +5,15 @@ import jax.numpy as jnp
 from jax import Array
 
 from siamese_jax import keys
-from siamese_jax.images.distort import Affine, Warp, apply_affine, draw_affine, without
+from siamese_jax.images.distort import Affine, Warp, apply_affine, sample_affine, without
 from siamese_jax.network.siamese import Params, SiameseNet, as_input
 from siamese_jax.specs import DistortSpec
 
 
-def draw_views(spec: DistortSpec, count: int) -> Affine:
+def sample_views(spec: DistortSpec, count: int) -> Affine:
     """Draws the views [count] of EvalSpec: the image itself, then affine distortions, the same for all images."""
     each = jax.random.split(keys.stream(keys.root_key(0), "views"), count)
-    drawn = Warp(jax.vmap(lambda key: draw_affine(key, spec))(each))
+    drawn = Warp(jax.vmap(lambda key: sample_affine(key, spec))(each))
     return without(drawn, jnp.arange(count) == 0).affine
 
 

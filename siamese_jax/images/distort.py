@@ -41,9 +41,9 @@ class Warp(NamedTuple):
     bend: Array | None = None
 
 
-def draw_warp(key: Array, spec: DistortSpec, shape: tuple[int, int]) -> Warp:
+def sample_warp(key: Array, spec: DistortSpec, shape: tuple[int, int]) -> Warp:
     """Draws a distortion of images of that `shape`: T, and the bend with `spec.probability`, else none."""
-    affine = draw_affine(key, spec)
+    affine = sample_affine(key, spec)
     if not spec.elastic:
         return Warp(affine)
     # A stream of its own: T is the same with and without a bend, and the coins of the two have nothing in common.
@@ -64,7 +64,7 @@ def turned(warp: Warp, quarters: Array) -> Warp:
     return warp._replace(affine=warp.affine._replace(rotation=warp.affine.rotation + 90.0 * quarters))
 
 
-def draw_affine(key: Array, spec: DistortSpec) -> Affine:
+def sample_affine(key: Array, spec: DistortSpec) -> Affine:
     """Draws T: each component uniform in its range with `spec.probability`, else as in the identity."""
     key_value, key_included = jax.random.split(key)
     reach = jnp.array(

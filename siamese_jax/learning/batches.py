@@ -6,11 +6,12 @@ from jax import Array
 
 from siamese_jax import keys
 from siamese_jax.errors import UserError
-from siamese_jax.images.distort import IDENTITY, Warp, apply_warp, draw_warp, turned, without
+from siamese_jax.images.distort import IDENTITY, Warp, apply_warp, sample_warp, turned, without
 from siamese_jax.network.siamese import as_input
 from siamese_jax.records import GridBatch, Layout, PairBatch
-from siamese_jax.sampling.grids import draw_grid
-from siamese_jax.sampling.pairs import draw_pair, draw_triplet, shuffled
+from siamese_jax.sampling.grids import sample_grid
+from siamese_jax.sampling.pairs import sample_pair, sample_triplet
+from siamese_jax.sampling.permutation import shuffled
 from siamese_jax.specs import Experiment
 
 
@@ -52,20 +53,22 @@ def pairs_per_step(experiment: Experiment) -> int:
     return data.batch_alphabets * images * (images - by_one_drawer) // 2
 
 
-def draw_batch(key: Array, step: Array, images: Array, layout: Layout, experiment: Experiment) -> PairBatch | GridBatch:
+def sample_batch(
+    key: Array, step: Array, images: Array, layout: Layout, experiment: Experiment
+) -> PairBatch | GridBatch:
     """Draws the batch of `step` from the training images, uint8 [N, H, W]."""
-    draw = _draw_grids if experiment.loss.of_grids else _draw_pairs
+    draw = _sample_grids if experiment.loss.of_grids else _sample_pairs
     return draw(key, step, images, layout, experiment)
 
 
-def _draw_grids(key: Array, step: Array, images: Array, layout: Layout, experiment: Experiment) -> GridBatch:
+def _sample_grids(key: Array, step: Array, images: Array, layout: Layout, experiment: Experiment) -> GridBatch:
     """Draws a grid; unless `distort.copies` is 0 every image is distorted, each on its own."""
     distort, side = experiment.distort, images.shape[1:]
-    rows, present, turns = draw_grid(keys.stream(key, "grids", step), layout, experiment.data)
+    rows, present, turns = sample_grid(keys.stream(key, "grids", step), layout, experiment.data)
     drawn = as_input(images[rows])
 
     def distorted(key: Array, turn: Array, image: Array) -> Array:
-        warp = draw_warp(key, distort, side) if distort.copies else Warp(IDENTITY)
+        warp = sample_warp(key, distort, side) if distort.copies else Warp(IDENTITY)
         return apply_warp(image, turned(warp, turn))
 
     if distort.copies or experiment.data.rotations:
@@ -75,7 +78,7 @@ def _draw_grids(key: Array, step: Array, images: Array, layout: Layout, experime
     return GridBatch(drawn, present)
 
 
-def _draw_pairs(key: Array, step: Array, images: Array, layout: Layout, experiment: Experiment) -> PairBatch:
+def _sample_pairs(key: Array, step: Array, images: Array, layout: Layout, experiment: Experiment) -> PairBatch:
     """Draws pairs.
 
     A fixed set has each pair once as it is and `distort.copies` times distorted, each image of a pair on its own; an
@@ -98,14 +101,14 @@ def _draw_pairs(key: Array, step: Array, images: Array, layout: Layout, experime
         pair = example if data.redraw else example // versions
         plain = jax.random.randint(key_plain, (), 0, versions) == 0 if data.redraw else example % versions == 0
         if together == 1:
-            left, right, same = draw_pair(key_pairs, pair, layout, data.different_drawers)
+            left, right, same = sample_pair(key_pairs, pair, layout, data.different_drawers)
             rows, same = jnp.stack([left, right]), same[None]
         else:
-            anchor, positive, negative = draw_triplet(key_pairs, pair, layout, data.different_drawers)
+            anchor, positive, negative = sample_triplet(key_pairs, pair, layout, data.different_drawers)
             rows, same = jnp.stack([anchor, positive, anchor, negative]), jnp.array([True, False])
         drawn = as_input(images[rows])
         if distort.copies:
-            draw = jax.vmap(lambda key: without(draw_warp(key, distort, images.shape[1:]), plain))
+            draw = jax.vmap(lambda key: without(sample_warp(key, distort, images.shape[1:]), plain))
             drawn = jax.vmap(apply_warp)(drawn[..., 0], draw(jnp.stack(key_images)))[..., None]
         return PairBatch(drawn[0::2], drawn[1::2], same.astype(jnp.float32))
 

@@ -31,7 +31,7 @@ def check_grid(spec: DataSpec, layout: Layout) -> None:
     for name, most in (
         ("batch_alphabets", len(layout.first)),
         ("batch_characters", int(np.max(layout.count))),
-        ("batch_drawers", layout.drawers),
+        ("batch_drawers", layout.authors),
     ):
         least = 1 if name == "batch_alphabets" else 2
         if not least <= getattr(spec, name) <= most:
@@ -40,13 +40,13 @@ def check_grid(spec: DataSpec, layout: Layout) -> None:
             )
 
 
-def draw_grid(key: Array, layout: Layout, spec: DataSpec) -> Grid:
+def sample_grid(key: Array, layout: Layout, spec: DataSpec) -> Grid:
     """Draws a batch: different alphabets, all equally likely; of each, different characters and different drawers.
 
     An alphabet of fewer characters has them all, and in the places left over some of them again.
     """
     key_alphabets, key_each = jax.random.split(key)
-    alphabets = jax.random.permutation(key_alphabets, len(layout.first))[: spec.batch_alphabets]
+    groups = jax.random.permutation(key_alphabets, len(layout.first))[: spec.batch_alphabets]
     places = jnp.arange(spec.batch_characters)
 
     def draw_alphabet(key: Array, alphabet: Array) -> tuple[Array, Array, Array]:
@@ -56,8 +56,8 @@ def draw_grid(key: Array, layout: Layout, spec: DataSpec) -> Grid:
         # Sorted by a random number, with what the alphabet does not have at the end.
         order = jnp.argsort(jnp.where(jnp.arange(longest) < count, jax.random.uniform(key_characters, (longest,)), 2.0))
         characters = first + order[places % count]
-        drawers = jax.random.permutation(key_drawers, layout.drawers)[: spec.batch_drawers]
+        drawers = jax.random.permutation(key_drawers, layout.authors)[: spec.batch_drawers]
         turn = jax.random.randint(key_turn, (), 0, 4 if spec.rotations else 1)
-        return characters[:, None] * layout.drawers + drawers[None, :], places < count, turn
+        return characters[:, None] * layout.authors + drawers[None, :], places < count, turn
 
-    return Grid(*jax.vmap(draw_alphabet)(jax.random.split(key_each, spec.batch_alphabets), alphabets))
+    return Grid(*jax.vmap(draw_alphabet)(jax.random.split(key_each, spec.batch_alphabets), groups))

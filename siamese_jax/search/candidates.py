@@ -18,7 +18,7 @@ from siamese_jax.evaluation import embedder, one_shot
 from siamese_jax.learning.batches import steps_per_epoch
 from siamese_jax.learning.optimizers import kept_params
 from siamese_jax.network.siamese import build
-from siamese_jax.records import Alphabets, Runs, TrainState
+from siamese_jax.records import Episodes, Images, TrainState
 from siamese_jax.specs import Experiment
 from siamese_jax.training.loop import make_steps
 from siamese_jax.training.programs import (
@@ -32,7 +32,7 @@ from siamese_jax.training.programs import (
     start_state,
 )
 
-Sets = dict[str, Alphabets]
+Sets = dict[str, Images]
 """The "train" and "validation" images."""
 
 
@@ -124,7 +124,7 @@ def train(
     return [ended.get(index, Ended(best[index])) for index in range(len(experiments))]
 
 
-def validate(experiment: Experiment, params: Any, validation: Alphabets, programs: Programs) -> float:
+def validate(experiment: Experiment, params: Any, validation: Images, programs: Programs) -> float:
     """Return the one-shot accuracy, in [0, 1], on the validation trials. They are the same in every epoch."""
     spec = experiment.evaluation
     evaluator = programs.get(
@@ -135,17 +135,17 @@ def validate(experiment: Experiment, params: Any, validation: Alphabets, program
     return one_shot.validation_accuracy(evaluator, params, validation, _trials(experiment, validation, programs))
 
 
-def _trials(experiment: Experiment, validation: Alphabets, programs: Programs) -> Runs:
+def _trials(experiment: Experiment, validation: Images, programs: Programs) -> Episodes:
     """Return the validation trials, sampled once: sampling them compiles a program."""
     trials = programs.get(
         "validation trials",
         (experiment.seed, experiment.evaluation, experiment.data),
-        lambda: functools.cache(lambda: one_shot.validation_runs(experiment, validation)),
+        lambda: functools.cache(lambda: one_shot.validation_episodes(experiment, validation)),
     )
     return trials()
 
 
-def begin(experiments: Sequence[Experiment], images: Alphabets, programs: Programs) -> tuple[Any, TrainState]:
+def begin(experiments: Sequence[Experiment], images: Images, programs: Programs) -> tuple[Any, TrainState]:
     """Return the update, and the state before the first step; of several candidates stacked, as one program."""
     first = experiments[0]
     if len(experiments) == 1:

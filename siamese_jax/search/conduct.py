@@ -9,7 +9,7 @@ from typing import Any
 
 from siamese_jax import data, runs
 from siamese_jax.devices import keep_compiled
-from siamese_jax.records import Alphabets
+from siamese_jax.records import Images
 from siamese_jax.sampling import splits
 from siamese_jax.search import findings
 from siamese_jax.search.plan import Plan
@@ -47,7 +47,7 @@ def search(
     folder = Path(folder)
 
     @load_once
-    def load(spec: DataSpec) -> dict[str, Alphabets]:
+    def load(spec: DataSpec) -> dict[str, Images]:
         return splits.split_untested(data.load_untested(spec, data_dir, archives), spec.drawer_split)
 
     def train_winner(experiment: Experiment, workdir: Path) -> None:

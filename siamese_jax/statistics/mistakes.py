@@ -1,7 +1,7 @@
 """Where a network errs: margins of trials, the hardest of each alphabet, and which characters are taken for which.
 
 Scores are float [R, Q, n_way] of one-shot runs, the highest of which is chosen. What is found in an alphabet is under
-its index in `Alphabets.names`; a trial belongs to its query's alphabet, and alphabets without a trial are left out.
+its index in `Images.group_names`; a trial belongs to its query's alphabet, and alphabets without a trial are left out.
 """
 
 from collections import Counter
@@ -10,13 +10,13 @@ from typing import NamedTuple
 import chex
 import numpy as np
 
-from siamese_jax.records import Alphabets, Runs
+from siamese_jax.records import Episodes, Images
 
 
 class Confusion(NamedTuple):
     """Character `shown` was taken for the character `taken_for` in `times` of the `trials` that showed it.
 
-    Characters as in `Alphabets.character`. Queries whose highest score is tied took the character for none.
+    Characters as in `Images.class_index`. Queries whose highest score is tied took the character for none.
     """
 
     shown: int
@@ -38,20 +38,22 @@ def margins(scores: np.ndarray, answer: np.ndarray) -> np.ndarray:
     return np.take_along_axis(scores, place, axis=-1)[..., 0] - wrong.max(axis=-1)
 
 
-def hardest(scores: np.ndarray, runs: Runs, alphabet_of_row: np.ndarray, each: int) -> dict[int, list[tuple[int, int]]]:
+def hardest(
+    scores: np.ndarray, episodes: Episodes, alphabet_of_row: np.ndarray, each: int
+) -> dict[int, list[tuple[int, int]]]:
     """Returns the trials (run, query) of the `each` lowest margins of every alphabet, the hardest first.
 
-    `alphabet_of_row` [N] is `Alphabets.alphabet`. Of equal margins the first run, then its first query, comes first.
+    `alphabet_of_row` [N] is `Images.group_index`. Of equal margins the first run, then its first query, comes first.
     """
-    margin = margins(scores, np.asarray(runs.answer)).ravel()
-    queries = np.shape(runs.query)[1]
+    margin = margins(scores, np.asarray(episodes.answer)).ravel()
+    queries = np.shape(episodes.query)[1]
     return {
         alphabet: [divmod(int(trial), queries) for trial in trials[np.argsort(margin[trials], kind="stable")[:each]]]
-        for alphabet, trials in _trials_by_alphabet(runs, alphabet_of_row).items()
+        for alphabet, trials in _trials_by_alphabet(episodes, alphabet_of_row).items()
     }
 
 
-def confusions(scores: np.ndarray, runs: Runs, alphabets: Alphabets, each: int) -> dict[int, list[Confusion]]:
+def confusions(scores: np.ndarray, episodes: Episodes, images: Images, each: int) -> dict[int, list[Confusion]]:
     """Returns the `each` most frequent confusions of every alphabet, the most frequent first; fewer if fewer occur.
 
     Of equally frequent ones the character that was shown less often comes first, then the lower number.
@@ -60,12 +62,12 @@ def confusions(scores: np.ndarray, runs: Runs, alphabets: Alphabets, each: int) 
     chex.assert_rank(scores, 3)
     best = scores == scores.max(axis=-1, keepdims=True)
     clear = (best.sum(axis=-1) == 1).ravel()
-    supports = alphabets.character[np.asarray(runs.support)[..., 0]]
+    supports = images.class_index[np.asarray(episodes.support)[..., 0]]
     taken_for = np.take_along_axis(supports, best.argmax(axis=-1), axis=-1).ravel()
-    shown = alphabets.character[np.ravel(runs.query)]
+    shown = images.class_index[np.ravel(episodes.query)]
     times_shown = Counter(shown.tolist())
     found = {}
-    for alphabet, trials in _trials_by_alphabet(runs, alphabets.alphabet).items():
+    for alphabet, trials in _trials_by_alphabet(episodes, images.group_index).items():
         errors = trials[clear[trials] & (taken_for[trials] != shown[trials])]
         times = Counter(zip(shown[errors].tolist(), taken_for[errors].tolist(), strict=True))
         of_it = [Confusion(*pair, count, times_shown[pair[0]]) for pair, count in times.items()]
@@ -73,7 +75,7 @@ def confusions(scores: np.ndarray, runs: Runs, alphabets: Alphabets, each: int) 
     return found
 
 
-def _trials_by_alphabet(runs: Runs, alphabet_of_row: np.ndarray) -> dict[int, np.ndarray]:
+def _trials_by_alphabet(episodes: Episodes, alphabet_of_row: np.ndarray) -> dict[int, np.ndarray]:
     """Returns the places of an alphabet's queries among all R·Q of them, in order."""
-    of_query = alphabet_of_row[np.ravel(runs.query)]
+    of_query = alphabet_of_row[np.ravel(episodes.query)]
     return {int(alphabet): np.flatnonzero(of_query == alphabet) for alphabet in np.unique(of_query)}

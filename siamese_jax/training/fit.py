@@ -13,7 +13,7 @@ import jax
 from siamese_jax.learning.batches import steps_per_epoch
 from siamese_jax.learning.optimizers import kept_params
 from siamese_jax.network.siamese import Params
-from siamese_jax.records import Alphabets
+from siamese_jax.records import Images
 from siamese_jax.specs import Experiment
 from siamese_jax.storage.checkpoint import Checkpoints, restore
 from siamese_jax.storage.log import MetricsLog, Progress
@@ -49,7 +49,7 @@ class Fitted(NamedTuple):
 
 def fit(
     experiment: Experiment,
-    images: Alphabets,
+    images: Images,
     validate: Callable[[Params], float],
     checkpoints: Checkpoints,
     listeners: Sequence[Listener] = (),

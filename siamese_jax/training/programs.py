@@ -13,13 +13,13 @@ import jax.numpy as jnp
 from jax import Array
 
 from siamese_jax import keys
-from siamese_jax.learning.batches import draw_batch, steps_per_epoch
+from siamese_jax.learning.batches import sample_batch, steps_per_epoch
 from siamese_jax.learning.health import examine, update_sizes
 from siamese_jax.learning.optimizers import make_optimizer, rates_of, with_rates
 from siamese_jax.learning.steps import init_state, train_step
 from siamese_jax.network.siamese import build
-from siamese_jax.records import Alphabets, TrainState
-from siamese_jax.sampling import splits
+from siamese_jax.records import Images, TrainState
+from siamese_jax.sampling.layout import examples, layout_of
 from siamese_jax.specs import DESCRIPTION, Experiment, leaves
 
 EXAMINED_CHARACTERS, EXAMINED_DRAWERS = 20, 4
@@ -47,22 +47,20 @@ class Programs:
         return made
 
 
-def shape_of(experiment: Experiment, train: Alphabets) -> tuple[Any, ...]:
+def shape_of(experiment: Experiment, train: Images) -> tuple[Any, ...]:
     """Return what a training program depends on as a constant. Experiments with equal shapes share their programs."""
     inputs = {f"optimizer.{name}" for name in rates_of(experiment.optimizer)} | NOT_IN_A_PROGRAM
     if not experiment.optimizer.over_all_epochs:
         inputs.add("max_epochs")
     fields = [(name, value) for name, value in leaves(experiment) if name not in inputs]
-    place = splits.layout(train)
+    place = layout_of(train)
     return (
         tuple((name, value) for name, value in fields if not name.startswith("evaluation.")),
-        (tuple(place.first.tolist()), tuple(place.count.tolist()), place.drawers, train.images.shape),
+        (tuple(place.first.tolist()), tuple(place.count.tolist()), place.authors, train.images.shape),
     )
 
 
-def compile_start(
-    experiment: Experiment, train: Alphabets, programs: Programs | None = None
-) -> Callable[[], TrainState]:
+def compile_start(experiment: Experiment, train: Images, programs: Programs | None = None) -> Callable[[], TrainState]:
     """Return a callable that makes the state before the first step, as one program that a cache can keep."""
 
     def make() -> Callable[..., TrainState]:
@@ -72,7 +70,7 @@ def compile_start(
     return functools.partial(program, **inputs_of(experiment))
 
 
-def compile_update(experiment: Experiment, train: Alphabets, programs: Programs | None = None) -> Update:
+def compile_update(experiment: Experiment, train: Images, programs: Programs | None = None) -> Update:
     """Return the jitted update. It samples its batch on the device; the buffers of its argument are overwritten."""
 
     def make() -> Callable[..., tuple[TrainState, Any]]:
@@ -83,12 +81,12 @@ def compile_update(experiment: Experiment, train: Alphabets, programs: Programs 
     return functools.partial(program, **inputs_of(experiment), images=jnp.asarray(train.images))
 
 
-def compile_examine(experiment: Experiment, train: Alphabets) -> Callable[[TrainState, Update], dict[str, Any]]:
+def compile_examine(experiment: Experiment, train: Images) -> Callable[[TrainState, Update], dict[str, Any]]:
     """Return a callable (state, update) -> health of the state's parameters, and the sizes of the next update.
 
     The state stays as it is; see `learning.health.examine`.
     """
-    net, images = build(experiment.network), jnp.asarray(splits.grid(train, EXAMINED_CHARACTERS, EXAMINED_DRAWERS))
+    net, images = build(experiment.network), jnp.asarray(examples(train, EXAMINED_CHARACTERS, EXAMINED_DRAWERS))
     look, sizes = jax.jit(functools.partial(examine, net)), jax.jit(update_sizes)
 
     def examined(state: TrainState, update: Update) -> dict[str, Any]:
@@ -108,15 +106,15 @@ def start_state(experiment: Experiment, side: int, key: Array, rates: dict[str, 
     return init_state(key, experiment, _optimizer(_rated(experiment, rates)), side)
 
 
-def make_update(experiment: Experiment, train: Alphabets) -> Callable[..., tuple[TrainState, dict[str, Array]]]:
+def make_update(experiment: Experiment, train: Images) -> Callable[..., tuple[TrainState, dict[str, Array]]]:
     """Return the function of one update, not yet jitted: (state, key, rates, images) -> (state, metrics)."""
-    place, net = splits.layout(train), build(experiment.network)
+    place, net = layout_of(train), build(experiment.network)
 
     def update(
         state: TrainState, key: Array, rates: dict[str, Array], images: Array
     ) -> tuple[TrainState, dict[str, Array]]:
         rated = _rated(experiment, rates)
-        batch = draw_batch(key, state.step, images, place, rated)
+        batch = sample_batch(key, state.step, images, place, rated)
         return train_step(state, batch, net, _optimizer(rated), rated)
 
     return update

@@ -129,14 +129,14 @@ def test_runs_pair_twenty_characters_of_one_test_alphabet_by_two_drawers(numbers
 
 def test_the_prepared_records_hold_what_was_drawn(small):
     alphabets, released = characters.decode(store.read(small[0], characters.SPLIT))
-    assert alphabets.names == ("Latin", "Lisu")
+    assert alphabets.group_names == ("Latin", "Lisu")
     assert alphabets.origins == ("background", "evaluation")
     latin, lisu = glyphs.trace_script(glyphs.BACKGROUND["Latin"]), glyphs.trace_script(glyphs.TEST["Lisu"])
     assert alphabets.images.shape == (20 * (len(latin) + len(lisu)), 105, 105)
     np.testing.assert_array_equal(released, np.arange(1, len(latin) + len(lisu) + 1))
     code = list(lisu)[2]
     row = 20 * (len(latin) + 2) + 4
-    assert alphabets.drawer[row] == 5
+    assert alphabets.author[row] == 5
     np.testing.assert_array_equal(alphabets.images[row] == 255, glyphs.draw("Lisu", code, lisu[code], 5))
 
 

@@ -128,9 +128,10 @@ def test_digits_are_characters_by_nobody_knows_whom_resized_as_asked(small, tmp_
     images, labels = data.load_mnist(str(tmp_path / "data"), str(small))["test"]
     digits = data.load_digits(56, str(tmp_path / "data"), str(small))
     assert digits.images.shape == (20, 56, 56)
-    np.testing.assert_array_equal(digits.character, np.sort(labels))
-    assert set(digits.drawer) == set(digits.alphabet) == {0}
-    assert digits.names == ("MNIST test digits",)
+    np.testing.assert_array_equal(digits.class_index, np.sort(labels))
+    assert set(digits.author) == {-1}
+    assert set(digits.group_index) == {0}
+    assert digits.group_names == ("MNIST test digits",)
     first = images[np.flatnonzero(labels == np.sort(labels)[0])[0]].astype(float)
     # Bilinear, twice as large: each new pixel is 9/16, 3/16, 3/16 and 1/16 of the four that are nearest.
     expected = (9 * first[10, 10] + 3 * first[10, 11] + 3 * first[11, 10] + first[11, 11]) / 16
@@ -167,6 +168,6 @@ def test_the_real_mnist_has_the_published_counts(archives, tmp_path):
     counts = [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
     assert np.bincount(read["test"][1]).tolist() == counts
     digits = data.load_digits(None, str(tmp_path), str(archives))
-    assert np.bincount(digits.character).tolist() == counts
+    assert np.bincount(digits.class_index).tolist() == counts
     images, labels = read["test"]
     np.testing.assert_array_equal(digits.images, np.concatenate([images[labels == digit] for digit in range(10)]))

@@ -27,32 +27,32 @@ def picture(archive: zipfile.ZipFile, name: str) -> np.ndarray:
 
 
 def test_all_images_are_there_sorted_by_alphabet_character_and_drawer(loaded):
-    alphabets = loaded.alphabets
+    alphabets = loaded.images
     assert (alphabets.images.dtype, alphabets.images.shape) == (np.uint8, (32_460, 105, 105))
     assert alphabets.origins == ("background",) * 30 + ("evaluation",) * 20
-    assert list(alphabets.names[:30]) == sorted(alphabets.names[:30])
-    assert list(alphabets.names[30:]) == sorted(alphabets.names[30:])
-    np.testing.assert_array_equal(alphabets.character, np.arange(32_460) // 20)
-    np.testing.assert_array_equal(alphabets.drawer, np.arange(32_460) % 20 + 1)
-    assert (np.diff(alphabets.alphabet) >= 0).all()
-    assert np.bincount(alphabets.alphabet)[:3].tolist() == [20 * 20, 29 * 20, 26 * 20]  # Lake's own listing
+    assert list(alphabets.group_names[:30]) == sorted(alphabets.group_names[:30])
+    assert list(alphabets.group_names[30:]) == sorted(alphabets.group_names[30:])
+    np.testing.assert_array_equal(alphabets.class_index, np.arange(32_460) // 20)
+    np.testing.assert_array_equal(alphabets.author, np.arange(32_460) % 20 + 1)
+    assert (np.diff(alphabets.group_index) >= 0).all()
+    assert np.bincount(alphabets.group_index)[:3].tolist() == [20 * 20, 29 * 20, 26 * 20]  # Lake's own listing
     assert {column.dtype for column in alphabets[1:4]} == {np.dtype(np.int32)}
 
 
 def test_every_image_is_the_archive_s(loaded, archives):
-    # Names sorted as text are in the order that Alphabets promises.
+    # Names sorted as text are in the order that Images promises.
     row = 0
     for part in ("background", "evaluation"):
         with zipfile.ZipFile(archives / "omniglot" / f"images_{part}.zip") as archive:
             for name in sorted(name for name in archive.namelist() if name.endswith(".png")):
-                assert np.array_equal(loaded.alphabets.images[row], picture(archive, name)), name
-                assert loaded.alphabets.names[loaded.alphabets.alphabet[row]] == name.split("/")[1]
+                assert np.array_equal(loaded.images.images[row], picture(archive, name)), name
+                assert loaded.images.group_names[loaded.images.group_index[row]] == name.split("/")[1]
                 row += 1
     assert row == 32_460
 
 
 def test_the_official_trials_are_the_released_ones_pixel_for_pixel(loaded, archives):
-    runs, images = loaded.runs, loaded.alphabets.images
+    runs, images = loaded.episodes, loaded.images.images
     assert (runs.support.shape, runs.query.shape, runs.answer.shape) == ((20, 20, 1), (20, 20), (20, 20))
     assert {array.dtype for array in runs} == {np.dtype(np.int32)}
     trials = 0
@@ -71,14 +71,14 @@ def test_the_official_trials_are_the_released_ones_pixel_for_pixel(loaded, archi
 
 
 def test_a_run_is_within_one_test_alphabet_and_between_two_drawers(loaded):
-    alphabets, runs = loaded.alphabets, loaded.runs
+    alphabets, runs = loaded.images, loaded.episodes
     names = set()
     for support, query, answer in zip(runs.support[..., 0], runs.query, runs.answer, strict=True):
-        np.testing.assert_array_equal(alphabets.character[support[answer]], alphabets.character[query])
-        (first,), (second,) = (set(alphabets.drawer[rows].tolist()) for rows in (support, query))
+        np.testing.assert_array_equal(alphabets.class_index[support[answer]], alphabets.class_index[query])
+        (first,), (second,) = (set(alphabets.author[rows].tolist()) for rows in (support, query))
         assert first != second
         assert max(first, second) <= 8
-        names |= {alphabets.names[index] for index in alphabets.alphabet[[*support, *query]]}
+        names |= {alphabets.group_names[index] for index in alphabets.group_index[[*support, *query]]}
     assert names == {
         *("Atlantean", "Ge_ez", "Glagolitic", "Gurmukhi", "Kannada", "Malayalam", "Manipuri"),
         *("Old_Church_Slavonic_(Cyrillic)", "Tengwar", "Tibetan"),
@@ -91,14 +91,14 @@ def test_the_small_sets_name_five_background_alphabets_each(prepared_omniglot, a
             found = {member.split("/")[1] for member in archive.namelist() if member.endswith(".png")}
         assert set(alphabets) == found
         assert len(alphabets) == 5
-        assert found < set(loaded.alphabets.names[:30])
+        assert found < set(loaded.images.group_names[:30])
 
 
 def test_downsampling_averages_blocks(loaded, prepared_omniglot):
-    small = data.load(DataSpec(downsample=3), prepared_omniglot).alphabets.images
+    small = data.load(DataSpec(downsample=3), prepared_omniglot).images.images
     assert small.shape == (32_460, 35, 35)
     for row in range(0, 32_460, 5_000):
-        mean = loaded.alphabets.images[row].reshape(35, 3, 35, 3).astype(float).mean(axis=(1, 3))
+        mean = loaded.images.images[row].reshape(35, 3, 35, 3).astype(float).mean(axis=(1, 3))
         assert np.abs(small[row] - mean).max() <= 0.5
 
 
@@ -119,7 +119,7 @@ def test_records_come_back_in_the_promised_order_whatever_the_order_they_were_ma
     as_read = [{**record, **{key: record[key].encode() for key in ("alphabet", "origin")}} for record in made]
     alphabets, numbers = characters.decode(as_read)
     assert numbers.tolist() == [2, 3, 1]
-    assert (alphabets.names, alphabets.origins) == (("Zz", "Aa"), ("background", "evaluation"))
+    assert (alphabets.group_names, alphabets.origins) == (("Zz", "Aa"), ("background", "evaluation"))
     for place, part in enumerate((2, 1, 0)):
         for index, drawer in enumerate(drawers):
             np.testing.assert_array_equal(alphabets.images[place * 20 + drawer - 1], ink[part, index] * 255)
@@ -268,6 +268,6 @@ def test_a_side_that_cannot_be_had_is_refused(tmp_path, downsample, side):
 
 
 def test_images_can_be_loaded_at_any_side(loaded, prepared_omniglot):
-    small = data.load(DataSpec(side=48), prepared_omniglot).alphabets
+    small = data.load(DataSpec(side=48), prepared_omniglot).images
     assert small.images.shape == (32_460, 48, 48)
-    np.testing.assert_array_equal(small.images[5000], average_areas(loaded.alphabets.images[5000:5001], 48)[0])
+    np.testing.assert_array_equal(small.images[5000], average_areas(loaded.images.images[5000:5001], 48)[0])

@@ -5,8 +5,8 @@ import pytest
 
 from siamese_jax import data
 from siamese_jax.errors import UserError
-from siamese_jax.evaluation.baselines import BASELINES, modified_hausdorff, nearest_neighbour, run_scores
-from siamese_jax.records import Runs
+from siamese_jax.evaluation.baselines import BASELINES, episode_scores, modified_hausdorff, nearest_neighbour
+from siamese_jax.records import Episodes
 from siamese_jax.specs import DataSpec
 from siamese_jax.statistics.scores import credit
 
@@ -46,8 +46,8 @@ def test_the_nearest_neighbour_counts_the_pixels_that_differ():
 
 def test_a_class_scores_its_best_support():
     images = np.stack([draw(seed) for seed in range(6)])
-    runs = Runs(np.array([[[0, 1], [2, 3]]]), np.array([[4, 5]]), np.array([[0, 1]]))
-    scores = run_scores(nearest_neighbour, images, runs)
+    runs = Episodes(np.array([[[0, 1], [2, 3]]]), np.array([[4, 5]]), np.array([[0, 1]]))
+    scores = episode_scores(nearest_neighbour, images, runs)
     for q in (0, 1):
         for way, shots in enumerate([(0, 1), (2, 3)]):
             assert scores[0, q, way] == max(nearest_neighbour(images[4 + q], images[s]) for s in shots)
@@ -57,5 +57,5 @@ def test_a_class_scores_its_best_support():
 def test_on_the_official_runs_the_baselines_give_the_published_error(prepared_omniglot, name, correct):
     """The self-check of the whole evaluator: Lake et al. publish an error of 38.8 %, which is 155 of 400."""
     images, runs = data.load(DataSpec(), prepared_omniglot)
-    scores = run_scores(BASELINES[name], images.images, runs)
+    scores = episode_scores(BASELINES[name], images.images, runs)
     assert credit(scores, runs.answer).sum() == correct

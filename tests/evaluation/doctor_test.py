@@ -5,18 +5,18 @@ import pytest
 from tiny import make_dataset
 
 from siamese_jax.errors import UserError
-from siamese_jax.evaluation.doctor import examine_runs, examine_scores
-from siamese_jax.records import Runs
+from siamese_jax.evaluation.doctor import examine_episodes, examine_scores
+from siamese_jax.records import Episodes
 from siamese_jax.sampling.splits import split
 
 DATASET = make_dataset()
-ALPHABETS = DATASET.alphabets
+ALPHABETS = DATASET.images
 SETS = split(DATASET, "paper")
 NOTHING = {}
 
 
-def sound_runs() -> Runs:
-    return Runs(*(np.array(part) for part in DATASET.runs))
+def sound_runs() -> Episodes:
+    return Episodes(*(np.array(part) for part in DATASET.episodes))
 
 
 def sound_scores() -> np.ndarray:
@@ -24,7 +24,7 @@ def sound_scores() -> np.ndarray:
 
 
 def test_sound_trials_and_scores_get_no_word():
-    assert examine_runs(ALPHABETS, sound_runs(), 3, NOTHING) == []
+    assert examine_episodes(ALPHABETS, sound_runs(), 3, NOTHING) == []
     assert examine_scores(sound_scores(), sound_runs()) == []
 
 
@@ -32,61 +32,61 @@ def test_a_query_that_is_its_own_support_is_refused():
     runs = sound_runs()
     runs.query[1, 2] = runs.support[1, runs.answer[1, 2], 0]
     with pytest.raises(UserError, match="query itself is among the supports, in run 2 of 2"):
-        examine_runs(ALPHABETS, runs, 3, NOTHING)
+        examine_episodes(ALPHABETS, runs, 3, NOTHING)
 
 
 def test_two_drawings_of_the_same_bytes_in_a_trial_are_a_warning():
     images, runs = ALPHABETS.images.copy(), sound_runs()
     images[runs.query[0, 1]] = images[runs.support[0, runs.answer[0, 1], 0]]
-    (warning,) = examine_runs(ALPHABETS._replace(images=images), runs, 3, NOTHING)
+    (warning,) = examine_episodes(ALPHABETS._replace(images=images), runs, 3, NOTHING)
     assert warning == "1 trial has a support that is, byte for byte, the query's image"
 
 
 def test_two_supports_of_the_same_bytes_are_a_warning():
     images, runs = ALPHABETS.images.copy(), sound_runs()
     images[runs.support[1, 2, 0]] = images[runs.support[1, 0, 0]]
-    (warning,) = examine_runs(ALPHABETS._replace(images=images), runs, 3, NOTHING)
+    (warning,) = examine_episodes(ALPHABETS._replace(images=images), runs, 3, NOTHING)
     assert warning == "3 trials have two supports that are, byte for byte, one image"
 
 
 def test_a_drawing_shown_as_two_supports_of_its_character_is_refused():
     support, query, answer = sound_runs()
     twice = np.concatenate([support, support + 2], axis=2)
-    assert examine_runs(ALPHABETS, Runs(twice, query, answer), 3, NOTHING) == []
+    assert examine_episodes(ALPHABETS, Episodes(twice, query, answer), 3, NOTHING) == []
     twice[1, 2, 1] = twice[1, 2, 0]
     with pytest.raises(UserError, match="drawing is repeated among the supports, in run 2 of 2"):
-        examine_runs(ALPHABETS, Runs(twice, query, answer), 3, NOTHING)
+        examine_episodes(ALPHABETS, Episodes(twice, query, answer), 3, NOTHING)
 
 
 def test_a_repeated_character_is_refused():
     runs = sound_runs()
     runs.support[0, 2] = runs.support[0, 1] + 3  # by another drawer
     with pytest.raises(UserError, match="character is repeated.*in run 1 of 2"):
-        examine_runs(ALPHABETS, runs, 3, NOTHING)
+        examine_episodes(ALPHABETS, runs, 3, NOTHING)
 
 
 def test_a_way_of_two_characters_is_refused():
     support, query, answer = sound_runs()
     twice = np.concatenate([support, support + 1], axis=2)
-    assert examine_runs(ALPHABETS, Runs(twice, query + 5, answer), 3, NOTHING) == []
+    assert examine_episodes(ALPHABETS, Episodes(twice, query + 5, answer), 3, NOTHING) == []
     twice[1, 0, 1] += 20
     with pytest.raises(UserError, match="way has supports of several characters, in run 2"):
-        examine_runs(ALPHABETS, Runs(twice, query + 5, answer), 3, NOTHING)
+        examine_episodes(ALPHABETS, Episodes(twice, query + 5, answer), 3, NOTHING)
 
 
 def test_a_wrong_label_is_refused():
     runs = sound_runs()
     runs.answer[0] = np.roll(runs.answer[0], 1)
     with pytest.raises(UserError, match="answer is not the query's character, in run 1"):
-        examine_runs(ALPHABETS, runs, 3, NOTHING)
+        examine_episodes(ALPHABETS, runs, 3, NOTHING)
 
 
 def test_another_number_of_ways_is_refused():
     with pytest.raises(UserError, match="3-way trials.*not 20-way"):
-        examine_runs(ALPHABETS, sound_runs(), 20, NOTHING)
+        examine_episodes(ALPHABETS, sound_runs(), 20, NOTHING)
     runs = sound_runs()
     with pytest.raises(UserError, match="not 3-way"):
-        examine_runs(ALPHABETS, runs._replace(answer=runs.answer + 1), 3, NOTHING)
+        examine_episodes(ALPHABETS, runs._replace(answer=runs.answer + 1), 3, NOTHING)
     with pytest.raises(UserError, match=r"\(2, 3, 4\) for trials of shape \(2, 3, 3\)"):
         examine_scores(np.zeros((2, 3, 4)), sound_runs())
 
@@ -94,8 +94,8 @@ def test_another_number_of_ways_is_refused():
 @pytest.mark.parametrize("used", ["trained", "chosen"])
 def test_an_alphabet_that_was_seen_is_refused_and_a_drawer_that_was_seen_is_a_warning(used):
     with pytest.raises(UserError, match=f"checkpoint was {used} on alphabets that these trials take: e, f"):
-        examine_runs(ALPHABETS, sound_runs(), 3, {used: SETS["test"]})
-    (warning,) = examine_runs(ALPHABETS, sound_runs(), 3, {used: SETS["train"]})
+        examine_episodes(ALPHABETS, sound_runs(), 3, {used: SETS["test"]})
+    (warning,) = examine_episodes(ALPHABETS, sound_runs(), 3, {used: SETS["train"]})
     assert (
         warning == f"drawers numbered 1, 2 also drew characters, of other alphabets, that the checkpoint was {used} on"
     )

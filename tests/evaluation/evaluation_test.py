@@ -22,7 +22,7 @@ PARAMS = init_params(root_key(0), EXPERIMENT.network, SIDE)
 DATASET = make_dataset()
 SETS = split(DATASET, "paper")
 SEEN = {"trained": SETS["train"], "chosen": SETS["validation"]}
-PROTOCOLS = protocols(EXPERIMENT.evaluation, DATASET.runs)
+PROTOCOLS = protocols(EXPERIMENT.evaluation, DATASET.episodes)
 
 
 def make_evaluator():
@@ -30,20 +30,20 @@ def make_evaluator():
 
 
 def official(evaluator, params):
-    score = functools.partial(evaluator.run_logits, params)
-    return one_shot.one_shot(score, DATASET.alphabets, DATASET.runs, PROTOCOLS["official_runs"], SEEN)
+    score = functools.partial(evaluator.episode_logits, params)
+    return one_shot.one_shot(score, DATASET.images, DATASET.episodes, PROTOCOLS["official_runs"], SEEN)
 
 
 def by_protocol(*names, score=None):
-    score = score or functools.partial(make_evaluator().run_logits, PARAMS)
+    score = score or functools.partial(make_evaluator().episode_logits, PARAMS)
     chosen = {name: PROTOCOLS[name] for name in names}
     return one_shot.one_shot_by_protocol(score, DATASET, SETS, SEEN, chosen)
 
 
 def test_scores_of_runs_equal_comparing_every_pair_of_images():
-    images = as_input(jnp.asarray(DATASET.alphabets.images))
-    runs = DATASET.runs
-    scores = make_evaluator().run_logits(PARAMS, DATASET.alphabets.images, runs)
+    images = as_input(jnp.asarray(DATASET.images.images))
+    runs = DATASET.episodes
+    scores = make_evaluator().episode_logits(PARAMS, DATASET.images.images, runs)
     for r in range(2):
         for q in range(3):
             for way in range(3):
@@ -53,11 +53,11 @@ def test_scores_of_runs_equal_comparing_every_pair_of_images():
 
 @pytest.mark.parametrize("together", [1, 3, 100])
 def test_how_many_runs_are_compared_at_a_time_changes_nothing(monkeypatch, together):
-    runs = one_shot.validation_runs(EXPERIMENT, SETS["validation"])
-    whole = make_evaluator().run_logits(PARAMS, SETS["validation"].images, runs)
+    runs = one_shot.validation_episodes(EXPERIMENT, SETS["validation"])
+    whole = make_evaluator().episode_logits(PARAMS, SETS["validation"].images, runs)
     monkeypatch.setattr(embedder, "PAIRS", 9 * together)
     assert len(whole) == 4
-    scores = make_evaluator().run_logits(PARAMS, SETS["validation"].images, runs)
+    scores = make_evaluator().episode_logits(PARAMS, SETS["validation"].images, runs)
     np.testing.assert_allclose(scores, whole, rtol=1e-5, atol=1e-6)
 
 
@@ -74,14 +74,14 @@ def test_only_the_images_that_runs_use_are_embedded_and_each_once(monkeypatch):
     evaluator = make_evaluator()
     embedded = count_embedded(evaluator, monkeypatch)
     for _ in range(2):
-        evaluator.run_logits(PARAMS, DATASET.alphabets.images, DATASET.runs)
-    assert embedded == [len(set(DATASET.runs.support.ravel()) | set(DATASET.runs.query.ravel()))] == [12]
+        evaluator.episode_logits(PARAMS, DATASET.images.images, DATASET.episodes)
+    assert embedded == [len(set(DATASET.episodes.support.ravel()) | set(DATASET.episodes.query.ravel()))] == [12]
 
 
 def test_all_protocols_and_verification_together_embed_each_image_once(monkeypatch):
     evaluator = make_evaluator()
     embedded = count_embedded(evaluator, monkeypatch)
-    score = functools.partial(evaluator.run_logits, PARAMS)
+    score = functools.partial(evaluator.episode_logits, PARAMS)
     names = ("official_runs", "within_alphabet", "2_way_1_shot", "5_way_5_shot")
     by_protocol(*names, score=score)
     verification.verification(evaluator, PARAMS, EXPERIMENT, SETS["validation"], SETS["test"])
@@ -91,7 +91,7 @@ def test_all_protocols_and_verification_together_embed_each_image_once(monkeypat
 
 
 def test_other_parameters_are_never_given_the_embeddings_of_the_last():
-    evaluator, images = make_evaluator(), DATASET.alphabets.images[:5]
+    evaluator, images = make_evaluator(), DATASET.images.images[:5]
     other = init_params(root_key(1), EXPERIMENT.network, SIDE)
     first = evaluator.embed(PARAMS, images)
     np.testing.assert_allclose(evaluator.embed(other, images), NET.embed_images(other, jnp.asarray(images)), rtol=1e-4)
@@ -99,7 +99,7 @@ def test_other_parameters_are_never_given_the_embeddings_of_the_last():
 
 
 def test_images_are_embedded_in_the_order_asked_for_with_repeats():
-    evaluator, images = make_evaluator(), DATASET.alphabets.images
+    evaluator, images = make_evaluator(), DATASET.images.images
     evaluator.embed(PARAMS, images[[3, 1]])
     whole = NET.embed_images(PARAMS, jnp.asarray(images[[1, 7, 1, 3]]))
     np.testing.assert_allclose(evaluator.embed(PARAMS, images[[1, 7, 1, 3]]), whole, rtol=1e-5, atol=1e-6)
@@ -107,7 +107,7 @@ def test_images_are_embedded_in_the_order_asked_for_with_repeats():
 
 @pytest.mark.parametrize("count", [1, 15, 16, 17])
 def test_embedding_in_batches_changes_nothing_and_keeps_the_count(count):
-    images = DATASET.alphabets.images[:count]
+    images = DATASET.images.images[:count]
     whole = NET.embed_images(PARAMS, jnp.asarray(images))
     np.testing.assert_allclose(make_evaluator().embed(PARAMS, images), whole, rtol=1e-5, atol=1e-6)
 
@@ -141,7 +141,7 @@ def test_a_protocol_that_cannot_be_measured_is_refused_with_the_reason_and_the_o
 
 
 def test_trials_of_alphabets_that_were_trained_or_chosen_on_are_refused():
-    score = functools.partial(make_evaluator().run_logits, PARAMS)
+    score = functools.partial(make_evaluator().episode_logits, PARAMS)
     for used in ("trained", "chosen"):
         measured, refused = one_shot.one_shot_by_protocol(
             score, DATASET, SETS, {used: SETS["test"]}, {"within_alphabet": PROTOCOLS["within_alphabet"]}
@@ -151,11 +151,11 @@ def test_trials_of_alphabets_that_were_trained_or_chosen_on_are_refused():
 
 
 def test_validation_trials_are_measured_as_what_they_are():
-    score = functools.partial(make_evaluator().run_logits, PARAMS)
+    score = functools.partial(make_evaluator().episode_logits, PARAMS)
     result = one_shot.validation_one_shot(score, EXPERIMENT, SETS).result
     assert "chosen" in result["card"]["protocol"]
     assert result["trials"] == 12
-    runs = one_shot.validation_runs(EXPERIMENT, SETS["validation"])
+    runs = one_shot.validation_episodes(EXPERIMENT, SETS["validation"])
     accuracy = one_shot.validation_accuracy(make_evaluator(), PARAMS, SETS["validation"], runs)
     np.testing.assert_allclose(result["accuracy"], accuracy)
 
@@ -163,28 +163,28 @@ def test_validation_trials_are_measured_as_what_they_are():
 def test_what_was_measured_holds_the_scores_and_the_credit_of_each_trial():
     measured = official(make_evaluator(), PARAMS)
     assert measured.scores.shape == (2, 3, 3)
-    right = measured.scores.argmax(axis=-1) == DATASET.runs.answer
+    right = measured.scores.argmax(axis=-1) == DATASET.episodes.answer
     np.testing.assert_array_equal(measured.credit, right)
     assert measured.result["accuracy"] == right.mean()
-    assert measured.runs is DATASET.runs
+    assert measured.episodes is DATASET.episodes
 
 
 def test_a_result_is_told_by_alphabet_and_has_an_interval_over_alphabets():
-    runs = DATASET.runs  # the first is of alphabet e, the second of f
+    runs = DATASET.episodes  # the first is of alphabet e, the second of f
     right = np.array([[True, True, True], [True, False, False]])
 
     def score(images, runs):
         return np.eye(3)[np.where(right, runs.answer, (runs.answer + 1) % 3)]
 
     many = type(runs)(*(np.concatenate([part] * 10) for part in runs))
-    two_alphabets = one_shot.one_shot(score, DATASET.alphabets, runs, PROTOCOLS["official_runs"], SEEN).result
+    two_alphabets = one_shot.one_shot(score, DATASET.images, runs, PROTOCOLS["official_runs"], SEEN).result
     assert two_alphabets["by_alphabet"] == {
         "e": {"trials": 3, "correct": 3, "accuracy": 1.0},
         "f": {"trials": 3, "correct": 1, "accuracy": 1 / 3},
     }
     assert two_alphabets["ci95_by_alphabet"] == two_alphabets["ci95"] == (1 / 3, 1.0)
     right = np.concatenate([right] * 10)
-    twenty_runs = one_shot.one_shot(score, DATASET.alphabets, many, PROTOCOLS["official_runs"], SEEN).result
+    twenty_runs = one_shot.one_shot(score, DATASET.images, many, PROTOCOLS["official_runs"], SEEN).result
     assert twenty_runs["ci95_by_alphabet"] == (1 / 3, 1.0)  # as many alphabets as before
     assert 0.4 < twenty_runs["ci95"][0] < twenty_runs["ci95"][1] < 0.9
     assert twenty_runs["by_alphabet"]["f"]["trials"] == 30
@@ -204,7 +204,7 @@ def noisy_verification(monkeypatch, test_shift=0.0):
         return made[made["name"]]
 
     evaluator, ten = make_evaluator(), SETS["test"]._replace(alphabet=np.arange(10))
-    monkeypatch.setattr(verification, "_draw_pairs", pairs)
+    monkeypatch.setattr(verification, "_sample_pairs", pairs)
     monkeypatch.setattr(evaluator, "pair_logits", logits)
     return verification.verification(evaluator, PARAMS, EXPERIMENT, ten, ten), made
 
@@ -254,8 +254,8 @@ def test_verification_takes_its_threshold_from_validation_alone():
 
 
 def test_validation_trials_are_the_same_every_time_and_change_with_the_seed():
-    first, again = (one_shot.validation_runs(EXPERIMENT, SETS["validation"]) for _ in range(2))
-    other = one_shot.validation_runs(make_experiment(seed=1), SETS["validation"])
+    first, again = (one_shot.validation_episodes(EXPERIMENT, SETS["validation"]) for _ in range(2))
+    other = one_shot.validation_episodes(make_experiment(seed=1), SETS["validation"])
     np.testing.assert_array_equal(first.query, again.query)
     assert not np.array_equal(first.query, other.query)
 
@@ -265,13 +265,13 @@ def test_parameters_that_are_not_finite_are_an_error_not_a_result():
     with pytest.raises(UserError, match="not finite"):
         official(make_evaluator(), broken)
     with pytest.raises(UserError, match="not finite"):  # and not a protocol that could not be measured
-        by_protocol("official_runs", score=functools.partial(make_evaluator().run_logits, broken))
+        by_protocol("official_runs", score=functools.partial(make_evaluator().episode_logits, broken))
 
 
 def test_averaged_views_are_the_image_itself_and_the_same_distortions_of_every_image():
     spec = DistortSpec(probability=1.0)
-    maps = views.draw_views(spec, 3)
-    images, pixels = DATASET.alphabets.images[:20], DATASET.alphabets.images[:20] / np.float32(255)
+    maps = views.sample_views(spec, 3)
+    images, pixels = DATASET.images.images[:20], DATASET.images.images[:20] / np.float32(255)
     mean = embedder.Evaluator(NET, 16, views=maps).embed(PARAMS, images)
     for image, embedding in zip(pixels, mean, strict=True):
         seen = [apply_affine(jnp.asarray(image), Affine(*(part[v] for part in maps))) for v in range(3)]
@@ -279,5 +279,5 @@ def test_averaged_views_are_the_image_itself_and_the_same_distortions_of_every_i
         assert min(abs(np.asarray(other) - image).max() for other in seen[1:]) > 0.05
         expected = np.mean([NET.embed(PARAMS, view[..., None]) for view in seen], axis=0)
         np.testing.assert_allclose(embedding, expected, rtol=1e-4, atol=1e-5)
-    for part, again in zip(maps, views.draw_views(spec, 3), strict=True):
+    for part, again in zip(maps, views.sample_views(spec, 3), strict=True):
         np.testing.assert_array_equal(part, again)

@@ -24,9 +24,13 @@ NET = build(EXPERIMENT.network)
 PARAMS = init_params(root_key(0), EXPERIMENT.network, SIDE)
 EVALUATOR = embedder.Evaluator(NET, embed_batch=16)
 WANTED = {
-    n: p for n, p in protocols(EXPERIMENT.evaluation, DATASET.runs).items() if n in ("official_runs", "2_way_1_shot")
+    n: p
+    for n, p in protocols(EXPERIMENT.evaluation, DATASET.episodes).items()
+    if n in ("official_runs", "2_way_1_shot")
 }
-MEASURED, _ = one_shot.one_shot_by_protocol(functools.partial(EVALUATOR.run_logits, PARAMS), DATASET, SETS, {}, WANTED)
+MEASURED, _ = one_shot.one_shot_by_protocol(
+    functools.partial(EVALUATOR.episode_logits, PARAMS), DATASET, SETS, {}, WANTED
+)
 
 
 @pytest.fixture
@@ -40,11 +44,11 @@ def saved(monkeypatch) -> dict[str, tuple]:
 
 
 def test_the_trial_and_the_hardest_ones_show_the_images_and_scores_that_were_measured(saved):
-    figures.draw_trials(Path(), DATASET.alphabets, MEASURED, "a title")
-    runs, scores = DATASET.runs, MEASURED["official_runs"].scores
+    figures.draw_trials(Path(), DATASET.images, MEASURED, "a title")
+    runs, scores = DATASET.episodes, MEASURED["official_runs"].scores
     query, supports, p, answer, title = saved["trial.png"]
-    np.testing.assert_array_equal(query, DATASET.alphabets.images[runs.query[0, 0]])
-    np.testing.assert_array_equal(supports, DATASET.alphabets.images[runs.support[0, :, 0]])
+    np.testing.assert_array_equal(query, DATASET.images.images[runs.query[0, 0]])
+    np.testing.assert_array_equal(supports, DATASET.images.images[runs.support[0, :, 0]])
     np.testing.assert_allclose(p, expit(scores[0, 0].astype(float)))
     assert (answer, title) == (runs.answer[0, 0], "a title")
 
@@ -56,19 +60,19 @@ def test_the_trial_and_the_hardest_ones_show_the_images_and_scores_that_were_mea
         wrong = [max(scores[r, q, w] for w in range(3) if w != runs.answer[r, q]) for q in range(3)]
         margins += sorted(float(expit(float(a)) - expit(float(b))) for a, b in zip(right, wrong, strict=True))[:2]
     np.testing.assert_allclose([row.p_right - row.p_rival for row in rows], margins, rtol=1e-5, atol=1e-7)
-    place = next(q for q in range(3) if np.array_equal(rows[0].query, DATASET.alphabets.images[runs.query[0, q]]))
-    of_answer = DATASET.alphabets.images[runs.support[0, runs.answer[0, place], 0]]
+    place = next(q for q in range(3) if np.array_equal(rows[0].query, DATASET.images.images[runs.query[0, q]]))
+    of_answer = DATASET.images.images[runs.support[0, runs.answer[0, place], 0]]
     np.testing.assert_array_equal(rows[0].right, of_answer)
 
 
 def test_units_are_those_of_the_first_trials_right_and_strongest_wrong_support(saved):
     official = MEASURED["official_runs"]
-    figures.draw_network(Path(), EXPERIMENT, DATASET.alphabets, official, NET, EVALUATOR, PARAMS)
+    figures.draw_network(Path(), EXPERIMENT, DATASET.images, official, NET, EVALUATOR, PARAMS)
     right, wrong, query, _, _, bias, _ = saved["units.png"]
-    scores, answer = official.scores[0, 0], DATASET.runs.answer[0, 0]
+    scores, answer = official.scores[0, 0], DATASET.episodes.answer[0, 0]
     np.testing.assert_allclose(right.sum() + bias, scores[answer], rtol=1e-4)
     np.testing.assert_allclose(wrong.sum() + bias, np.delete(scores, answer).max(), rtol=1e-4)
-    np.testing.assert_array_equal(query, DATASET.alphabets.images[DATASET.runs.query[0, 0]])
+    np.testing.assert_array_equal(query, DATASET.images.images[DATASET.episodes.query[0, 0]])
     np.testing.assert_array_equal(saved["filters.png"][0], PARAMS["conv1"]["kernel"])
 
 
@@ -76,7 +80,7 @@ def test_a_tower_without_convolutions_has_no_picture_of_filters(saved):
     dense = replace(EXPERIMENT.network, tower="dense", hidden=5)
     net, params = build(dense), init_params(root_key(0), dense, SIDE)
     evaluator = embedder.Evaluator(net, embed_batch=16)
-    figures.draw_network(Path(), EXPERIMENT, DATASET.alphabets, MEASURED["official_runs"], net, evaluator, params)
+    figures.draw_network(Path(), EXPERIMENT, DATASET.images, MEASURED["official_runs"], net, evaluator, params)
     assert set(saved) == {"units.png"}
 
 
@@ -96,12 +100,12 @@ def test_distorted_samples_stand_beside_their_originals_and_only_where_there_are
 
 
 def test_confusions_show_the_characters_that_were_taken_for_each_other(saved):
-    figures.draw_trials(Path(), DATASET.alphabets, {**MEASURED, "within_alphabet": MEASURED["2_way_1_shot"]}, "")
+    figures.draw_trials(Path(), DATASET.images, {**MEASURED, "within_alphabet": MEASURED["2_way_1_shot"]}, "")
     (rows,) = saved["confused.png"]
     many = MEASURED["2_way_1_shot"]
-    wrong = many.scores.argmax(axis=-1) != many.runs.answer
+    wrong = many.scores.argmax(axis=-1) != many.episodes.answer
     assert 0 < sum(row.times for row in rows) <= wrong.sum()
-    first = DATASET.alphabets.images[::20]
+    first = DATASET.images.images[::20]
     for row in rows:
         assert any(np.array_equal(row.shown, image) for image in first)
         assert not np.array_equal(row.shown, row.taken_for)

@@ -68,7 +68,7 @@ def test_figures_are_on_disk_before_a_picture_fails(tmp_path, monkeypatch):
 
 def test_where_the_released_runs_are_refused_the_rest_is_measured_and_reported(tmp_path):
     dataset, experiment = make_dataset(), make_experiment()
-    dataset.runs.answer[0] = np.roll(dataset.runs.answer[0], 1)  # wrong labels
+    dataset.episodes.answer[0] = np.roll(dataset.episodes.answer[0], 1)  # wrong labels
     net = build(experiment.network)
     results = measure.measure_network(
         experiment, tmp_path, dataset, split(dataset, "paper"), net, embedder.Evaluator(net, 16),
@@ -82,7 +82,7 @@ def test_where_the_released_runs_are_refused_the_rest_is_measured_and_reported(t
 def test_the_papers_network_embeds_800_images_for_the_400_official_trials_and_no_more(prepared_omniglot, monkeypatch):
     experiment = find("omniglot_20way")
     dataset = data.load(experiment.data, prepared_omniglot)
-    assert dataset.alphabets.images.shape[1:] == (105, 105)
+    assert dataset.images.images.shape[1:] == (105, 105)
     evaluator = embedder.Evaluator(build(experiment.network), experiment.evaluation.embed_batch)
     embedded = []
 
@@ -92,8 +92,8 @@ def test_the_papers_network_embeds_800_images_for_the_400_official_trials_and_no
 
     monkeypatch.setattr(evaluator, "_embed_new", ink)
     params = {"out": {"weight": -np.ones((4096, 1), np.float32), "bias": np.zeros(1, np.float32)}}
-    wanted = measure.protocols(experiment.evaluation, dataset.runs)
-    score = functools.partial(evaluator.run_logits, params)
+    wanted = measure.protocols(experiment.evaluation, dataset.episodes)
+    score = functools.partial(evaluator.episode_logits, params)
     sets = split(dataset, experiment.data.drawer_split)
     measured, _ = one_shot.one_shot_by_protocol(score, dataset, sets, {}, {"official_runs": wanted["official_runs"]})
     assert measured["official_runs"].result["trials"] == 400

@@ -4,9 +4,19 @@ from tiny import make_dataset, make_digits
 
 from siamese_jax import data
 from siamese_jax.errors import UserError
-from siamese_jax.evaluation.doctor import examine_runs
-from siamese_jax.evaluation.protocols import DIGITS, GRID, PROTOCOLS, SHOTS, WAYS, card, draw, draw_digits, protocols
-from siamese_jax.records import Runs
+from siamese_jax.evaluation.doctor import examine_episodes
+from siamese_jax.evaluation.protocols import (
+    DIGITS,
+    GRID,
+    PROTOCOLS,
+    SHOTS,
+    WAYS,
+    card,
+    protocols,
+    sample,
+    sample_digits,
+)
+from siamese_jax.records import Episodes
 from siamese_jax.sampling.splits import select, split
 from siamese_jax.specs import DataSpec, EvalSpec
 
@@ -15,12 +25,12 @@ SETS = split(DATASET, "paper")
 SEEN = {"trained": SETS["train"], "chosen": SETS["validation"]}
 
 
-def drawn(name: str, dataset=DATASET, sets=SETS) -> Runs:
-    return Runs(*map(np.asarray, draw(name, PROTOCOLS[name], dataset, sets)))
+def drawn(name: str, dataset=DATASET, sets=SETS) -> Episodes:
+    return Episodes(*map(np.asarray, sample(name, PROTOCOLS[name], dataset, sets)))
 
 
-def drawers_of(runs: Runs, alphabets=DATASET.alphabets) -> set[int]:
-    return set(alphabets.drawer[np.union1d(runs.support, runs.query)].tolist())
+def drawers_of(runs: Episodes, alphabets=DATASET.images) -> set[int]:
+    return set(alphabets.author[np.union1d(runs.support, runs.query)].tolist())
 
 
 @pytest.mark.parametrize("name", [name for name in PROTOCOLS if name != "official_runs"])
@@ -28,7 +38,7 @@ def test_every_protocol_has_the_trials_its_name_says_and_passes_the_doctor(name)
     runs, protocol = drawn(name), PROTOCOLS[name]
     assert runs.support.shape[1:] == (protocol.n_way, protocol.k_shot)
     assert runs.query.size == runs.answer.size == protocol.trials
-    examine_runs(DATASET.alphabets, runs, protocol.n_way, SEEN)
+    examine_episodes(DATASET.images, runs, protocol.n_way, SEEN)
     if name in GRID:
         assert name == f"{protocol.n_way}_way_{protocol.k_shot}_shot"
 
@@ -36,12 +46,12 @@ def test_every_protocol_has_the_trials_its_name_says_and_passes_the_doctor(name)
 @pytest.mark.parametrize("name", DIGITS)
 def test_trials_of_digits_have_the_number_that_is_stated_pass_the_doctor_and_know_no_drawers(name):
     digits = make_digits(8)
-    runs = Runs(*map(np.asarray, draw_digits(name, DIGITS[name], digits)))
+    runs = Episodes(*map(np.asarray, sample_digits(name, DIGITS[name], digits)))
     assert runs.query.size == DIGITS[name].trials
-    examine_runs(digits, runs, 10, SEEN)
+    examine_episodes(digits, runs, 10, SEEN)
     about = card(DIGITS[name], digits, runs, SEEN)
     assert (about["drawers"], about["alphabets"]) == ([], ["digits"])
-    other = Runs(runs.support, runs.query[::-1], runs.answer[::-1])
+    other = Episodes(runs.support, runs.query[::-1], runs.answer[::-1])
     assert card(DIGITS[name], digits, other, SEEN)["trials_id"] != about["trials_id"]
     swapped = runs.query.copy()  # another image of the same digit: only its row tells
     swapped[0, 0] = 5 * (swapped[0, 0] // 5) + (swapped[0, 0] + 1) % 5
@@ -49,12 +59,12 @@ def test_trials_of_digits_have_the_number_that_is_stated_pass_the_doctor_and_kno
 
 
 def test_the_official_runs_are_those_of_the_data():
-    assert draw("official_runs", PROTOCOLS["official_runs"], DATASET, SETS) is DATASET.runs
+    assert sample("official_runs", PROTOCOLS["official_runs"], DATASET, SETS) is DATASET.episodes
 
 
 def test_koch_400_takes_two_test_drawers_a_run_and_every_alphabet_equally_often():
     runs = drawn("koch_400")
-    alphabet, drawer = DATASET.alphabets.alphabet, DATASET.alphabets.drawer
+    alphabet, drawer = DATASET.images.group_index, DATASET.images.author
     assert runs.query.shape == (20, 20)
     assert drawers_of(runs) <= {17, 18, 19, 20}
     for support, query in zip(runs.support, runs.query, strict=True):
@@ -65,7 +75,7 @@ def test_koch_400_takes_two_test_drawers_a_run_and_every_alphabet_equally_often(
 
 def test_only_unstructured_trials_mix_alphabets_and_only_test_alphabets():
     def alphabets_of(name):
-        return [set(DATASET.alphabets.alphabet[support].ravel().tolist()) for support in drawn(name).support]
+        return [set(DATASET.images.group_index[support].ravel().tolist()) for support in drawn(name).support]
 
     assert all(len(run) == 1 for run in alphabets_of("within_alphabet"))
     mixed = alphabets_of("unstructured")
@@ -87,9 +97,9 @@ def test_trials_are_the_same_every_time_and_differ_between_protocols():
 
 
 def test_an_experiment_sets_the_random_trials_alone():
-    changed = protocols(EvalSpec(n_way=5, k_shot=2, random_trials=50), DATASET.runs)
+    changed = protocols(EvalSpec(n_way=5, k_shot=2, random_trials=50), DATASET.episodes)
     assert {protocol.combine for protocol in changed.values()} == {"mean_score"}
-    best = protocols(EvalSpec(combine="best_score"), DATASET.runs)
+    best = protocols(EvalSpec(combine="best_score"), DATASET.episodes)
     assert {protocol.combine for protocol in best.values()} == {"best_score"}
     assert changed["within_alphabet"][1:4] == (5, 2, 50)
     assert changed["official_runs"][1:4] == (3, 1, 6)
@@ -101,25 +111,25 @@ def test_an_experiment_sets_the_random_trials_alone():
 def test_a_protocol_for_which_there_are_too_few_characters_is_refused():
     small = make_dataset()
     with pytest.raises(UserError, match="smallest alphabet has 5 characters"):
-        draw("koch_400", PROTOCOLS["koch_400"], small, split(small, "paper"))
+        sample("koch_400", PROTOCOLS["koch_400"], small, split(small, "paper"))
 
 
 def test_a_card_says_what_was_compared_and_what_had_been_seen():
-    said = card(PROTOCOLS["koch_400"], DATASET.alphabets, drawn("koch_400"), SEEN)
+    said = card(PROTOCOLS["koch_400"], DATASET.images, drawn("koch_400"), SEEN)
     assert (said["n_way"], said["k_shot"], said["trials"], said["seed"]) == (20, 1, 400, 0)
     assert said["alphabets"] == ["e", "f"]
     assert set(said["drawers"]) <= {17, 18, 19, 20}
     assert said["trained_on"] == {"alphabets": ["a", "b"], "drawers": [*range(1, 13)]}
     assert said["chosen_on"] == {"alphabets": ["c", "d"], "drawers": [13, 14, 15, 16]}
-    official = card(PROTOCOLS["official_runs"], DATASET.alphabets, DATASET.runs, {})
+    official = card(PROTOCOLS["official_runs"], DATASET.images, DATASET.episodes, {})
     assert official["seed"] is None
     assert official["combine"] is None
-    five = card(PROTOCOLS["5_way_5_shot"], DATASET.alphabets, drawn("5_way_5_shot"), SEEN)
+    five = card(PROTOCOLS["5_way_5_shot"], DATASET.images, drawn("5_way_5_shot"), SEEN)
     assert five["combine"] == "mean_score"
     assert not {"trained_on", "chosen_on"} & official.keys()
 
 
-def trials_id(runs, alphabets=DATASET.alphabets, protocol="koch_400"):
+def trials_id(runs, alphabets=DATASET.images, protocol="koch_400"):
     return card(PROTOCOLS[protocol], alphabets, runs, {})["trials_id"]
 
 
@@ -127,29 +137,29 @@ def test_the_same_trials_have_the_same_id_at_any_image_size_and_whatever_was_see
     runs = drawn("koch_400")
     found = trials_id(runs)
     assert len(bytes.fromhex(found)) == 16
-    smaller = DATASET.alphabets._replace(images=DATASET.alphabets.images[:, ::3, ::3])
+    smaller = DATASET.images._replace(images=DATASET.images.images[:, ::3, ::3])
     assert trials_id(runs, smaller) == found
-    assert trials_id(Runs(*(part.astype(np.int64) for part in runs)), protocol="unstructured") == found
-    assert card(PROTOCOLS["koch_400"], DATASET.alphabets, runs, SEEN)["trials_id"] == found
+    assert trials_id(Episodes(*(part.astype(np.int64) for part in runs)), protocol="unstructured") == found
+    assert card(PROTOCOLS["koch_400"], DATASET.images, runs, SEEN)["trials_id"] == found
     # Other rows, but the same drawings: those of drawers 17 to 20 alone.
-    few = select(DATASET.alphabets, np.ones(6, bool), range(17, 21))
-    moved = Runs(*((rows // 20) * 4 + rows % 20 - 16 for rows in runs[:2]), runs.answer)
+    few = select(DATASET.images, np.ones(6, bool), range(17, 21))
+    moved = Episodes(*((rows // 20) * 4 + rows % 20 - 16 for rows in runs[:2]), runs.answer)
     assert trials_id(moved, few) == found
 
 
 def test_any_other_trials_have_another_id():
-    runs, names = drawn("koch_400"), DATASET.alphabets.names
+    runs, names = drawn("koch_400"), DATASET.images.group_names
     changed = [
         runs._replace(query=np.where(np.arange(400).reshape(20, 20) == 7, runs.query[0, 8], runs.query)),  # a character
         runs._replace(query=runs.query ^ (np.arange(400).reshape(20, 20) == 7)),  # a drawer
         runs._replace(support=runs.support[:, ::-1]),
         runs._replace(answer=runs.answer[:, ::-1]),
-        Runs(*(part[:-1] for part in runs)),
-        Runs(*(part[::-1] for part in runs)),
-        Runs(runs.support.reshape(20, 10, 2), runs.query, runs.answer),
+        Episodes(*(part[:-1] for part in runs)),
+        Episodes(*(part[::-1] for part in runs)),
+        Episodes(runs.support.reshape(20, 10, 2), runs.query, runs.answer),
         drawn("within_alphabet"),
     ]
-    ids = [trials_id(runs), trials_id(runs, DATASET.alphabets._replace(names=(*names[:-1], "g")))]
+    ids = [trials_id(runs), trials_id(runs, DATASET.images._replace(group_names=(*names[:-1], "g")))]
     ids += [trials_id(other) for other in changed]
     assert len(set(ids)) == len(ids)
 
@@ -161,9 +171,9 @@ def test_on_omniglot_no_protocol_takes_an_alphabet_or_image_that_was_trained_or_
         seen = {"trained": sets["train"], "chosen": sets["validation"]}
         for name in ("official_runs", "koch_400", "unstructured", "20_way_5_shot"):
             runs = drawn(name, dataset, sets)
-            examine_runs(dataset.alphabets, runs, 20, seen)
-            assert len(np.unique(dataset.alphabets.alphabet[runs.query])) == 10
+            examine_episodes(dataset.images, runs, 20, seen)
+            assert len(np.unique(dataset.images.group_index[runs.query])) == 10
             if name == "official_runs":
                 assert np.union1d(runs.support, runs.query).size == 800
             else:
-                assert drawers_of(runs, dataset.alphabets).isdisjoint(sets["train"].drawer.tolist())
+                assert drawers_of(runs, dataset.images).isdisjoint(sets["train"].author.tolist())

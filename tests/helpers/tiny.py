@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from siamese_jax.experiments import find
-from siamese_jax.records import Alphabets, Dataset, Runs
+from siamese_jax.records import Dataset, Episodes, Images, Words
 from siamese_jax.specs import ConvSpec, DataSpec, DistortSpec, EvalSpec, Experiment, LayerSpec, NetSpec, OptimizerSpec
 
 SIDE = 12
@@ -20,23 +20,35 @@ def make_dataset(characters: int = 5) -> Dataset:
     character = np.repeat(np.arange(count), 20).astype(np.int32)
     drawer = np.tile(np.arange(1, 21), count).astype(np.int32)
     origins = ("background",) * 2 + ("evaluation",) * 4
-    alphabets = Alphabets(
-        (255 * drawings).astype(np.uint8), character // characters, character, drawer, tuple("abcdef"), origins
+    images = Images(
+        images=(255 * drawings).astype(np.uint8),
+        class_index=character,
+        group_index=character // characters,
+        author=drawer,
+        group_names=tuple("abcdef"),
+        origins=origins,
+        words=Words("alphabet", "character", "drawer"),
     )
     first = np.array([[4 * characters], [5 * characters]]) + np.arange(3)[None, :]
     answer = np.array([[2, 0, 1], [1, 2, 0]], np.int32)
     query = np.take_along_axis(first, answer, axis=1) * 20 + 1
-    return Dataset(alphabets, Runs((first * 20)[:, :, None], query, answer))
+    return Dataset(images, Episodes((first * 20)[:, :, None], query, answer))
 
 
-def make_digits(side: int | None) -> Alphabets:
+def make_digits(side: int | None) -> Images:
     """Ten digits, five images of each, by nobody knows whom."""
     rng = np.random.default_rng(1)
     side = SIDE if side is None else side
     shapes = np.repeat(rng.random((10, side, side)) < 0.4, 5, axis=0)
     images = (255 * np.clip(shapes - 0.3 * rng.random((50, side, side)), 0, 1)).astype(np.uint8)
-    none = np.zeros(50, np.int32)
-    return Alphabets(images, none, np.repeat(np.arange(10), 5).astype(np.int32), none, ("digits",), ("evaluation",))
+    return Images(
+        images=images,
+        class_index=np.repeat(np.arange(10), 5).astype(np.int32),
+        group_index=np.zeros(50, np.int32),
+        author=np.full(50, -1, np.int32),
+        group_names=("digits",),
+        origins=("evaluation",),
+    )
 
 
 def make_experiment(**changes) -> Experiment:

@@ -11,9 +11,9 @@ from siamese_jax.images.distort import (
     Warp,
     apply_affine,
     apply_warp,
-    draw_affine,
-    draw_warp,
     forward_matrix,
+    sample_affine,
+    sample_warp,
     turned,
     without,
 )
@@ -25,13 +25,13 @@ IMAGE = np.random.default_rng(0).random((31, 27)).astype(np.float32)
 
 
 def draw_many(count: int, spec: DistortSpec = SPEC) -> Affine:
-    drawn = jax.vmap(lambda key: draw_affine(key, spec))(jax.random.split(root_key(0), count))
+    drawn = jax.vmap(lambda key: sample_affine(key, spec))(jax.random.split(root_key(0), count))
     return Affine(*map(np.asarray, drawn))
 
 
 @given(st.integers(0, 10_000))
 def test_a_warp_agrees_with_scipy(seed):
-    affine = draw_affine(root_key(seed), SPEC)
+    affine = sample_affine(root_key(seed), SPEC)
     # scipy works in (row, column); its matrix, too, takes output to input.
     pull = np.linalg.inv(np.asarray(forward_matrix(affine), np.float64)[::-1, ::-1])
     centre = (np.array(IMAGE.shape) - 1) / 2
@@ -96,7 +96,7 @@ BENT = DistortSpec(elastic=1.5, elastic_scale=8)
 
 
 def test_a_bend_displaces_what_the_affine_map_pulls_by_the_points_filled_up_cubically():
-    warp = draw_warp(root_key(3), DistortSpec(probability=1.0, elastic=1.5, elastic_scale=8), IMAGE.shape)
+    warp = sample_warp(root_key(3), DistortSpec(probability=1.0, elastic=1.5, elastic_scale=8), IMAGE.shape)
     pull = np.linalg.inv(np.asarray(forward_matrix(warp.affine), np.float64)[::-1, ::-1])
     centre = (np.array(IMAGE.shape) - 1) / 2
     shift = np.array([warp.affine.shift_y, warp.affine.shift_x], np.float64)
@@ -122,7 +122,7 @@ def test_a_bend_displaces_what_the_affine_map_pulls_by_the_points_filled_up_cubi
 
 
 def test_a_bend_has_the_deviation_that_was_asked_for_and_is_included_half_the_time():
-    bends = np.asarray(jax.vmap(lambda key: draw_warp(key, BENT, (40, 48)).bend)(jax.random.split(root_key(0), 2000)))
+    bends = np.asarray(jax.vmap(lambda key: sample_warp(key, BENT, (40, 48)).bend)(jax.random.split(root_key(0), 2000)))
     assert bends.shape == (2000, 2, 5, 6)
     included = bends.any(axis=(1, 2, 3))
     assert abs(included.mean() - 0.5) < 0.04
@@ -132,15 +132,15 @@ def test_a_bend_has_the_deviation_that_was_asked_for_and_is_included_half_the_ti
 
 def test_the_affine_part_is_the_same_with_and_without_a_bend():
     for seed in range(5):
-        plain, bent = (draw_warp(root_key(seed), spec, (31, 27)) for spec in (SPEC, BENT))
+        plain, bent = (sample_warp(root_key(seed), spec, (31, 27)) for spec in (SPEC, BENT))
         assert plain.bend is None
         np.testing.assert_array_equal(np.array(plain.affine), np.array(bent.affine))
-        np.testing.assert_array_equal(np.array(plain.affine), np.array(draw_affine(root_key(seed), SPEC)))
+        np.testing.assert_array_equal(np.array(plain.affine), np.array(sample_affine(root_key(seed), SPEC)))
 
 
 def test_a_quarter_turn_comes_after_the_distortion_and_none_is_the_identity():
     square = jnp.asarray(IMAGE[:25, :25])
-    warp = draw_warp(root_key(1), BENT, (25, 25))
+    warp = sample_warp(root_key(1), BENT, (25, 25))
     still = without(warp, jnp.array(True))
     for quarters in range(4):
         np.testing.assert_allclose(apply_warp(square, turned(still, quarters)), np.rot90(square, -quarters), atol=3e-4)

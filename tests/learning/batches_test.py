@@ -9,19 +9,20 @@ from tiny import make_dataset, make_experiment
 from siamese_jax.errors import UserError
 from siamese_jax.experiments import find
 from siamese_jax.keys import root_key
-from siamese_jax.learning.batches import draw_batch, examples_per_epoch, pairs_per_step, steps_per_epoch
+from siamese_jax.learning.batches import examples_per_epoch, pairs_per_step, sample_batch, steps_per_epoch
 from siamese_jax.network.siamese import as_input
-from siamese_jax.sampling.splits import layout, split
+from siamese_jax.sampling.layout import layout_of
+from siamese_jax.sampling.splits import split
 from siamese_jax.specs import DataSpec, DistortSpec, LossSpec
 
 TRAIN = split(make_dataset(), "paper")["train"]
 IMAGES = jnp.asarray(TRAIN.images)
-KNOWN = {np.asarray(image).tobytes(): int(c) for image, c in zip(as_input(IMAGES), TRAIN.character, strict=True)}
+KNOWN = {np.asarray(image).tobytes(): int(c) for image, c in zip(as_input(IMAGES), TRAIN.class_index, strict=True)}
 
 
 def draw_epoch(experiment, epoch: int = 0, seed: int = 0) -> list[tuple[bytes, bytes, float]]:
     """Returns all pairs of an epoch, in order, as (left, right, same)."""
-    draw = jax.jit(lambda step: draw_batch(root_key(seed), step, IMAGES, layout(TRAIN), experiment))
+    draw = jax.jit(lambda step: sample_batch(root_key(seed), step, IMAGES, layout_of(TRAIN), experiment))
     first = epoch * steps_per_epoch(experiment)
     batches = [draw(first + step) for step in range(steps_per_epoch(experiment))]
     pairs = [zip(*map(np.asarray, batch), strict=True) for batch in batches]
@@ -79,7 +80,7 @@ def test_the_paper_has_1_350_000_examples_an_epoch_and_draws_them_in_megabytes()
     assert examples_per_epoch(experiment) == 1_350_000
     assert steps_per_epoch(experiment) == 10_546
     experiment = replace(experiment, batch_size=4)
-    draw = jax.jit(lambda step, images: draw_batch(root_key(0), step, images, layout(TRAIN), experiment))
+    draw = jax.jit(lambda step, images: sample_batch(root_key(0), step, images, layout_of(TRAIN), experiment))
     memory = draw.lower(jnp.int32(0), IMAGES).compile().memory_analysis()
     assert memory.temp_size_in_bytes < 1_000_000
 
@@ -116,7 +117,7 @@ def test_a_batch_larger_than_an_epoch_is_refused():
 
 def grid_batch(step: int = 0, **changes):
     experiment = make_experiment(loss=LossSpec("n_way"), **changes)
-    return jax.jit(lambda step: draw_batch(root_key(0), step, IMAGES, layout(TRAIN), experiment))(step)
+    return jax.jit(lambda step: sample_batch(root_key(0), step, IMAGES, layout_of(TRAIN), experiment))(step)
 
 
 GRID = {"batch_alphabets": 2, "batch_characters": 4, "batch_drawers": 3}

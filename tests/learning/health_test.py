@@ -17,6 +17,7 @@ from siamese_jax.learning.health import at_the_start, diagnosis, loss_of_guessin
 from siamese_jax.network.siamese import build, init_params
 from siamese_jax.report.sections import report
 from siamese_jax.sampling import splits
+from siamese_jax.sampling.layout import examples
 from siamese_jax.specs import LossSpec, OptimizerSpec
 from siamese_jax.storage.checkpoint import Checkpoints
 from siamese_jax.storage.log import read_metrics
@@ -42,7 +43,7 @@ def examine(net, params, images):
 @pytest.fixture
 def network():
     net, params = build(EXPERIMENT.network), init_params(jax.random.key(0), EXPERIMENT.network, SIDE)
-    images = splits.grid(splits.split(make_dataset(), "paper")["train"], 5, 3)
+    images = examples(splits.split(make_dataset(), "paper")["train"], 5, 3)
     assert images.shape == (5, 3, SIDE, SIDE)
     return net, params, images
 

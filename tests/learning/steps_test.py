@@ -8,11 +8,12 @@ import pytest
 from tiny import SIDE, make_dataset, make_experiment
 
 from siamese_jax.keys import root_key
-from siamese_jax.learning.batches import draw_batch, steps_per_epoch
+from siamese_jax.learning.batches import sample_batch, steps_per_epoch
 from siamese_jax.learning.optimizers import kept_params, make_optimizer
 from siamese_jax.learning.steps import init_state, train_step
 from siamese_jax.network.siamese import build
-from siamese_jax.sampling.splits import layout, split
+from siamese_jax.sampling.layout import layout_of
+from siamese_jax.sampling.splits import split
 from siamese_jax.specs import DataSpec, LossSpec, NetSpec, OptimizerSpec
 
 EXPERIMENT = make_experiment()
@@ -23,7 +24,7 @@ OPTIMIZER = make_optimizer(EXPERIMENT.optimizer, steps_per_epoch(EXPERIMENT), EX
 
 
 def batch_of(step):
-    return draw_batch(root_key(0), step, jnp.asarray(TRAIN.images), layout(TRAIN), EXPERIMENT)
+    return sample_batch(root_key(0), step, jnp.asarray(TRAIN.images), layout_of(TRAIN), EXPERIMENT)
 
 
 def test_the_first_update_is_the_rate_times_the_gradient_of_cross_entropy_plus_penalty():
@@ -45,7 +46,7 @@ def test_the_first_update_is_the_rate_times_the_gradient_of_cross_entropy_plus_p
 
 def test_a_choice_between_equal_scores_has_the_loss_of_guessing_where_a_character_is_missing():
     experiment = replace(EXPERIMENT, data=GRID, loss=LossSpec("n_way"))
-    batch = draw_batch(root_key(0), 0, jnp.asarray(TRAIN.images), layout(TRAIN), experiment)
+    batch = sample_batch(root_key(0), 0, jnp.asarray(TRAIN.images), layout_of(TRAIN), experiment)
     batch = batch._replace(present=jnp.array([[True] * 4, [True, True, False, False]]))
     state = init_state(root_key(0), experiment, OPTIMIZER, SIDE)
     blind = state._replace(params={**state.params, "out": jax.tree.map(jnp.zeros_like, state.params["out"])})
@@ -60,7 +61,7 @@ def test_the_loss_falls_when_one_batch_is_learned_by_heart(loss, energy):
     network = replace(EXPERIMENT.network, energy=energy)
     experiment = replace(EXPERIMENT, loss=LossSpec(loss), network=network)
     state, net = init_state(root_key(0), experiment, OPTIMIZER, SIDE), build(network)
-    batch = draw_batch(root_key(0), 0, jnp.asarray(TRAIN.images), layout(TRAIN), experiment)
+    batch = sample_batch(root_key(0), 0, jnp.asarray(TRAIN.images), layout_of(TRAIN), experiment)
     step = jax.jit(lambda state: train_step(state, batch, net, OPTIMIZER, experiment))
     losses = []
     for _ in range(60):
@@ -107,7 +108,7 @@ def test_the_same_seed_gives_the_same_parameters_and_another_seed_others():
 
 def test_the_gradient_of_a_grid_batch_is_that_of_its_pairs_compared_one_by_one():
     experiment = replace(EXPERIMENT, loss=LossSpec("all_pairs"), data=GRID)
-    batch = draw_batch(root_key(0), 0, jnp.asarray(TRAIN.images), layout(TRAIN), experiment)
+    batch = sample_batch(root_key(0), 0, jnp.asarray(TRAIN.images), layout_of(TRAIN), experiment)
     state = init_state(root_key(0), experiment, OPTIMIZER, SIDE)
     after, metrics = jax.jit(lambda state: train_step(state, batch, NET, OPTIMIZER, experiment))(state)
     images = batch.images.reshape(2, 12, SIDE, SIDE, 1)
@@ -137,7 +138,7 @@ def test_a_grid_batch_is_learned_by_heart_with_averaged_weights_that_follow(loss
     experiment = replace(EXPERIMENT, loss=LossSpec(loss), data=GRID, network=network, optimizer=adamw)
     optimizer, net = make_optimizer(adamw, 1, 60), build(network)
     state = init_state(root_key(0), experiment, optimizer, SIDE)
-    batch = draw_batch(root_key(0), 0, jnp.asarray(TRAIN.images), layout(TRAIN), experiment)
+    batch = sample_batch(root_key(0), 0, jnp.asarray(TRAIN.images), layout_of(TRAIN), experiment)
     step = jax.jit(lambda state: train_step(state, batch, net, optimizer, experiment))
     losses = []
     for _ in range(60):

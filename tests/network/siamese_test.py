@@ -16,7 +16,7 @@ from siamese_jax.specs import EvalSpec
 SPEC = make_experiment().network
 NET = build(SPEC)
 PARAMS = init_params(root_key(0), SPEC, SIDE)
-IMAGES = make_dataset().alphabets.images[::17][:8]
+IMAGES = make_dataset().images.images[::17][:8]
 
 
 def test_the_paper_network_has_38_951_745_parameters():

@@ -9,15 +9,17 @@ import pytest
 from layouts import make_layout
 from tiny import make_dataset, make_digits, make_experiment
 
-from siamese_jax.evaluation.one_shot import validation_runs
-from siamese_jax.evaluation.protocols import DIGITS, PROTOCOLS, card, draw, draw_digits
-from siamese_jax.images.distort import draw_warp
+from siamese_jax.evaluation.one_shot import validation_episodes
+from siamese_jax.evaluation.protocols import DIGITS, PROTOCOLS, card, sample, sample_digits
+from siamese_jax.images.distort import sample_warp
 from siamese_jax.keys import root_key
-from siamese_jax.learning.batches import draw_batch
-from siamese_jax.sampling.grids import draw_grid
-from siamese_jax.sampling.pairs import draw_pair, draw_triplet, shuffled
-from siamese_jax.sampling.splits import layout, split
-from siamese_jax.sampling.trials import draw_drawerless_runs, draw_runs
+from siamese_jax.learning.batches import sample_batch
+from siamese_jax.sampling.episodes import sample_authorless_episodes, sample_episodes
+from siamese_jax.sampling.grids import sample_grid
+from siamese_jax.sampling.layout import layout_of
+from siamese_jax.sampling.pairs import sample_pair, sample_triplet
+from siamese_jax.sampling.permutation import shuffled
+from siamese_jax.sampling.splits import split
 from siamese_jax.specs import DataSpec, DistortSpec
 
 # Classes of each group, and authors of each class; the second is Omniglot's training set.
@@ -43,7 +45,7 @@ PAIRS = {
 @pytest.mark.parametrize(("name", "seed", "different"), PAIRS)
 def test_pairs_are_those_of_version_0_1(name, seed, different):
     place, key = make_layout(*LAYOUTS[name]), root_key(seed)
-    found = jax.vmap(lambda index: draw_pair(key, index, place, different))(jnp.arange(500))
+    found = jax.vmap(lambda index: sample_pair(key, index, place, different))(jnp.arange(500))
     assert digest(*found) == PAIRS[name, seed, different]
 
 
@@ -60,7 +62,7 @@ TRIPLETS = {
 @pytest.mark.parametrize(("name", "seed", "different"), TRIPLETS)
 def test_triplets_are_those_of_version_0_1(name, seed, different):
     place, key = make_layout(*LAYOUTS[name]), root_key(seed)
-    found = jax.vmap(lambda index: draw_triplet(key, index, place, different))(jnp.arange(500))
+    found = jax.vmap(lambda index: sample_triplet(key, index, place, different))(jnp.arange(500))
     assert digest(*found) == TRIPLETS[name, seed, different]
 
 
@@ -78,7 +80,7 @@ def test_grids_are_those_of_version_0_1(name, seed, shape, rotations):
     groups, classes, authors = shape
     spec = DataSpec(batch_alphabets=groups, batch_characters=classes, batch_drawers=authors, rotations=rotations)
     place = make_layout(*LAYOUTS[name])
-    found = jax.vmap(lambda key: draw_grid(key, place, spec))(jax.random.split(root_key(seed), 20))
+    found = jax.vmap(lambda key: sample_grid(key, place, spec))(jax.random.split(root_key(seed), 20))
     assert digest(*found) == GRIDS[name, seed, shape, rotations]
 
 
@@ -93,7 +95,7 @@ EPISODES = {
 
 @pytest.mark.parametrize(("name", "seed", "n_way", "k_shot"), EPISODES)
 def test_episodes_are_those_of_version_0_1(name, seed, n_way, k_shot):
-    found = draw_runs(root_key(seed), make_layout(*LAYOUTS[name]), 40 * n_way, n_way, k_shot)
+    found = sample_episodes(root_key(seed), make_layout(*LAYOUTS[name]), 40 * n_way, n_way, k_shot)
     assert digest(*found) == EPISODES[name, seed, n_way, k_shot]
 
 
@@ -106,7 +108,7 @@ AUTHORLESS = {
 
 @pytest.mark.parametrize(("counts", "seed"), AUTHORLESS)
 def test_episodes_without_authors_are_those_of_version_0_1(counts, seed):
-    found = draw_drawerless_runs(root_key(seed), np.array(counts), 40 * len(counts))
+    found = sample_authorless_episodes(root_key(seed), np.array(counts), 40 * len(counts))
     assert digest(*found) == AUTHORLESS[counts, seed]
 
 
@@ -145,8 +147,8 @@ TRIALS = {
 @pytest.mark.parametrize("name", TRIALS)
 def test_trials_of_every_protocol_are_those_of_version_0_1(name):
     dataset = make_dataset(characters=20)
-    runs = draw(name, PROTOCOLS[name], dataset, split(dataset, "paper"))
-    assert card(PROTOCOLS[name], dataset.alphabets, runs, {})["trials_id"] == TRIALS[name]
+    runs = sample(name, PROTOCOLS[name], dataset, split(dataset, "paper"))
+    assert card(PROTOCOLS[name], dataset.images, runs, {})["trials_id"] == TRIALS[name]
 
 
 DIGIT_TRIALS = {
@@ -158,12 +160,12 @@ DIGIT_TRIALS = {
 @pytest.mark.parametrize("name", DIGIT_TRIALS)
 def test_trials_of_digits_are_those_of_version_0_1(name):
     digits = make_digits(8)
-    found = card(DIGITS[name], digits, draw_digits(name, DIGITS[name], digits), {})["trials_id"]
+    found = card(DIGITS[name], digits, sample_digits(name, DIGITS[name], digits), {})["trials_id"]
     assert found == DIGIT_TRIALS[name]
 
 
 def test_validation_trials_are_those_of_version_0_1():
-    found = validation_runs(make_experiment(), split(make_dataset(), "paper")["validation"])
+    found = validation_episodes(make_experiment(), split(make_dataset(), "paper")["validation"])
     assert digest(*found) == "a141c0dadbac700a"
 
 
@@ -184,12 +186,12 @@ def test_batches_are_those_of_version_0_1(loss, step):
     data = of_grids if loss == "n_way" else experiment.data
     experiment = make_experiment(distort=DistortSpec(copies=0), loss=type(experiment.loss)(loss), data=data)
     train = split(make_dataset(), "paper")["train"]
-    batch = draw_batch(root_key(3), jnp.int32(step), jnp.asarray(train.images), layout(train), experiment)
+    batch = sample_batch(root_key(3), jnp.int32(step), jnp.asarray(train.images), layout_of(train), experiment)
     assert digest(*(np.rint(255 * np.asarray(part)) for part in batch)) == BATCHES[loss, step]
 
 
 def test_warps_are_those_of_version_0_1():
-    warp = draw_warp(root_key(5), DistortSpec(elastic=1.0), (12, 12))
+    warp = sample_warp(root_key(5), DistortSpec(elastic=1.0), (12, 12))
     np.testing.assert_allclose(
         np.asarray(warp.affine),
         [

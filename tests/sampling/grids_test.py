@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from siamese_jax.errors import UserError
 from siamese_jax.keys import root_key
 from siamese_jax.records import Layout
-from siamese_jax.sampling.grids import check_grid, draw_grid
+from siamese_jax.sampling.grids import check_grid, sample_grid
 from siamese_jax.specs import DataSpec
 
 
@@ -30,7 +30,7 @@ def test_a_grid_has_different_alphabets_characters_and_drawers_and_says_what_is_
     )
     spec = grid_of(*shape)
     check_grid(spec, layout)
-    rows, present, turns = (np.asarray(part) for part in draw_grid(root_key(seed), layout, spec))
+    rows, present, turns = (np.asarray(part) for part in sample_grid(root_key(seed), layout, spec))
     assert rows.shape == shape
     assert not turns.any()
     character, drawer = rows // drawers, rows % drawers
@@ -48,7 +48,7 @@ def test_a_grid_has_different_alphabets_characters_and_drawers_and_says_what_is_
 
 def test_alphabets_characters_drawers_and_turns_are_all_drawn_equally_often():
     layout, spec = make_layout([4, 6, 5], 5), grid_of(1, 2, 2, rotations=True)
-    draw = jax.jit(jax.vmap(lambda key: draw_grid(key, layout, spec)))
+    draw = jax.jit(jax.vmap(lambda key: sample_grid(key, layout, spec)))
     rows, present, turns = (np.asarray(part) for part in draw(jax.random.split(root_key(0), 6000)))
     assert present.all()
     character, drawer = rows[:, 0, :, 0] // 5, rows[:, 0, 0, :] % 5

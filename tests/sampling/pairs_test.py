@@ -9,14 +9,15 @@ from layouts import make_layout
 from siamese_jax.errors import UserError
 from siamese_jax.keys import root_key
 from siamese_jax.records import Layout
-from siamese_jax.sampling.pairs import check_pair_count, draw_pair, draw_triplet, shuffled
+from siamese_jax.sampling.pairs import check_pair_count, sample_pair, sample_triplet
+from siamese_jax.sampling.permutation import shuffled
 
 COUNTS = st.lists(st.integers(2, 30), min_size=1, max_size=6)
 
 
 def draw_all(seed: int, layout: Layout, pairs: int, different_drawers: bool = True):
     key = root_key(seed)
-    draw = jax.vmap(lambda index: draw_pair(key, index, layout, different_drawers))
+    draw = jax.vmap(lambda index: sample_pair(key, index, layout, different_drawers))
     return [np.asarray(x) for x in draw(jnp.arange(pairs))]
 
 
@@ -49,7 +50,7 @@ def test_a_different_pair_may_share_its_drawer_when_the_field_allows_it():
 @given(COUNTS, st.integers(2, 20), st.integers(0, 1000), st.booleans())
 def test_a_triplet_is_an_image_another_of_its_character_and_one_of_another_character(counts, drawers, seed, different):
     layout, key = make_layout(counts, drawers), root_key(seed)
-    draw = jax.vmap(lambda index: draw_triplet(key, index, layout, different))
+    draw = jax.vmap(lambda index: sample_triplet(key, index, layout, different))
     rows = np.stack([np.asarray(x) for x in draw(jnp.arange(5 * len(counts)))])
     (anchor, positive, negative), drawer = rows // drawers, rows % drawers
     alphabet = np.repeat(np.arange(len(counts)), counts)[rows // drawers]
@@ -71,7 +72,7 @@ def test_a_pair_is_a_function_of_key_and_index_alone():
     layout = make_layout([20, 30], 12)
     whole = draw_all(7, layout, 200)
     key = root_key(7)
-    one = draw_pair(key, 123, layout)
+    one = sample_pair(key, 123, layout)
     assert [int(x[123]) for x in whole] == [int(x) for x in one]
     assert any((a != b).any() for a, b in zip(whole, draw_all(8, layout, 200), strict=True))
 

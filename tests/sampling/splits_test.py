@@ -5,8 +5,9 @@ import pytest
 
 from siamese_jax import data
 from siamese_jax.errors import UserError
-from siamese_jax.records import Alphabets, Dataset, Runs
-from siamese_jax.sampling.splits import DRAWERS, layout, select, split, split_untested
+from siamese_jax.records import Dataset, Episodes, Images
+from siamese_jax.sampling.layout import layout_of
+from siamese_jax.sampling.splits import DRAWERS, select, split, split_untested
 from siamese_jax.specs import DataSpec
 
 CHARACTERS = (3, 2, 4, 3)
@@ -19,29 +20,29 @@ def make_dataset() -> Dataset:
     character = np.repeat(np.arange(sum(CHARACTERS)), 20).astype(np.int32)
     drawer = np.tile(np.arange(1, 21), sum(CHARACTERS)).astype(np.int32)
     images = np.arange(len(drawer))[:, None, None] % np.array([[[256], [17], [13]]])
-    alphabets = Alphabets(images.astype(np.uint8), alphabet, character, drawer, ("a", "b", "c", "d"), ORIGINS)
+    images = Images(images.astype(np.uint8), character, alphabet, drawer, ("a", "b", "c", "d"), ORIGINS)
     query = np.flatnonzero(alphabet == 3)[:2].reshape(1, 2)
-    return Dataset(alphabets, Runs(query[:, :, None], query, np.array([[0, 1]])))
+    return Dataset(images, Episodes(query[:, :, None], query, np.array([[0, 1]])))
 
 
 @pytest.mark.parametrize("drawer_split", DRAWERS)
 def test_no_alphabet_and_no_drawer_is_shared_between_train_validation_and_test(drawer_split):
     sets = split(make_dataset(), drawer_split)
-    assert {name: part.names for name, part in sets.items()} == {
+    assert {name: part.group_names for name, part in sets.items()} == {
         "train": ("a", "b"),
         "validation": ("c",),
         "test": ("d",),
     }
-    drawers = [set(part.drawer.tolist()) for part in sets.values()]
+    drawers = [set(part.author.tolist()) for part in sets.values()]
     assert [len(d) for d in drawers] == [12, 4, 4]
     assert len(set.union(*drawers)) == 20
 
 
 def test_background_that_an_experiment_does_without_is_in_no_set():
     dataset = make_dataset()
-    alphabets = dataset.alphabets._replace(origins=("unused", *ORIGINS[1:]))
-    sets = split(dataset._replace(alphabets=alphabets), "paper")
-    assert [part.names for part in sets.values()] == [("b",), ("c",), ("d",)]
+    alphabets = dataset.images._replace(origins=("unused", *ORIGINS[1:]))
+    sets = split(dataset._replace(images=alphabets), "paper")
+    assert [part.group_names for part in sets.values()] == [("b",), ("c",), ("d",)]
 
 
 def test_the_official_split_trains_on_no_drawer_of_the_official_runs():
@@ -50,38 +51,38 @@ def test_the_official_split_trains_on_no_drawer_of_the_official_runs():
 
 
 def test_selected_images_keep_their_pixels_and_are_numbered_anew():
-    alphabets = make_dataset().alphabets
+    alphabets = make_dataset().images
     part = select(alphabets, np.array([False, True, False, True]), range(5, 9))
-    assert part.names == ("b", "d")
-    assert part.alphabet.tolist() == [0] * 8 + [1] * 12
-    assert part.character.tolist() == sorted([*range(5)] * 4)
+    assert part.group_names == ("b", "d")
+    assert part.group_index.tolist() == [0] * 8 + [1] * 12
+    assert part.class_index.tolist() == sorted([*range(5)] * 4)
     expected = [
-        i for i in range(len(alphabets.drawer)) if alphabets.alphabet[i] in (1, 3) and 5 <= alphabets.drawer[i] <= 8
+        i for i in range(len(alphabets.author)) if alphabets.group_index[i] in (1, 3) and 5 <= alphabets.author[i] <= 8
     ]
     np.testing.assert_array_equal(part.images, alphabets.images[expected])
 
 
 def test_the_layout_finds_every_image_of_every_character():
     part = split(make_dataset(), "paper")["train"]
-    first, count, drawers = layout(part)
+    first, count, drawers = layout_of(part)
     assert (first.tolist(), count.tolist(), drawers) == ([0, 3], [3, 2], 12)
     for alphabet in range(2):
         for character in range(first[alphabet], first[alphabet] + count[alphabet]):
             rows = character * drawers + np.arange(drawers)
-            assert set(part.character[rows]) == {character}
-            assert set(part.alphabet[rows]) == {alphabet}
-            assert part.drawer[rows].tolist() == list(range(1, 13))
+            assert set(part.class_index[rows]) == {character}
+            assert set(part.group_index[rows]) == {alphabet}
+            assert part.author[rows].tolist() == list(range(1, 13))
 
 
 def test_an_empty_set_and_a_missing_drawing_are_refused():
     dataset = make_dataset()
     everything = dataset._replace(
-        runs=Runs(*(np.array([[0, 1]]) + np.flatnonzero(dataset.alphabets.alphabet == 2)[0],) * 2, 0)
+        runs=Episodes(*(np.array([[0, 1]]) + np.flatnonzero(dataset.images.group_index == 2)[0],) * 2, 0)
     )
     with pytest.raises(UserError, match="not every character"):
-        layout(Alphabets(*(x[1:] if isinstance(x, np.ndarray) else x for x in everything.alphabets)))
+        layout_of(Images(*(x[1:] if isinstance(x, np.ndarray) else x for x in everything.images)))
     with pytest.raises(UserError, match="test set is empty"):
-        split(dataset._replace(runs=dataset.runs._replace(query=np.array([[0]]))), "paper")
+        split(dataset._replace(episodes=dataset.episodes._replace(query=np.array([[0]]))), "paper")
 
 
 @pytest.mark.parametrize("number", [1, 2])
@@ -91,8 +92,8 @@ def test_the_small_background_sets_are_those_of_their_archives_and_test_stays_th
     sets = split(data.load(DataSpec(downsample=35, background=f"small{number}"), prepared_omniglot), "paper")
     with zipfile.ZipFile(archives / "omniglot" / f"images_background_small{number}.zip") as archive:
         released = {name.split("/")[1] for name in archive.namelist() if name.endswith(".png")}
-    assert sets["train"].names == tuple(sorted(released))
-    assert [len(part.names) for part in sets.values()] == [5, 10, 10]
+    assert sets["train"].group_names == tuple(sorted(released))
+    assert [len(part.group_names) for part in sets.values()] == [5, 10, 10]
 
 
 def test_a_small_background_of_glyphs_is_refused(tmp_path):
@@ -103,14 +104,14 @@ def test_a_small_background_of_glyphs_is_refused(tmp_path):
 def test_omniglot_is_split_as_the_paper_says_and_tested_on_the_alphabets_of_the_official_runs(prepared_omniglot):
     dataset = data.load(DataSpec(downsample=35), prepared_omniglot)
     sets = split(dataset, "paper")
-    assert [len(part.names) for part in sets.values()] == [30, 10, 10]
+    assert [len(part.group_names) for part in sets.values()] == [30, 10, 10]
     assert [len(part.images) for part in sets.values()] == [964 * 12, 277 * 4, 382 * 4]
-    assert sets["test"].names == (
+    assert sets["test"].group_names == (
         "Atlantean", "Ge_ez", "Glagolitic", "Gurmukhi", "Kannada", "Malayalam", "Manipuri",
         "Old_Church_Slavonic_(Cyrillic)", "Tengwar", "Tibetan",
     )  # fmt: skip
     for part in sets.values():
-        layout(part)
+        layout_of(part)
 
 
 @pytest.mark.parametrize("background", ["all", "small2"])
@@ -124,7 +125,7 @@ def test_what_is_loaded_without_the_test_alphabets_splits_into_the_same_train_an
     monkeypatch.setattr(np, "unpackbits", lambda packed, **how: unpacked.append(packed) or real(packed, **how))
     untested = data.load_untested(spec, prepared_omniglot)
     assert len(unpacked) == len(untested.images) // 20
-    assert not set(untested.names) & set(whole["test"].names)
+    assert not set(untested.group_names) & set(whole["test"].group_names)
     sets = split_untested(untested, "paper")
     assert set(sets) == {"train", "validation"}
     for name, part in sets.items():

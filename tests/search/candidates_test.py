@@ -44,7 +44,7 @@ def test_a_trial_reaches_what_a_run_of_its_experiment_reaches(tmp_path):
     experiment = rated(0.2, seed=2)
     (ended,), (heard,) = heard_by([experiment])
     evaluator = embedder.Evaluator(build(experiment.network), 16)
-    runs = one_shot.validation_runs(experiment, SETS["validation"])
+    runs = one_shot.validation_episodes(experiment, SETS["validation"])
     reached = []
 
     def validate(params):

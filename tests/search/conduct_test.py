@@ -13,7 +13,7 @@ from tiny import make_dataset, make_digits, make_experiment
 from siamese_jax import data, main, runs
 from siamese_jax.command.request import Search, read_request, resolve
 from siamese_jax.errors import UserError
-from siamese_jax.records import Alphabets
+from siamese_jax.records import Images
 from siamese_jax.sampling.splits import select
 from siamese_jax.search import Plan, checked, parse
 from siamese_jax.search import worker as worker_module
@@ -34,10 +34,10 @@ def give(*given: str) -> None:
     flags.FLAGS(["siamese_jax", *given])
 
 
-def untested() -> Alphabets:
+def untested() -> Images:
     """The tiny data set without its test alphabets, "e" and "f"."""
-    alphabets = make_dataset().alphabets
-    return select(alphabets, ~(alphabets.alphabet[::100] >= 4), range(1, 21))
+    alphabets = make_dataset().images
+    return select(alphabets, ~(alphabets.group_index[::100] >= 4), range(1, 21))
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def make_plan(**changes) -> Plan:
 
 
 def test_the_test_alphabets_are_not_loaded_during_a_sweep(tmp_path, read, capsys):
-    assert untested().names == ("a", "b", "c", "d")
+    assert untested().group_names == ("a", "b", "c", "d")
     give("--study=tiny")
     print(main.perform(Search(make_plan(), tmp_path, None, {})))
     assert set(read) == {"untested", "trials"}

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from siamese_jax.records import Alphabets, Runs
+from siamese_jax.records import Episodes, Images
 from siamese_jax.statistics.mistakes import Confusion, confusions, hardest, margins
 
 DRAWERS = 4
@@ -12,15 +12,15 @@ COUNT = (5, 7, 4)
 """Characters of the alphabets "a", "b" and "c", of which no run takes "b"."""
 
 
-def make_alphabets() -> Alphabets:
+def make_images() -> Images:
     character = np.repeat(np.arange(sum(COUNT)), DRAWERS)
     alphabet = np.repeat(np.repeat(np.arange(3), COUNT), DRAWERS)
     drawer = np.tile(np.arange(1, DRAWERS + 1), sum(COUNT))
     images = np.zeros((len(character), 2, 2), np.uint8)
-    return Alphabets(images, alphabet, character, drawer, tuple("abc"), ("evaluation",) * 3)
+    return Images(images, character, alphabet, drawer, tuple("abc"), ("evaluation",) * 3)
 
 
-def make_runs(seed: int, count: int = 12, n_way: int = 3) -> tuple[Runs, np.ndarray]:
+def make_runs(seed: int, count: int = 12, n_way: int = 3) -> tuple[Episodes, np.ndarray]:
     """Runs from "c" and "a" by turns, with scores of few values, so that there are ties, and errors that recur."""
     random = np.random.default_rng(seed)
     support, query, answer = [], [], []
@@ -31,7 +31,7 @@ def make_runs(seed: int, count: int = 12, n_way: int = 3) -> tuple[Runs, np.ndar
         support.append(classes[:, None] * DRAWERS + [[1, 3]])
         query.append(classes[order] * DRAWERS)
         answer.append(order)
-    return Runs(*map(np.array, (support, query, answer))), random.integers(0, 4, (count, n_way, n_way)) / 2
+    return Episodes(*map(np.array, (support, query, answer))), random.integers(0, 4, (count, n_way, n_way)) / 2
 
 
 @given(st.integers(0, 1000), st.integers(2, 4))
@@ -54,16 +54,16 @@ def test_margins_leave_the_scores_as_they_were():
 @given(st.integers(0, 1000), st.integers(1, 30))
 def test_the_hardest_trials_are_those_that_a_loop_over_the_alphabets_queries_finds(seed, each):
     runs, scores = make_runs(seed)
-    alphabets = make_alphabets()
+    alphabets = make_images()
     margin = margins(scores, runs.answer)
-    got = hardest(scores, runs, alphabets.alphabet, each)
+    got = hardest(scores, runs, alphabets.group_index, each)
     assert list(got) == [0, 2]
     for alphabet, found in got.items():
         rows = [
             (margin[r, q], r, q)
             for r in range(len(scores))
             for q in range(runs.query.shape[1])
-            if alphabets.alphabet[runs.query[r, q]] == alphabet
+            if alphabets.group_index[runs.query[r, q]] == alphabet
         ]
         assert found == [(r, q) for _, r, q in sorted(rows)[:each]]
 
@@ -71,14 +71,14 @@ def test_the_hardest_trials_are_those_that_a_loop_over_the_alphabets_queries_fin
 @given(st.integers(0, 1000), st.integers(1, 30))
 def test_confusions_are_those_that_a_loop_counts(seed, each):
     runs, scores = make_runs(seed)
-    alphabets = make_alphabets()
+    alphabets = make_images()
     got = confusions(scores, runs, alphabets, each)
     assert list(got) == [0, 2]
     for alphabet, found in got.items():
         times, trials = {}, {}
         for r, of_run in enumerate(scores):
             for q, row in enumerate(of_run.tolist()):
-                if alphabets.alphabet[runs.query[r, q]] != alphabet:
+                if alphabets.group_index[runs.query[r, q]] != alphabet:
                     continue
                 shown = int(runs.query[r, q]) // DRAWERS
                 trials[shown] = trials.get(shown, 0) + 1
@@ -94,13 +94,13 @@ def test_confusions_are_those_that_a_loop_counts(seed, each):
 def test_a_network_that_errs_nowhere_confuses_nothing():
     runs, _ = make_runs(0)
     scores = np.eye(3)[runs.answer]
-    assert confusions(scores, runs, make_alphabets(), 3) == {0: [], 2: []}
+    assert confusions(scores, runs, make_images(), 3) == {0: [], 2: []}
 
 
 def test_confusing_one_character_always_is_counted_in_full():
     runs, _ = make_runs(0, n_way=2)
     scores = 1 - np.eye(2)[runs.answer]  # of two ways always the wrong one
-    for found in confusions(scores, runs, make_alphabets(), 100).values():
+    for found in confusions(scores, runs, make_images(), 100).values():
         shown = {c.shown: c.trials for c in found}
         taken = {s: sum(c.times for c in found if c.shown == s) for s in shown}
         assert shown == taken

@@ -9,11 +9,12 @@ import pytest
 from tiny import make_dataset, make_experiment
 
 from siamese_jax.keys import root_key
-from siamese_jax.learning.batches import draw_batch, steps_per_epoch
+from siamese_jax.learning.batches import sample_batch, steps_per_epoch
 from siamese_jax.learning.optimizers import make_optimizer
 from siamese_jax.learning.steps import train_step
 from siamese_jax.network.siamese import build
-from siamese_jax.sampling.splits import layout, split
+from siamese_jax.sampling.layout import layout_of
+from siamese_jax.sampling.splits import split
 from siamese_jax.specs import DESCRIPTION, LayerSpec, LossSpec, OptimizerSpec, leaves, with_value
 from siamese_jax.training.programs import Programs, compile_start, compile_update, shape_of
 
@@ -50,12 +51,12 @@ def test_experiments_that_differ_in_seed_and_rates_share_their_programs(first, s
 
 @pytest.mark.parametrize("experiment", [OTHER, OTHER_ADAMW])
 def test_rates_as_inputs_make_the_updates_that_rates_as_constants_make(experiment):
-    place, net = layout(TRAIN), build(experiment.network)
+    place, net = layout_of(TRAIN), build(experiment.network)
     optimizer = make_optimizer(experiment.optimizer, steps_per_epoch(experiment), experiment.max_epochs)
 
     @jax.jit
     def constant(state):
-        batch = draw_batch(root_key(experiment.seed), state.step, jnp.asarray(TRAIN.images), place, experiment)
+        batch = sample_batch(root_key(experiment.seed), state.step, jnp.asarray(TRAIN.images), place, experiment)
         return train_step(state, batch, net, optimizer, experiment)
 
     state = compile_start(experiment, TRAIN)()
