@@ -203,7 +203,7 @@ def noisy_verification(monkeypatch, test_shift=0.0):
         made[made["name"]] = values + (test_shift if made["name"] == "test" else 0)
         return made[made["name"]]
 
-    evaluator, ten = make_evaluator(), SETS["test"]._replace(alphabet=np.arange(10))
+    evaluator, ten = make_evaluator(), SETS["test"]._replace(group_index=np.arange(10))
     monkeypatch.setattr(verification, "_sample_pairs", pairs)
     monkeypatch.setattr(evaluator, "pair_logits", logits)
     return verification.verification(evaluator, PARAMS, EXPERIMENT, ten, ten), made
