@@ -2,7 +2,7 @@
 
     python examples/train_in_60_lines.py [--steps=300]
 
-Everything random follows from one key. The update is a pure function of (state, key, images); `jit` is applied here, once.
+Everything random follows from one key. The update is a pure function of (state, key, images), and `jit` is applied once.
 The data are the package's own glyphs, which need no download. Chance level is 5 %.
 """
 
