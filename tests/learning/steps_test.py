@@ -1,17 +1,21 @@
 from dataclasses import replace
+from functools import cache
 
 import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from tiny import SIDE, make_dataset, make_experiment
 
 from siamese_jax.keys import root_key
 from siamese_jax.learning.batches import sample_batch, steps_per_epoch
+from siamese_jax.learning.losses import grid_loss
 from siamese_jax.learning.optimizers import kept_params, make_optimizer
 from siamese_jax.learning.steps import init_state, train_step
-from siamese_jax.network.siamese import build
+from siamese_jax.network.siamese import as_input, build
+from siamese_jax.records import GridBatch
 from siamese_jax.sampling.layout import layout_of
 from siamese_jax.sampling.splits import split
 from siamese_jax.specs import DataSpec, LossSpec, NetSpec, OptimizerSpec
@@ -129,6 +133,53 @@ def test_the_gradient_of_a_grid_batch_is_that_of_its_pairs_compared_one_by_one()
             slope = gradient + (kernels[layer][name] if name != "bias" else 0.0)
             moved = state.params[layer][name] - 0.05 * slope
             np.testing.assert_allclose(after.params[layer][name], moved, rtol=1e-3, atol=1e-5)
+
+
+TOWERS = {
+    "convolutional": replace(EXPERIMENT.network, head="linear"),
+    "dense": NetSpec(tower="dense", hidden=16, units=8, head="linear"),
+    "residual": NetSpec(tower="residual", width=8, stages=1, units=8, head="linear"),
+}
+PLAIN = replace(EXPERIMENT, optimizer=OptimizerSpec(name="adamw"))  # whose decay of weights is no part of a loss
+IMAGES = as_input(jnp.asarray(TRAIN.images)).reshape(2, 5, 12, SIDE, SIDE, 1)[:, :, :2]
+KEEPS_GRADIENT = optax.trace(decay=0.0)
+
+
+@cache
+def embedded(tower):
+    """A state at its start, what `fc` gives for IMAGES [20, D], and the function that takes a gradient back from it."""
+    net = build(TOWERS[tower])
+    experiment = replace(PLAIN, network=TOWERS[tower])
+    state = jax.jit(lambda: init_state(root_key(0), experiment, KEEPS_GRADIENT, SIDE))()
+    embed = jax.jit(jax.vmap(net.embed, in_axes=(None, 0)))
+    return state, *jax.vjp(lambda params: embed(params, IMAGES.reshape(-1, SIDE, SIDE, 1)), state.params)
+
+
+@pytest.mark.parametrize("tower", TOWERS)
+@pytest.mark.parametrize("head", ["sigmoid", "linear"])
+@pytest.mark.parametrize("loss", ["all_pairs", "n_way"])
+def test_a_compiled_step_on_a_grid_cut_into_pieces_has_the_gradient_of_the_whole_not_compiled(
+    loss, head, tower, monkeypatch
+):
+    monkeypatch.setattr("siamese_jax.network.siamese.AT_ONCE", 4 * 2 * 10 * 8)  # 4 rows, 4 more, and the last 2
+    experiment = replace(PLAIN, loss=LossSpec(loss), network=replace(TOWERS[tower], head=head))
+    net, (state, units, back) = build(experiment.network), embedded(tower)
+    batch = GridBatch(IMAGES, jnp.array([[True] * 5, [True] * 4 + [False]]))
+    after, metrics = jax.jit(lambda state: train_step(state, batch, net, KEEPS_GRADIENT, experiment))(state)
+
+    def objective(params, units):
+        over_left = jax.vmap(net.compare, in_axes=(None, 0, None))
+        over_both = jax.vmap(over_left, in_axes=(None, None, 0))
+        logits = jnp.stack([over_both(params, e, e) for e in net.twin.head(units).reshape(2, 10, -1)])
+        return grid_loss(logits.reshape(2, 5, 2, 5, 2), batch.present, experiment.loss)[0]
+
+    value, (of_energy, of_units) = jax.value_and_grad(objective, argnums=(0, 1))(state.params, units)
+    expected = jax.tree.map(jnp.add, of_energy, *back(of_units))
+    np.testing.assert_allclose(metrics[loss], value, rtol=1e-5)
+    for layer, values in expected.items():
+        for name, gradient in values.items():
+            found = after.opt_state.trace[layer][name]
+            np.testing.assert_allclose(found, gradient, rtol=1e-3, atol=1e-4 * float(jnp.abs(gradient).max()) + 1e-7)
 
 
 @pytest.mark.parametrize("loss", ["all_pairs", "n_way"])

@@ -1,6 +1,9 @@
 import typing
 from dataclasses import replace
+from functools import partial
 
+import chex
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,7 +13,7 @@ from tiny import SIDE, make_dataset, make_experiment
 from siamese_jax.errors import UserError
 from siamese_jax.experiments import find
 from siamese_jax.keys import root_key
-from siamese_jax.network.siamese import as_input, build, init_params
+from siamese_jax.network.siamese import SiameseNet, as_input, build, init_params
 from siamese_jax.specs import EvalSpec
 
 SPEC = make_experiment().network
@@ -113,5 +116,61 @@ def test_all_images_of_an_alphabet_are_compared_with_all_however_many_at_once(en
     for a, i, m, j, n in np.ndindex(2, 3, 2, 3, 2):
         expected = net.compare(params, embeddings[a, i, m], embeddings[a, j, n])
         np.testing.assert_allclose(logits[a, i, m, j, n], expected, rtol=1e-4, atol=1e-3)
-    gradient = jax.grad(lambda e: (net.grid_logits(params, e) ** 2).sum())(embeddings)
-    assert np.isfinite(gradient).all()
+
+
+class Judge(nn.Module):
+    """An energy that is no sum over units: a layer of its own looks at the differences."""
+
+    @nn.compact
+    def __call__(self, left, right):
+        return nn.Dense(1)(nn.tanh(nn.Dense(3)(jnp.square(left - right)))), self.param("bias", nn.zeros, (1,))[0]
+
+
+def grid_of(energy):
+    """A net, its energy's parameters, and what `fc` gives for 2 alphabets of 5 characters by 2 drawers."""
+    net = SiameseNet(NET.twin, Judge()) if energy == "judge" else build(replace(SPEC, energy=energy))
+    units = jnp.asarray(np.random.default_rng(0).normal(size=(2, 5, 2, 8)), jnp.float32)
+    return net, {"out": net.energy.init(root_key(1), units[0, 0, 0], units[0, 0, 0])["params"]}, units
+
+
+def some_loss(logits):
+    """Each pair counts otherwise, and none of an image with itself."""
+    weights = np.random.default_rng(1).normal(size=logits.shape).reshape(2, 10, 10) * (1 - np.eye(10))
+    return (weights.reshape(logits.shape) * jnp.square(logits)).sum()
+
+
+def compared_at_once(net, params, units):
+    embeddings = net.twin.head(units).reshape(2, 10, -1)
+    over_left = jax.vmap(net.compare, in_axes=(None, 0, None))
+    over_both = jax.vmap(over_left, in_axes=(None, None, 0))
+    return some_loss(jax.vmap(over_both, in_axes=(None, 0, 0))(params, embeddings, embeddings))
+
+
+@pytest.mark.parametrize("energy", ["weighted_l1", "euclidean", "cosine", "judge"])
+@pytest.mark.parametrize("rows", [1, 4, 10])
+def test_the_gradient_of_a_grid_is_that_of_all_its_pairs_compared_at_once(energy, rows, monkeypatch):
+    monkeypatch.setattr("siamese_jax.network.siamese.AT_ONCE", rows * 2 * 10 * 8)
+    net, params, units = grid_of(energy)
+    expected = jax.grad(partial(compared_at_once, net), argnums=(0, 1))(params, units)
+
+    def in_pieces(params, units):
+        return some_loss(net.grid_logits(params, net.twin.head(units)))
+
+    gradient = jax.jit(jax.grad(in_pieces, argnums=(0, 1)))(params, units)
+    chex.assert_trees_all_close(gradient, expected, rtol=1e-3, atol=1e-5)
+
+
+def test_a_population_of_grids_has_the_gradients_of_each_on_its_own(monkeypatch):
+    monkeypatch.setattr("siamese_jax.network.siamese.AT_ONCE", 4 * 2 * 10 * 8)
+    net, params, units = grid_of("weighted_l1")
+    each = [(jax.tree.map(lambda value, by=by: by * value, params), units + by) for by in (1.0, 2.0, 3.0)]
+
+    def gradient(params, units):
+        return jax.grad(lambda *of: some_loss(net.grid_logits(of[0], net.twin.head(of[1]))), (0, 1))(params, units)
+
+    def stack(*trees):
+        return jax.tree.map(lambda *values: jnp.stack(values), *trees)
+
+    together = jax.jit(jax.vmap(gradient))(*stack(*each))
+    expected = stack(*(jax.grad(partial(compared_at_once, net), argnums=(0, 1))(*one) for one in each))
+    chex.assert_trees_all_close(together, expected, rtol=1e-3, atol=1e-5)
