@@ -1,5 +1,6 @@
 """The siamese network: one twin, one energy, one dict of parameters {layer: {name: array}} for both."""
 
+import math
 from functools import partial
 from typing import NamedTuple
 
@@ -67,8 +68,13 @@ class SiameseNet(NamedTuple):
         alphabets, characters, drawers, length = embeddings.shape
         images = characters * drawers
         flat = embeddings.reshape(alphabets, images, length)
-        together = min(images, max(1, AT_ONCE // (alphabets * images * length)))
-        with_all = jax.checkpoint(jax.vmap(self.compare, in_axes=(None, 0, None)))
+        at_most = max(1, AT_ONCE // (alphabets * images * length))
+        rounds = math.ceil(images / at_most)
+        together = math.ceil(images / rounds)  # and few left over: they are in no loop, and held until the gradient
+        # The loops alone keep the comparisons apart from those made again. The barrier that `prevent_cse` would add is
+        # not needed, and gave wrong gradients on CPUs: with jax 0.11.1 to 0.12.0.1 a sigmoid's gradient is written over
+        # the embeddings while the comparisons behind the barrier still read these, in another shape.
+        with_all = jax.checkpoint(jax.vmap(self.compare, in_axes=(None, 0, None)), prevent_cse=False)
 
         def of_alphabet(embeddings: Array) -> Array:
             return jax.lax.map(partial(with_all, params, embeddings), embeddings, batch_size=together)
