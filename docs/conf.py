@@ -4,6 +4,7 @@ Generated parts of pages are rendered again from the records. Docstrings are rea
 """
 
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -17,9 +18,7 @@ author = "the siamese_jax authors"
 project_copyright = "2026, the siamese_jax authors"
 version = release = siamese_jax.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.napoleon"]
-exclude_patterns = ["api/generated/*.md"]
-templates_path = ["_templates"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 html_theme = "sphinx_book_theme"
 html_title = "siamese_jax"
 html_static_path = ["_static"]
@@ -34,19 +33,47 @@ html_copy_source = False
 html_show_sourcelink = False
 
 myst_heading_anchors = 3
-autosummary_generate = True
-autosummary_ignore_module_all = False
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
-autodoc_default_options = {"members": True, "undoc-members": False, "show-inheritance": False}
+autodoc_preserve_defaults = True
+python_maximum_signature_line_length = 90
+autodoc_default_options = {"members": True}
 napoleon_numpy_docstring = False
 napoleon_use_rtype = False
+napoleon_use_ivar = True
+suppress_warnings = ["ref.python"]  # a name such as Params exists in several rooms
 
 INLINE_CODE = re.compile(r"(`+[^`]+`+)")
 
 
+def write_api(folder):
+    """Writes one page per room of the package: every module of it, with its public functions and classes."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    package = Path(siamese_jax.__file__).parent
+    for room in sorted(path for path in package.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()):
+        files = [room] if room.is_file() else sorted(room.rglob("*.py"))
+        modules = [".".join(file.relative_to(package.parent).with_suffix("").parts) for file in files]
+        modules = [module.removesuffix(".__init__") for module in modules]
+        if modules == ["siamese_jax"]:
+            continue  # the index has it
+        title, *others = modules
+        parts = [f"{title}\n{'=' * len(title)}\n\n{_automodule(title)}"]
+        parts += [f"{module}\n{'-' * len(module)}\n\n{_automodule(module)}" for module in others]
+        (folder / f"{title}.rst").write_text("\n".join(parts))
+
+
+def _automodule(module):
+    return f".. automodule:: {module}\n   :ignore-module-all:\n"  # what a package lists stands at its own module
+
+
+write_api(DOCS / "api" / "generated")
+
+
 def as_markdown(app, what, name, obj, options, lines):
     """Docstrings write `code` with single backticks, and |x| and α_j as they are; reStructuredText reads all three."""
+    if lines and lines[0].startswith("Alias for field number"):  # a field that says nothing of itself
+        lines.clear()
     for number, line in enumerate(lines):
         if re.match(r"\s*(:|\.\. )", line):  # a field or a directive that napoleon has made
             head, colon, rest = re.match(r"(\s*(?::[^:]*:|\.\. [\w:]+)?)( ?)(.*)", line, re.DOTALL).groups()

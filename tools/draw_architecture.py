@@ -4,7 +4,6 @@ The floors are those that tests/house_test.py holds, so the picture changes with
 """
 
 import importlib.util
-import textwrap
 from html import escape
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +12,7 @@ HOUSE = Path(__file__).parent.parent / "tests" / "house_test.py"
 BLUE, PALE_BLUE, INK, GREY, LINE = "#0072B2", "#E8F2F9", "#1A1A1A", "#5A5A5A", "#B5B5B5"
 WIDTH, LEFT, RIGHT, COLUMN = 700, 16, 368, 316
 """Width of the picture, left edges of the two columns and their width, in pixels."""
-STEP, GAP, TOP = 50, 16, 52
+STEP, GAP, TOP, ROW = 50, 16, 52, 17
 
 TRAINING, ALWAYS, AFTER = "#FDF1E3", PALE_BLUE, "#EAF5F0"
 
@@ -47,6 +46,47 @@ FLOORS_SAY = {
     "conductors": "call jit; run the jobs",
     "roof": "the command line",
 }
+ROOMS = {
+    "baselines": "nearest neighbour, Hausdorff distance",
+    "batches": "pairs and grids as arrays",
+    "checkpoint": "save and restore training",
+    "checks": "all mistakes, before a download",
+    "command": "flags to one request; words",
+    "comparison": "runs side by side",
+    "data": "sources of images",
+    "devices": "memory, compile cache",
+    "doctor": "faults that spoil a figure",
+    "errors": "mistakes of the user",
+    "evaluation": "protocols and accuracies",
+    "experiments": "the registry",
+    "extras": "optional dependencies",
+    "figures": "pictures of a run",
+    "files": "reading and writing files",
+    "image_files": "reading and resizing images",
+    "images": "distort and resize pixels",
+    "keys": "random keys by name",
+    "learning": "losses, optimizers, health",
+    "log": "metrics by step",
+    "main": "one request to one job",
+    "measure": "a run to its results",
+    "network": "towers, energies, convolutions",
+    "plots": "pictures",
+    "pretrained": "networks in use",
+    "programs": "compiled steps",
+    "protocols": "how trials are sampled",
+    "records": "arrays with a name",
+    "report": "tables and pages",
+    "results": "results as dataclasses",
+    "runs": "train, resume, evaluate",
+    "sampling": "indices, no pixels",
+    "search": "many candidates",
+    "specs": "the fields of an experiment",
+    "statistics": "intervals, scores, mistakes",
+    "steps": "one training step",
+    "storage": "checkpoints, logs, files",
+    "training": "the one training loop",
+}
+"""What each room is for, in a few words."""
 
 
 def floors() -> dict[str, list[str]]:
@@ -59,7 +99,8 @@ def floors() -> dict[str, list[str]]:
 
 def architecture(of: dict[str, list[str]]) -> str:
     """Returns the picture as SVG."""
-    bottom = TOP + len(WAY) * (STEP + GAP) - GAP
+    left = TOP + len(WAY) * (STEP + GAP) - GAP
+    bottom = max(left, TOP + sum(56 + ROW * len(rooms) + GAP for rooms in of.values()) - GAP)
     parts = [_text(LEFT, 32, "The way of an image", 18, weight="bold"), *_way()]
     parts += [_text(RIGHT, 32, "The floors of the package", 18, weight="bold"), *_floors(of, bottom)]
     parts += _legend(bottom + 30)
@@ -96,17 +137,18 @@ def _way() -> list[str]:
 
 
 def _floors(of: dict[str, list[str]], bottom: int) -> list[str]:
-    words = {floor: textwrap.wrap(", ".join(rooms), 41) for floor, rooms in of.items()}
-    base = [48 + 17 * len(words[floor]) for floor in of]
+    base = [56 + ROW * len(rooms) for rooms in of.values()]
     spare = (bottom - TOP - sum(base) - GAP * (len(of) - 1)) / len(of)
     parts, y = [], float(TOP)
     for number, floor in enumerate(reversed(of)):  # the roof on top
-        height = 48 + 17 * len(words[floor]) + spare
-        anyone = floor == "anyone"
+        rooms, anyone = of[floor], floor == "anyone"
+        height = 56 + ROW * len(rooms) + spare
         parts.append(_box(RIGHT, y, COLUMN, height, "#F6F6F6" if anyone else "#FFFFFF", dashed=anyone))
         parts.append(_text(RIGHT + 12, y + 21, floor, 15, weight="bold"))
-        parts.append(_text(RIGHT + 12, y + 39, FLOORS_SAY.get(floor, ""), 12.5, colour=GREY))
-        parts += [_text(RIGHT + 12, y + 60 + 17 * i, line, 12.5) for i, line in enumerate(words[floor])]
+        parts.append(_text(RIGHT + 12, y + 38, FLOORS_SAY.get(floor, ""), 12.5, colour=GREY))
+        for row, room in enumerate(rooms):
+            parts.append(_text(RIGHT + 12, y + 59 + ROW * row, room, 12.5, weight="bold"))
+            parts.append(_text(RIGHT + 108, y + 59 + ROW * row, ROOMS.get(room, ""), 12.5))
         if number + 1 < len(of):
             x = RIGHT + COLUMN // 2
             parts.append(_line([(x, y + height), (x, y + height + GAP)]))
@@ -119,8 +161,8 @@ def _legend(y: float) -> list[str]:
     for colour, what in ((TRAINING, "training only"), (ALWAYS, "training and use"), (AFTER, "after training")):
         parts.append(_box(x, y - 11, 14, 14, colour))
         parts.append(_text(x + 20, y + 1, what, 12, colour=GREY))
-        x += 34 + 7.2 * len(what)
-    parts.append(_text(RIGHT, y + 1, "An arrow shows who imports whom: only downwards.", 12, colour=GREY))
+        x += 28 + 6.6 * len(what)
+    parts.append(_text(RIGHT, y + 1, "A floor imports only from the floors below it.", 12, colour=GREY))
     return parts
 
 
