@@ -166,6 +166,29 @@ def test_no_figure_stands_in_a_sentence_without_a_record(page):
     assert [prose[max(0, found.start() - 40) : found.end() + 10] for found in figures] == []
 
 
+def expected(name: str) -> str:
+    """Return what the registry, or the first lines of a flag file, say of a result."""
+    file = pages.ROOT / "experiments" / f"{name}.flags"
+    return file.read_text().partition("# result: ")[2].partition("\n--")[0] if file.exists() else find(name).expected
+
+
+@pytest.mark.parametrize("name", runs())
+def test_the_registry_and_flag_files_expect_what_is_recorded(name):
+    assert [accuracy for accuracy in map(percent, accuracies(name)) if accuracy not in expected(name)] == []
+
+
+@pytest.mark.parametrize("name", sorted(set(earlier()["runs"]) - {"omniglot_20way"}))
+def test_the_registry_and_flag_files_expect_what_was_copied(name):
+    run = earlier()["runs"][name]
+    for part in (run.get("one_shot", {}), *run.get("baselines", {}).values()):
+        for protocol in {"official_runs", "mnist_10way"} & set(part):
+            if name != "omniglot_20way_small" or protocol == "official_runs":
+                result = part[protocol]
+                low, high = (tenth(bound) for bound in result["ci95"])
+                assert f"{low} to {high}" in expected(name)
+                assert re.search(rf"\b{percent(result['accuracy']).rstrip('0').rstrip('.')}", expected(name))
+
+
 def test_the_picture_of_comparisons_shows_the_records():
     with Image.open(pages.DOCS / "comparison.png") as picture:
         drawn = json.loads(picture.text["Description"])
