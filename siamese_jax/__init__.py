@@ -1,15 +1,67 @@
-"""siamese_jax: one-shot learning with siamese networks in JAX, after Koch, Zemel and Salakhutdinov (2015)."""
+"""One-shot learning with siamese networks in JAX, after Koch, Zemel and Salakhutdinov (2015).
 
+The names of `__all__` are the public interface. Each is imported when it is first used, so that `import siamese_jax`
+loads neither JAX nor numpy.
+"""
+
+import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from siamese_jax.pretrained import Model
+    from siamese_jax.errors import UserError
+    from siamese_jax.experiments import find
+    from siamese_jax.pretrained import Model, load_pretrained
+    from siamese_jax.records import Dataset, Images
+    from siamese_jax.runs import Run, measure_baselines, open_checkpoint, open_run, resume, train
+    from siamese_jax.specs import Experiment
+    from siamese_jax.storage.image_files import read_image
 
 __version__ = "0.1.0"
 
+__all__ = [
+    "Dataset",
+    "Experiment",
+    "Images",
+    "Model",
+    "Run",
+    "UserError",
+    "__version__",
+    "find",
+    "load_pretrained",
+    "measure_baselines",
+    "open_checkpoint",
+    "open_run",
+    "read_image",
+    "resume",
+    "train",
+]
+_MODULES = {
+    "Dataset": "records",
+    "Experiment": "specs",
+    "Images": "records",
+    "Model": "pretrained",
+    "Run": "runs",
+    "UserError": "errors",
+    "find": "experiments",
+    "load_pretrained": "pretrained",
+    "measure_baselines": "runs",
+    "open_checkpoint": "runs",
+    "open_run": "runs",
+    "read_image": "storage.image_files",
+    "resume": "runs",
+    "train": "runs",
+}
 
-def load_pretrained(name: str) -> "Model":
-    """Returns a trained network that comes with the package, or that of a folder (see `siamese_jax.pretrained`)."""
-    from siamese_jax.pretrained import load  # JAX is heavy
 
-    return load(name)
+def __getattr__(name: str) -> object:
+    """Import a public name when it is first used (PEP 562)."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the public names."""
+    return sorted(__all__)

@@ -1,125 +1,249 @@
-"""Trained networks that come with the package, each a folder: experiment.json, params.npz, card.json and README.md.
+"""Trained networks to use: those that come with the package, and any folder that `write` made.
 
-`card.json` is the model card for programs, README.md the same for people: data, licence, seed, commit, figures with
-their trials and 95 % intervals, and the threshold for "same".
+A folder holds experiment.json, params.npz, card.json and README.md. The card says what the network was trained on, with
+which seed and commit, under which licence, and what it reaches. README.md is the card for people.
 """
 
 import dataclasses
+import functools
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from PIL import Image
 from scipy.special import logit
 
+from siamese_jax.devices import keep_compiled
 from siamese_jax.errors import UserError
 from siamese_jax.network.siamese import Params, build, init_params
 from siamese_jax.report.tables import bullets, interval, percent, ranges, sentence, table
-from siamese_jax.specs import Experiment
+from siamese_jax.specs import Experiment, NetSpec
 from siamese_jax.storage import files
 from siamese_jax.storage.experiment_file import read_experiment, read_json
+from siamese_jax.storage.image_files import read_image
+from siamese_jax.storage.parameters import read_params, write_params
 
 FOLDER = Path(__file__).parent / "weights"
 LICENCES = {
     "omniglot": "MIT, as this package; trained on Omniglot (Lake, Salakhutdinov and Tenenbaum 2015), which is MIT, too",
     "glyphs": "MIT, as this package; trained on glyphs rendered from fonts",
 }
-
-
 NEEDED = ("step", "history", "verification")
-"""Of a card, what is more than described: it is used."""
+"""Keys of a card that code depends on."""
+
+FEW, MANY = 4, 32
+"""Images in a batch: FEW where there are no more, else MANY. So each network is compiled at most twice.
+
+On a CPU, batches of 32 need the least time per image, and larger ones do not fit its cache: for the network `best` on
+2 cores 0.9 ms, with batches of 4 it is 1.6 ms, with 256 it is 1.4 ms.
+"""
+QUERIES = 8
+"""Queries that are compared at a time."""
+AT_ONCE = 1 << 24
+"""Numbers in the differences of embeddings that are compared at a time: 64 MiB."""
 
 
-class Pretrained(NamedTuple):
-    """What a folder holds."""
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Model:
+    """A trained network to use: read images, embed them, compare the embeddings.
+
+    It can be pickled and copied. It is compiled when it is first used.
+
+    Attributes:
+      experiment: What was trained, on which data.
+      params: The parameters, nested dicts of arrays.
+      card: The model card: data, licence and results.
+    """
 
     experiment: Experiment
     params: Params
     card: Mapping[str, Any]
 
+    def __repr__(self) -> str:
+        return f"Model({self.card['name']!r}, side={self.side}, channels={self.channels})"
 
-class Model(NamedTuple):
-    """A trained network to use. `side` is that of its images, `threshold` the least logit that means "same".
+    @property
+    def side(self) -> int:
+        """Height and width of its images in pixels."""
+        return self.experiment.data.image_side
 
-    `embed`: images, uint8 [N, side, side], 0 for paper and 255 for full ink -> embeddings float32 [N, D]; ValueError
-    for images of another shape or type. `compare`: embeddings [..., D] of two images -> the logit [...] of "same".
-    """
+    @property
+    def channels(self) -> int:
+        """Channels of its images: 1 is grey."""
+        return 1
 
-    embed: Callable[[np.ndarray], Array]
-    compare: Callable[[Array, Array], Array]
-    side: int
-    threshold: float
-    card: Mapping[str, Any]
+    @property
+    def threshold(self) -> float:
+        """Score from which two images are called same, a logit. It is the best one on validation pairs."""
+        return float(logit(self.card["verification"]["threshold"]))
 
+    @functools.cached_property
+    def embedding_size(self) -> int:
+        """Numbers in an embedding, D."""
+        image = jax.ShapeDtypeStruct((1, self.side, self.side, self.channels), jnp.uint8)
+        return jax.eval_shape(functools.partial(_embed, self.experiment.network), self.params, image).shape[1]
 
-def load(name: str) -> Model:
-    """Returns a network that comes with the package, by its name, or a folder's; UserError where there is none."""
-    experiment, params, card = read(name)
-    net, side = build(experiment.network), experiment.data.image_side
-    embed_all = jax.jit(net.embed_images)
+    def read(self, source: str | os.PathLike | bytes | BinaryIO | Image.Image) -> np.ndarray:
+        """Read one image as `embed` takes it, uint8 [side, side, channels]; see `siamese_jax.read_image`."""
+        return read_image(source, self.side, self.channels)
 
-    def embed(images: np.ndarray) -> Array:
-        images = np.asarray(images)
-        if images.dtype != np.uint8 or images.shape[1:] != (side, side):
-            raise ValueError(
-                f"images must be uint8 [N, {side}, {side}], 0 for paper and 255 for ink, not {images.dtype} "
-                f"{list(images.shape)}"
+    def embed(self, images: np.ndarray) -> np.ndarray:
+        """Embed images. Any number takes bounded memory and compiles at most two programs.
+
+        Args:
+          images: uint8 [N, side, side, channels], 0 for paper and 255 for full ink. With one channel,
+            [N, side, side] is accepted, too.
+
+        Returns:
+          float32 [N, D].
+
+        Raises:
+          UserError: The images have another shape or dtype.
+        """
+        images = self._checked(images)
+        if not len(images):
+            return np.zeros((0, self.embedding_size), np.float32)
+        size = FEW if len(images) <= FEW else MANY
+        embed = functools.partial(_embed, self.experiment.network, self.params)
+        return np.concatenate([np.asarray(embed(batch)) for batch in _batches(images, size)])[: len(images)]
+
+    def scores(self, queries: np.ndarray, supports: np.ndarray) -> np.ndarray:
+        """Compare every query with every support.
+
+        A score is a logit of "same": the higher, the more likely the same class. It is for ranking, and for comparison
+        with `threshold`. Its sigmoid is not a calibrated probability.
+
+        Args:
+          queries: Embeddings [Q, D].
+          supports: Embeddings [N, D], or [N, k, D] with k examples of each class. These are combined as the field
+            `evaluation.combine` of the experiment says.
+
+        Returns:
+          float32 [Q, N].
+
+        Raises:
+          UserError: The embeddings have other shapes.
+        """
+        queries, supports = np.asarray(queries, np.float32), np.asarray(supports, np.float32)
+        length = self.embedding_size
+        if (
+            queries.ndim != 2
+            or supports.ndim not in (2, 3)
+            or {queries.shape[-1], supports.shape[-1]} != {length}
+            or supports.shape[1] == 0
+        ):
+            raise UserError(
+                f"scores cannot compare queries {list(queries.shape)} with supports {list(supports.shape)}: "
+                f"give queries [Q, {length}] and supports [N, {length}] or [N, k, {length}]"
             )
-        return embed_all(params, jnp.asarray(images))
+        shape, supports = (len(queries), len(supports)), supports if supports.ndim == 3 else supports[:, None]
+        if 0 in shape:
+            return np.zeros(shape, np.float32)
+        size = _support_batch(len(supports), supports[0].size)
+        score = functools.partial(_score, self.experiment.network, self.experiment.evaluation.combine, self.params)
+        found = [
+            np.concatenate([np.asarray(score(some, queries)) for some in _batches(supports, size)], axis=1)
+            for queries in _batches(queries, QUERIES)
+        ]
+        return np.concatenate(found)[: shape[0], : shape[1]]
 
-    @jax.jit
-    def compare(left: Array, right: Array) -> Array:
-        left, right = jnp.broadcast_arrays(left, right)
-        flat = left.reshape(-1, left.shape[-1]), right.reshape(-1, right.shape[-1])
-        return net.compare_pairs(params, *flat).reshape(left.shape[:-1])
+    def _checked(self, images: np.ndarray) -> np.ndarray:
+        """Return images as [N, side, side, channels]; UserError if they have another shape or dtype."""
+        images, one = np.asarray(images), (self.side, self.side, self.channels)
+        if images.dtype == np.uint8:
+            if images.ndim == 3 and images.shape[1:] == one[:2] and self.channels == 1:
+                return images[..., None]
+            if images.ndim == 4 and images.shape[1:] == one:
+                return images
+        hint = ""
+        if images.shape in (one, one[:2]):
+            hint = "; this is one image: give images[None], or stack several with np.stack"
+        raise UserError(
+            f"embed takes uint8 [N, {', '.join(map(str, one))}], 0 for paper and 255 for full ink, not {images.dtype} "
+            f"{list(images.shape)}{hint}"
+        )
 
-    return Model(embed, compare, side, float(logit(card["verification"]["threshold"])), card)
+
+@functools.partial(jax.jit, static_argnums=0)
+def _embed(spec: NetSpec, params: Params, images: Array) -> Array:
+    return build(spec).embed_images(params, images[..., 0])
 
 
-def folder_of(name: str) -> Path:
-    """Returns where a network is that comes with the package, or the folder itself; UserError where there is none.
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _score(spec: NetSpec, combine: str, params: Params, supports: Array, queries: Array) -> Array:
+    return build(spec).trial_logits(params, supports, queries, combine)
 
-    Of a folder with the name of one that comes with the package, the path says so: ./best is a folder, best is not.
+
+def _batches(rows: np.ndarray, size: int) -> Iterator[np.ndarray]:
+    """Yield rows `size` at a time, the last ones filled up with zeros."""
+    for first in range(0, len(rows), size):
+        batch = rows[first : first + size]
+        missing = size - len(batch)
+        yield np.concatenate([batch, np.zeros((missing, *rows.shape[1:]), rows.dtype)]) if missing else batch
+
+
+def _support_batch(count: int, numbers: int) -> int:
+    """Return how many supports are compared at a time: a power of two, so that few programs are compiled.
+
+    Args:
+      count: Supports in all.
+      numbers: Numbers in one support.
     """
+    most = max(1, AT_ONCE // (QUERIES * numbers))
+    return 1 << min((count - 1).bit_length(), most.bit_length() - 1)
+
+
+def load_pretrained(name: str | os.PathLike) -> Model:
+    """Load a trained network, and keep its compiled programs on disk for the next process (see `devices`).
+
+    Args:
+      name: "best", which comes with the package, or a folder.
+
+    Raises:
+      UserError: There is no such network, or its files are damaged. The message names them.
+    """
+    keep_compiled()
+    return read(name)
+
+
+def folder_of(name: str | os.PathLike) -> Path:
+    """Return the folder of a network; UserError if there is none.
+
+    A bare name means a packaged network; write `./best` for a folder of that name.
+    """
+    name = os.fspath(name)
     packaged = [] if os.sep in name else [FOLDER / name]
     for folder in (*packaged, Path(name)):
         if (folder / "card.json").exists():
             return folder
     there = [path.parent.name for path in sorted(FOLDER.glob("*/card.json"))]
-    raise UserError(f"{name!r} is no trained network: name {' or '.join([*there, 'a folder that holds a card.json'])}")
+    raise UserError(
+        f"{name!r} is not a trained network: use {' or '.join([*there, 'a folder that holds a card.json'])}"
+    )
 
 
-def read(name: str) -> Pretrained:
-    """Reads a network, named as in `folder_of`; UserError where it is damaged."""
+def read(name: str | os.PathLike) -> Model:
+    """Read a network that is named as in `folder_of`; UserError if a file is missing or damaged."""
     folder = folder_of(name)
-    params: Params = {}
-    for path, array in files.read_arrays(folder / "params.npz").items():
-        layer, _, kind = path.partition("/")
-        params.setdefault(layer, {})[kind] = jnp.asarray(array)
     experiment, card = read_experiment(folder), read_json(folder / "card.json")
-    wanted = jax.eval_shape(lambda: init_params(jax.random.key(0), experiment.network, experiment.data.image_side))
-    if _shapes(params) != _shapes(wanted):
-        raise UserError(f"{folder / 'params.npz'} does not fit the network of its experiment.json: restore both")
     missing = [name for name in NEEDED if name not in card]
     if missing:
         raise UserError(f"{folder / 'card.json'} has no {missing[0]!r}: restore it")
-    return Pretrained(experiment, params, card)
-
-
-def _shapes(params: Params) -> dict[str, dict[str, tuple[int, ...]]]:
-    return {layer: {kind: array.shape for kind, array in kinds.items()} for layer, kinds in params.items()}
+    shapes = jax.eval_shape(lambda: init_params(jax.random.key(0), experiment.network, experiment.data.image_side))
+    params = jax.tree.map(jnp.asarray, read_params(folder / "params.npz", shapes))
+    return Model(experiment, params, card)
 
 
 def write(folder: Path, experiment: Experiment, params: Params, card: Mapping[str, Any]) -> None:
-    """Writes a folder that `read` reads; `card` as `make_card` returns it."""
+    """Write a folder that `read` reads; `card` as `make_card` returns it."""
     folder.mkdir(parents=True, exist_ok=True)
     files.write_json(folder / "experiment.json", dataclasses.asdict(experiment))
-    arrays = {f"{layer}/{kind}": np.asarray(array) for layer, kinds in params.items() for kind, array in kinds.items()}
-    files.write_arrays(folder / "params.npz", arrays)
+    write_params(folder / "params.npz", params)
     files.write_json(folder / "card.json", card)
     files.write_text(folder / "README.md", card_text(card))
 

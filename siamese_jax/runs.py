@@ -221,12 +221,13 @@ def open_checkpoint(name: str, workdir: str | Path, *, data_dir: str | None = No
     workdir = Path(workdir)
     if (workdir / "metrics.jsonl").exists():
         raise UserError(f"{workdir} holds a run of its own: choose another --workdir for --checkpoint")
-    experiment, params, card = pretrained.read(name)
+    model = pretrained.read(name)
+    experiment, card = model.experiment, model.card
     checks.check_workdir(experiment, workdir)
     with files.explained(workdir):
         workdir.mkdir(parents=True, exist_ok=True)
     files.write_json(workdir / "experiment.json", dataclasses.asdict(experiment))
-    fitted = Fitted(params, card["step"], History(**card["history"]))
+    fitted = Fitted(model.params, card["step"], History(**card["history"]))
     return Run(experiment, workdir, fitted, Data(None, data_dir, archives))
 
 

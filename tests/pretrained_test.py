@@ -1,19 +1,25 @@
 """Trained networks as files: what is written is read, used and described; what is not there is named."""
 
+import copy
+import dataclasses
 import json
+import pickle
+import re
+import zipfile
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from example_run import RESULTS
+from PIL import Image
 from tiny import SIDE, make_dataset, make_experiment
 
 import siamese_jax
-from siamese_jax import data, pretrained
+from siamese_jax import pretrained
 from siamese_jax.errors import UserError
 from siamese_jax.network.siamese import build, init_params
-from siamese_jax.specs import DataSpec, with_value
+from siamese_jax.specs import with_value
 from siamese_jax.storage import files
 
 EXPERIMENT = with_value(make_experiment(), "data.side", SIDE)
@@ -32,7 +38,8 @@ def folder(tmp_path):
 
 
 def test_what_was_written_is_read_to_the_bit(folder):
-    experiment, params, card = pretrained.read(str(folder))
+    model = pretrained.read(str(folder))
+    experiment, params, card = model.experiment, model.params, model.card
     assert experiment == EXPERIMENT
     wanted = init_params(jax.random.key(0), EXPERIMENT.network, SIDE)
     assert jax.tree.structure(params) == jax.tree.structure(wanted)
@@ -40,26 +47,133 @@ def test_what_was_written_is_read_to_the_bit(folder):
     assert (card["step"], card["history"], card["commit"]) == (18, HISTORY, "0123456789")
 
 
-def test_a_loaded_network_embeds_and_compares_as_the_network_does(folder, monkeypatch):
+@pytest.fixture
+def model(folder):
+    return pretrained.read(folder)
+
+
+NET, PARAMS = build(EXPERIMENT.network), init_params(jax.random.key(0), EXPERIMENT.network, SIDE)
+DRAWINGS = make_dataset().images.images[:70]
+
+
+@pytest.fixture(scope="module")
+def embedded():
+    """What the network itself gives for DRAWINGS."""
+    return np.asarray(jax.jit(NET.embed_images)(PARAMS, jnp.asarray(DRAWINGS)))
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, 5, 32, 33, 70])
+def test_any_number_of_images_is_embedded_as_the_network_embeds_them(model, embedded, count):
+    found = model.embed(DRAWINGS[:count])
+    assert (type(found), found.dtype, found.shape) == (np.ndarray, np.float32, (count, 8))
+    np.testing.assert_allclose(found, embedded[:count], rtol=1e-5, atol=1e-6)
+
+
+def test_images_may_have_their_channel(model):
+    np.testing.assert_array_equal(model.embed(DRAWINGS[:3, :, :, None]), model.embed(DRAWINGS[:3]))
+
+
+def test_all_numbers_of_images_share_two_programs(model):
+    before = pretrained._embed._cache_size()
+    for count in range(71):
+        model.embed(DRAWINGS[:count])
+    assert pretrained._embed._cache_size() - before <= 2
+
+
+def test_a_network_that_is_loaded_twice_is_compiled_once(folder):
+    pretrained.read(folder).embed(DRAWINGS[:3])
+    before = pretrained._embed._cache_size()
+    pretrained.read(folder).embed(DRAWINGS[:2])
+    assert pretrained._embed._cache_size() == before
+
+
+@pytest.mark.parametrize("count", [1, 2, 9, 70])
+def test_every_query_is_compared_with_every_support(model, embedded, count):
+    queries = embedded[:10]
+    found = model.scores(queries, embedded[:count])
+    assert (type(found), found.dtype, found.shape) == (np.ndarray, np.float32, (10, count))
+    for q, n in ((0, 0), (3, count - 1), (9, count // 2)):
+        np.testing.assert_allclose(found[q, n], NET.compare(PARAMS, queries[q], embedded[n]), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("combine", ["mean_score", "best_score", "mean_embedding"])
+def test_several_examples_of_a_class_are_combined_as_the_experiment_says(model, embedded, combine):
+    experiment = with_value(EXPERIMENT, "evaluation.combine", combine)
+    changed = dataclasses.replace(model, experiment=experiment)
+    supports, queries = embedded[:15].reshape(5, 3, 8), embedded[20:24]
+    expected = NET.trial_logits(PARAMS, jnp.asarray(supports), jnp.asarray(queries), combine)
+    np.testing.assert_allclose(changed.scores(queries, supports), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_supports_are_compared_some_at_a_time(model, embedded, monkeypatch):
+    whole = model.scores(embedded[:20], embedded)
+    monkeypatch.setattr(pretrained, "AT_ONCE", pretrained.QUERIES * 8 * 16)
+    assert pretrained._support_batch(len(embedded), 8) == 16
+    np.testing.assert_allclose(model.scores(embedded[:20], embedded), whole, rtol=1e-5, atol=1e-6)
+
+
+def test_few_programs_compare_any_number_of_embeddings(model, embedded):
+    before = pretrained._score._cache_size()
+    for count in range(1, 71):
+        model.scores(embedded[:count], embedded[:count])
+    assert pretrained._score._cache_size() - before <= 8  # 1, 2, 4, … 128 supports
+
+
+@pytest.mark.parametrize(
+    ("queries", "supports"),
+    [((5, 8), (5, 7)), ((5, 7), (5, 7)), ((8,), (5, 8)), ((5, 8), (8,)), ((5, 1, 8), (5, 8)), ((5, 8), (5, 0, 8))],
+)
+def test_embeddings_that_do_not_fit_are_refused_with_both_shapes(model, queries, supports):
+    reason = rf"queries {list(queries)} with supports {list(supports)}: give queries [Q, 8] and supports [N, 8] or"
+    with pytest.raises(UserError, match=re.escape(reason)):
+        model.scores(np.zeros(queries), np.zeros(supports))
+
+
+def test_no_queries_or_no_supports_have_no_scores(model):
+    assert model.scores(np.zeros((0, 8)), np.zeros((3, 8))).shape == (0, 3)
+    assert model.scores(np.zeros((3, 8)), np.zeros((0, 2, 8))).shape == (3, 0)
+
+
+@pytest.mark.parametrize(
+    ("images", "given"),
+    [
+        (np.zeros((2, SIDE, SIDE)), r"not float64 \[2, 12, 12\]$"),
+        (np.zeros((2, 9, 9), np.uint8), r"not uint8 \[2, 9, 9\]$"),
+        (np.zeros((2, SIDE, SIDE, 3), np.uint8), r"not uint8 \[2, 12, 12, 3\]$"),
+        (np.zeros((SIDE, SIDE), np.uint8), "this is one image: give images.None."),
+        (np.zeros((SIDE, SIDE, 1), np.uint8), "this is one image: give images.None."),
+    ],
+)
+def test_other_arrays_than_images_are_refused_with_the_shape_that_is_meant(model, images, given):
+    with pytest.raises(UserError, match=rf"embed takes uint8 \[N, 12, 12, 1\], 0 for paper and .*{given}"):
+        model.embed(images)
+
+
+def test_a_file_is_read_as_embed_takes_it(model, tmp_path):
+    Image.fromarray(255 - DRAWINGS[0]).save(tmp_path / "a.png")
+    image = model.read(tmp_path / "a.png")
+    np.testing.assert_array_equal(image[..., 0], DRAWINGS[0])
+    np.testing.assert_array_equal(model.embed(image[None]), model.embed(DRAWINGS[:1]))
+
+
+def test_a_model_can_be_pickled_and_copied_before_and_after_it_is_used(model):
+    for _ in range(2):
+        for other in (pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):
+            np.testing.assert_array_equal(other.embed(DRAWINGS[:3]), model.embed(DRAWINGS[:3]))
+            assert (other.experiment, other.card, other.threshold) == (model.experiment, model.card, model.threshold)
+        assert repr(model) == "Model('tiny', side=12, channels=1)"
+
+
+def test_a_threshold_is_a_logit(model):
+    np.testing.assert_allclose(1 / (1 + np.exp(-model.threshold)), model.card["verification"]["threshold"])
+
+
+def test_loading_keeps_compiled_programs(folder, monkeypatch):
+    called = []
+    monkeypatch.setattr(pretrained, "keep_compiled", lambda: called.append(True))
     monkeypatch.setattr(pretrained, "FOLDER", folder.parent)
-    model = siamese_jax.load_pretrained("tiny")
-    assert model.side == SIDE
-    images = make_dataset().images.images[:6]
-    net, params = build(EXPERIMENT.network), init_params(jax.random.key(0), EXPERIMENT.network, SIDE)
-    embeddings = model.embed(images)
-    np.testing.assert_allclose(embeddings, net.embed_images(params, jnp.asarray(images)), rtol=1e-5)
-    scores = model.compare(embeddings[:, None], embeddings[None, :])
-    assert scores.shape == (6, 6)
-    expected = net.compare(params, embeddings[2], embeddings[5])
-    np.testing.assert_allclose(scores[2, 5], expected, rtol=1e-5)
-    p = model.card["verification"]["threshold"]
-    np.testing.assert_allclose(1 / (1 + np.exp(-model.threshold)), p)
-
-
-@pytest.mark.parametrize("images", [np.zeros((2, SIDE, SIDE)), np.zeros((2, 9, 9), np.uint8)])
-def test_images_of_another_kind_are_refused_with_the_kind_that_is_meant(folder, images):
-    with pytest.raises(ValueError, match=r"uint8 \[N, 12, 12\], 0 for paper"):
-        pretrained.load(str(folder)).embed(images)
+    assert siamese_jax.load_pretrained("tiny").side == SIDE
+    assert called
 
 
 def test_the_card_says_who_what_and_how_well(folder):
@@ -81,13 +195,13 @@ def test_the_card_says_who_what_and_how_well(folder):
 
 
 def test_a_network_that_is_not_there_is_named_with_those_that_are():
-    with pytest.raises(UserError, match="'none' is no trained network: name .*a folder that holds a card.json"):
+    with pytest.raises(UserError, match="'none' is not a trained network: use .*a folder that holds a card.json"):
         pretrained.read("none")
 
 
 def test_damaged_weights_are_said_to_be(folder):
     files.write_bytes(folder / "params.npz", b"PK\x03\x04 nonsense")
-    with pytest.raises(UserError, match=r"params\.npz could not be read"):
+    with pytest.raises(UserError, match=r"params\.npz is damaged"):
         pretrained.read(str(folder))
 
 
@@ -121,17 +235,23 @@ def test_a_folder_with_the_name_of_a_packaged_network_is_meant_by_its_path(folde
     assert pretrained.folder_of("./tiny").resolve() == folder
 
 
-def test_the_network_that_comes_with_the_package_reaches_its_cards_figure_and_is_small(prepared_omniglot):
+def test_the_network_that_comes_with_the_package_is_small():
     folder = pretrained.folder_of("best")
     assert sum(path.stat().st_size for path in folder.iterdir()) < 4e6
+
+
+def test_the_files_of_the_official_runs_give_the_figure_of_the_card(archives, tmp_path):
+    with zipfile.ZipFile(archives / "omniglot" / "all_runs.zip") as runs:
+        runs.extractall(tmp_path)
     model = siamese_jax.load_pretrained("best")
-    alphabets, runs = data.load(DataSpec(side=model.side), prepared_omniglot)
-    right = 0
-    for support, query, answer in zip(runs.support[..., 0], runs.query, runs.answer, strict=True):
-        scores = model.compare(
-            model.embed(alphabets.images[query])[:, None], model.embed(alphabets.images[support])[None]
-        )
-        right += int((np.asarray(scores).argmax(axis=1) == answer).sum())
-    card = model.card["one_shot"]["official_runs"]
-    assert card["trials"] == runs.answer.size == 400
-    assert right / card["trials"] == card["accuracy"]
+    right = trials = 0
+    for labels in sorted(tmp_path.glob("run??/class_labels.txt")):
+        queries, classes = zip(*(line.split() for line in labels.read_text().splitlines()), strict=True)
+        supports = sorted(set(classes))
+        images = np.stack([model.read(tmp_path / name) for name in (*queries, *supports)])
+        embeddings = model.embed(images)
+        scores = model.scores(embeddings[: len(queries)], embeddings[len(queries) :])
+        right += sum(supports[best] == label for best, label in zip(scores.argmax(axis=1), classes, strict=True))
+        trials += len(queries)
+    assert (right, trials) == (392, 400)
+    assert right / trials == model.card["one_shot"]["official_runs"]["accuracy"]
