@@ -88,7 +88,7 @@ class Model:
         image = jax.ShapeDtypeStruct((1, self.side, self.side, self.channels), jnp.uint8)
         return jax.eval_shape(functools.partial(_embed, self.experiment.network), self.params, image).shape[1]
 
-    def read(self, source: str | os.PathLike | bytes | BinaryIO | Image.Image) -> np.ndarray:
+    def read(self, source: str | os.PathLike[str] | bytes | BinaryIO | Image.Image) -> np.ndarray:
         """Read one image as `embed` takes it, uint8 [side, side, channels]; see `siamese_jax.read_image`."""
         return read_image(source, self.side, self.channels)
 
@@ -198,7 +198,7 @@ def _support_batch(count: int, numbers: int) -> int:
     return 1 << min((count - 1).bit_length(), most.bit_length() - 1)
 
 
-def load_pretrained(name: str | os.PathLike) -> Model:
+def load_pretrained(name: str | os.PathLike[str]) -> Model:
     """Load a trained network, and keep its compiled programs on disk for the next process (see `devices`).
 
     Args:
@@ -211,7 +211,7 @@ def load_pretrained(name: str | os.PathLike) -> Model:
     return read(name)
 
 
-def folder_of(name: str | os.PathLike) -> Path:
+def folder_of(name: str | os.PathLike[str]) -> Path:
     """Return the folder of a network; UserError if there is none.
 
     A bare name means a packaged network; write `./best` for a folder of that name.
@@ -227,7 +227,7 @@ def folder_of(name: str | os.PathLike) -> Path:
     )
 
 
-def read(name: str | os.PathLike) -> Model:
+def read(name: str | os.PathLike[str]) -> Model:
     """Read a network that is named as in `folder_of`; UserError if a file is missing or damaged."""
     folder = folder_of(name)
     experiment, card = read_experiment(folder), read_json(folder / "card.json")

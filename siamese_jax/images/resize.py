@@ -22,7 +22,9 @@ def average_blocks(images: np.ndarray, k: int) -> np.ndarray:
         raise ValueError(f"blocks of {k}×{k} pixels do not tile images of shape {images.shape}")
     if k == 1:
         return images
-    total = sum(images[..., row::k, column::k].astype(np.int32) for row in range(k) for column in range(k))
+    total = np.zeros((*images.shape[:-2], images.shape[-2] // k, images.shape[-1] // k), np.int32)
+    for row, column in np.ndindex(k, k):
+        total += images[..., row::k, column::k]
     return ((total + k * k // 2) // (k * k)).astype(np.uint8)
 
 

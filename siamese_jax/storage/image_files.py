@@ -22,7 +22,9 @@ MAX_BYTES = 256_000_000
 """Longer files are refused."""
 
 
-def read_image(source: str | os.PathLike | bytes | BinaryIO | Image.Image, side: int, channels: int = 1) -> np.ndarray:
+def read_image(
+    source: str | os.PathLike[str] | bytes | BinaryIO | Image.Image, side: int, channels: int = 1
+) -> np.ndarray:
     """Read one image of dark ink on light paper, and resize it exactly as training does.
 
     Transparent pixels become white paper. A photograph is turned as its EXIF orientation says. An image that is not
@@ -66,12 +68,12 @@ def read_image(source: str | os.PathLike | bytes | BinaryIO | Image.Image, side:
 def _name(source: object) -> str:
     """Return what messages call the source."""
     if isinstance(source, str | os.PathLike):
-        return os.fspath(source)
+        return os.fsdecode(source)
     name = getattr(source, "filename" if isinstance(source, Image.Image) else "name", "")
     return name if isinstance(name, str) and name else "the image"
 
 
-def _content(source: str | os.PathLike | bytes | BinaryIO, name: str) -> bytes:
+def _content(source: str | os.PathLike[str] | bytes | BinaryIO, name: str) -> bytes:
     """Return the bytes of a source; UserError if there are none, or too many."""
     with explained(name, "read"):
         if isinstance(source, str | os.PathLike):
