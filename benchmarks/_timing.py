@@ -6,7 +6,6 @@ own command does (`keep_freed_memory`), and PyTorch runs in one of its own, whic
 """
 
 import argparse
-import dataclasses
 import importlib.metadata
 import json
 import multiprocessing
@@ -23,7 +22,7 @@ import numpy as np
 
 from siamese_jax.devices import keep_freed_memory
 from siamese_jax.experiments import find
-from siamese_jax.specs import DataSpec, Experiment
+from siamese_jax.specs import Conv, DataSpec, Experiment, with_value
 
 RESULTS = Path(__file__).parent / "results"
 LIBRARIES = ("siamese_jax", "jax", "jaxlib", "flax", "optax", "numpy", "torch", "pillow")
@@ -99,7 +98,7 @@ def add_data_flags(parser: argparse.ArgumentParser) -> None:
 
 def chosen_data(spec: DataSpec, flags: argparse.Namespace) -> DataSpec:
     """Returns the data spec with the data set that the flags ask for."""
-    return dataclasses.replace(spec, name=flags.data or ("omniglot" if flags.archives else "glyphs"))
+    return with_value(spec, "name", flags.data or ("omniglot" if flags.archives else "glyphs"))
 
 
 def positive(text: str) -> int:
@@ -132,10 +131,10 @@ def interleave(
 def find_of_pairs(name: str) -> Experiment:
     """Returns a registered experiment that trains convolutions on pairs; SystemExit for another."""
     experiment = find(name)
-    if experiment.loss.of_grids or experiment.network.tower != "convolutional":
+    if experiment.loss.of_grids or not isinstance(experiment.network.tower, Conv):
         raise SystemExit(
-            f"--experiment={name} has the loss {experiment.loss.name} and a {experiment.network.tower} tower: take one "
-            "that trains a convolutional tower on pairs, such as omniglot_20way_small"
+            f"--experiment={name} has the loss {experiment.loss.name} and a {experiment.network.tower.name} tower: "
+            "take one that trains a convolutional tower on pairs, such as omniglot_20way_small"
         )
     return experiment
 

@@ -14,8 +14,7 @@ from torch import nn
 from torch.nn import functional
 
 from siamese_jax.network.siamese import Params
-from siamese_jax.network.towers import feature_sides
-from siamese_jax.specs import NetSpec, OptimizerSpec
+from siamese_jax.specs import NetSpec, PaperSGD
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
@@ -28,13 +27,13 @@ class Siamese(nn.Module):
     def __init__(self, spec: NetSpec, side: int):
         super().__init__()
         layers, channels = [], 1
-        for conv in spec.convs.values():
+        for conv in spec.tower.convs.values():
             layers += [nn.Conv2d(channels, conv.filters, conv.size), nn.ReLU(inplace=True)]
             layers += [nn.MaxPool2d(2)] if conv.pool else []
             channels = conv.filters
         self.tower = nn.Sequential(*layers)
-        self.fc = nn.Linear(channels * feature_sides(spec, side)["conv4"] ** 2, spec.units)
-        self.out = nn.Linear(spec.units, 1)
+        self.fc = nn.Linear(channels * spec.tower.sides(side)["conv4"] ** 2, spec.tower.units)
+        self.out = nn.Linear(spec.tower.units, 1)
 
     def embed(self, images: torch.Tensor) -> torch.Tensor:
         """Images [B, 1, H, W] -> embeddings [B, D]."""
@@ -117,7 +116,7 @@ def images(ours: Any) -> torch.Tensor:
     return torch.from_numpy(np.array(ours)).permute(0, 3, 1, 2).contiguous().to(DEVICE)
 
 
-def sgd(net: Siamese, spec: OptimizerSpec) -> torch.optim.Optimizer:
+def sgd(net: Siamese, spec: PaperSGD) -> torch.optim.Optimizer:
     """The paper's optimizer as it is in the first epoch; at a constant rate PyTorch's momentum is the paper's."""
     groups = []
     for name, layer in net.layers().items():

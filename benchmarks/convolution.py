@@ -23,7 +23,6 @@ from siamese_jax import specs
 from siamese_jax.devices import keep_freed_memory
 from siamese_jax.network import convolution
 from siamese_jax.network.convolution import winograd
-from siamese_jax.network.towers import feature_sides
 
 ERROR = 1e-4
 """Largest error allowed, of any path."""
@@ -89,8 +88,8 @@ def main(flags: argparse.Namespace) -> None:
 def make_layers(experiment: specs.Experiment, images: int) -> dict[str, Layer]:
     """Returns the layers of an experiment's network on noise."""
     side, channels, layers = experiment.data.image_side, 1, {}
-    after = feature_sides(experiment.network, side)
-    for name, conv in experiment.network.convs.items():
+    after = experiment.network.tower.sides(side)
+    for name, conv in experiment.network.tower.convs.items():
         layers[name] = make_layer(images, side, channels, conv.size, conv.filters)
         side, channels = after[name], conv.filters
     return layers

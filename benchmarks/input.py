@@ -30,7 +30,7 @@ def main(flags: argparse.Namespace) -> None:
     state = init_state(
         key,
         experiment,
-        make_optimizer(experiment.optimizer, steps_per_epoch(experiment), experiment.max_epochs),
+        make_optimizer(experiment, steps_per_epoch(experiment)),
         images.shape[1],
     )
     update = programs.compile_update(experiment, train)

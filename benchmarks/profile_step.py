@@ -32,7 +32,7 @@ def main(flags: argparse.Namespace) -> None:
     )
     step()
     names = operation_names(step.program())
-    layers = [*experiment.network.convs, *experiment.network.hidden_layers, "fc"]
+    layers = [*experiment.network.tower.convs, "fc"]
     seconds = {name: value for name, value in profiled(step, flags.repeats).items() if name in names}
     by_place: dict[tuple[str, str], float] = collections.defaultdict(float)
     for name, value in seconds.items():

@@ -108,7 +108,7 @@ def main(flags: argparse.Namespace) -> None:
     read_s = time.perf_counter() - began
     train = splits.split(dataset, experiment.data.drawer_split)["train"]
 
-    optimizer = make_optimizer(experiment.optimizer, steps_per_epoch(experiment), experiment.max_epochs)
+    optimizer = make_optimizer(experiment, steps_per_epoch(experiment))
     state = init_state(keys.root_key(0), experiment, optimizer, flags.side)
     params = jax.tree.map(jnp.copy, state.params)
     update = programs.compile_update(experiment, train)

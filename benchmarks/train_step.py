@@ -42,11 +42,11 @@ class PlainFlax(nn.Module):
     @nn.compact
     def __call__(self, left: Array, right: Array) -> Array:
         features = jnp.concatenate([left, right])
-        for name, conv in self.spec.convs.items():
+        for name, conv in self.spec.tower.convs.items():
             features = nn.relu(nn.Conv(conv.filters, (conv.size, conv.size), padding="VALID", name=name)(features))
             if conv.pool:
                 features = nn.max_pool(features, window_shape=(2, 2), strides=(2, 2))
-        embeddings = nn.sigmoid(nn.Dense(self.spec.units, name="fc")(features.reshape(len(features), -1)))
+        embeddings = nn.sigmoid(nn.Dense(self.spec.tower.units, name="fc")(features.reshape(len(features), -1)))
         left, right = jnp.split(embeddings, 2)
         return nn.Dense(1, name="out")(jnp.abs(left - right))[:, 0]
 
@@ -65,7 +65,7 @@ class OurStep:
     """Makes one update of a copy of `params` at each call, and waits for it."""
 
     def __init__(self, net: Any, params: siamese.Params, batch: PairBatch, experiment: specs.Experiment):
-        optimizer = make_optimizer(experiment.optimizer, steps_per_epoch=10**6, epochs=1)
+        optimizer = make_optimizer(experiment, steps_per_epoch=10**6)
         self._update = jax.jit(lambda state: train_step(state, batch, net, optimizer, experiment), donate_argnums=0)
         params = jax.tree.map(jnp.copy, params)
         self.state = TrainState(jnp.int32(0), params, optimizer.init(params))

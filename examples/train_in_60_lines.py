@@ -2,7 +2,7 @@
 
     python examples/train_in_60_lines.py [--steps=300]
 
-Everything random follows from one key. The update is a pure function of (state, key, images), and `jit` is applied once.
+Everything random follows from one key. The update is a pure function of (state, key, images); it is jitted once.
 The data are the package's own glyphs, which need no download. Chance level is 5 %.
 """
 
@@ -34,7 +34,7 @@ def main() -> None:
     sets = split(data.load(experiment.data, flags.data_dir), experiment.data.drawer_split)
     images, layout = jnp.asarray(sets["train"].images), layout_of(sets["train"])
     net = build(experiment.network)
-    optimizer = make_optimizer(experiment.optimizer, steps_per_epoch(experiment), experiment.max_epochs)
+    optimizer = make_optimizer(experiment, steps_per_epoch(experiment))
     key = keys.root_key(experiment.seed)
 
     @jax.jit

@@ -8,14 +8,14 @@ import jax
 from siamese_jax import keys, specs
 from siamese_jax.errors import UserError
 from siamese_jax.learning.batches import steps_per_epoch
-from siamese_jax.network.towers import feature_sides
+from siamese_jax.network.siamese import build
 from siamese_jax.records import Images
 from siamese_jax.sampling.episodes import sample_episodes
 from siamese_jax.sampling.grids import check_grid
 from siamese_jax.sampling.layout import layout_of
 from siamese_jax.sampling.pairs import check_pair_count
 from siamese_jax.specs import Experiment
-from siamese_jax.storage.experiment_file import check_name, read_fields
+from siamese_jax.storage.experiment_file import check_name, read_written
 from siamese_jax.training.fit import template
 
 MAY_CHANGE = (
@@ -29,7 +29,12 @@ def check_experiment(experiment: Experiment) -> None:
     """Raise UserError for what is wrong whatever the images are: nothing is downloaded or written for it."""
     specs.check(experiment)
     if experiment.method == "siamese":
-        feature_sides(experiment.network, experiment.data.image_side)
+        experiment.network.tower.check(experiment.data.image_side)
+        if experiment.loss.of_distances and not build(experiment.network).has_distance:
+            raise UserError(
+                f"loss.name={experiment.loss.name} needs a distance, but network.energy="
+                f"{experiment.network.energy.name} has none: take loss.name=cross_entropy, or another energy"
+            )
         steps_per_epoch(experiment)
 
 
@@ -54,19 +59,19 @@ def check_evaluation(experiment: Experiment, sets: Mapping[str, Images]) -> None
 
 def check_workdir(experiment: Experiment, workdir: Path) -> None:
     """Raise UserError if the workdir belongs to another run; the sentence names the first field that differs."""
-    written = read_fields(workdir)
+    written = read_written(workdir)
     if written is None:
         return
     check_name(experiment.name, workdir, written)
+    begun = dict(specs.leaves(written))
     for name, value in specs.leaves(experiment):
         # A schedule over all epochs is another schedule if there are more epochs.
         scheduled = name == "max_epochs" and experiment.optimizer.over_all_epochs
         if name in specs.DESCRIPTION or (name in MAY_CHANGE and not scheduled):
             continue
-        begun = written.get(name, value)
-        if begun != value:
+        if begun.get(name) != value:
             raise UserError(
-                f"{workdir} belongs to a run with {name}={begun}, not {value}: "
+                f"{workdir} belongs to a run with {name}={begun.get(name)}, not {value}: "
                 "choose another --workdir, or give the flags it was begun with"
             )
 

@@ -6,16 +6,24 @@ from dataclasses import replace
 
 from siamese_jax.errors import UserError
 from siamese_jax.specs import (
+    AdamW,
+    Conv,
     ConvSpec,
-    DataSpec,
+    Dense,
     DistortSpec,
     EvalSpec,
     Experiment,
+    Glyphs,
     LayerSpec,
-    LossSpec,
     NetSpec,
-    OptimizerSpec,
+    NWay,
+    Omniglot,
+    PaperSGD,
+    Residual,
+    every_field,
     leaves,
+    tags_of,
+    with_values,
 )
 
 LAYERS = ("conv1", "conv2", "conv3", "conv4", "fc", "out")
@@ -32,13 +40,13 @@ BASE = Experiment(
     cost_cpu=f"15 h an epoch on 2 cores ({PAIRS_PER_SECOND} pairs/s), 200 at most",
     cost_gpu="not measured; 15 PFLOP an epoch",
     expected="not run to its end here (loss 0.70 to 0.63 in 74 steps); the paper has 92.0 % on the official runs",
-    optimizer=OptimizerSpec(layers=dict.fromkeys(LAYERS, LayerSpec(learning_rate=0.1, momentum=0.9, l2=1e-5))),
+    optimizer=PaperSGD(dict.fromkeys(LAYERS, LayerSpec(learning_rate=0.1, momentum=0.9, l2=1e-5))),
     log_steps=10,
 )
 
 # Section 4.4 of the paper reduces its network for 35×35 without saying how: here filters have about a third of the
 # side, and there are half as many.
-REDUCED = NetSpec(
+REDUCED = Conv(
     conv1=ConvSpec(32, 4, pool=True),
     conv2=ConvSpec(64, 3, pool=True),
     conv3=ConvSpec(64, 2, pool=True),
@@ -53,9 +61,9 @@ SMALL = replace(
     cost_cpu="20 min on 2 cores",
     cost_gpu="not measured; 35 TFLOP in all",
     expected="official runs 85.5 % (81.7 to 89.0; 400 trials), random trials 70.1 % (68.8 to 71.3; 10,000)",
-    data=DataSpec(downsample=3, train_pairs=54_000, redraw=True),
+    data=Omniglot(downsample=3, train_pairs=54_000, redraw=True),
     distort=DistortSpec(translation=2 / 3),
-    network=REDUCED,
+    network=NetSpec(REDUCED),
     # As much decay in 10 epochs as the paper has in 200, and a momentum that rises as early.
     optimizer=replace(BASE.optimizer, decay=0.82, momentum_epochs=1),
     max_epochs=10,
@@ -81,7 +89,7 @@ DENSE = replace(
     cost_cpu="5 min on 2 cores",
     cost_gpu="not measured; 20 TFLOP in all",
     expected="official runs 58.75 % (52.0 to 65.2; 400 trials); the paper has 58.3 %",
-    network=replace(REDUCED, tower="dense"),
+    network=NetSpec(Dense(units=1024)),
     optimizer=replace(
         SMALL.optimizer, layers=dict.fromkeys(("dense1", "dense2", "fc", "out"), SMALL.optimizer.layers["fc"])
     ),
@@ -94,7 +102,7 @@ GLYPHS = replace(
     cost_cpu="2.5 min on 2 cores",
     cost_gpu="not measured; 5 TFLOP in all",
     expected="its own 20 runs 96.25 % (94.2 to 98.0; 400 trials), random trials 95.55 % (94.8 to 96.4; 2,000)",
-    data=replace(SMALL.data, name="glyphs", train_pairs=14_400, validation_pairs=2_000, test_pairs=2_000),
+    data=Glyphs(downsample=3, train_pairs=14_400, validation_pairs=2_000, test_pairs=2_000, redraw=True),
     evaluation=EvalSpec(random_trials=2_000, mnist=False),  # nothing is downloaded for the quick start
     max_epochs=5,
     log_steps=20,
@@ -110,11 +118,11 @@ FAST = replace(
     cost_cpu="11 min on 2 cores",
     cost_gpu="not measured; 35 TFLOP in all",
     expected="official runs 96.50, 95.75 and 96.25 % (seeds 0 to 2; 400 trials each); humans 95.5 %",
-    data=DataSpec(side=48, rotations=True),
+    data=Omniglot(side=48, rotations=True),
     distort=DistortSpec(elastic=0.7),
-    network=NetSpec(tower="residual", units=256, head="linear"),
-    loss=LossSpec("n_way"),
-    optimizer=OptimizerSpec(name="adamw", clip=1.0, average=0.995),
+    network=NetSpec(Residual(units=256, head="linear")),
+    loss=NWay(),
+    optimizer=AdamW(clip=1.0, average=0.995),
     evaluation=EvalSpec(validation_trials=2_000, views=8),
     # The schedule falls to the end of the last epoch: nothing is to be stopped on its way there.
     max_epochs=12,
@@ -142,9 +150,9 @@ PAPER_ALLPAIRS = replace(
     cost_gpu="not measured; 1 PFLOP in all",
     expected="official runs 92.50 and 91.75 % (seeds 0 and 1; 400 trials each), with 8 views 94.00 and 92.00 %; "
     "the paper has 92.0 %",
-    data=DataSpec(batch_alphabets=1, batch_drawers=3, rotations=True),
-    loss=LossSpec("n_way"),
-    optimizer=OptimizerSpec(name="adamw", rate=1e-3, fc_rate=0.05, clip=1.0, average=0.995),
+    data=Omniglot(batch_alphabets=1, batch_drawers=3, rotations=True),
+    loss=NWay(),
+    optimizer=AdamW(rate=1e-3, fc_rate=0.05, clip=1.0, average=0.995),
     evaluation=EvalSpec(validation_trials=2_000, views=8),
     max_epochs=30,
     patience=30,
@@ -189,7 +197,7 @@ def _verification(pairs: int, distorted: bool, published: float) -> Experiment:
         cost_cpu=f"{epoch / PAIRS_PER_SECOND / 3600:.1f} h an epoch on 2 cores ({PAIRS_PER_SECOND} pairs/s)",
         cost_gpu=f"not measured; {epoch * PAIR_GFLOP / 1e6:.1f} PFLOP an epoch",
         expected=f"not run to its end here; the paper has {published:.2f} % on 10,000 test pairs",
-        data=DataSpec(train_pairs=pairs),
+        data=Omniglot(train_pairs=pairs),
         distort=DistortSpec(copies=copies),
     )
 
@@ -230,11 +238,19 @@ def find(name: str) -> Experiment:
     raise UserError(f"there is no experiment {name!r}: {hint}--list shows all")
 
 
+def all_fields() -> dict[str, type]:
+    """Return the types of all fields that an experiment can have, by dotted name; layers are those of `EXPERIMENTS`."""
+    fields = {name: declared.kind for name, declared in every_field(Experiment).items() if "*" not in name}
+    return fields | {name: type(value) for experiment in EXPERIMENTS.values() for name, value in leaves(experiment)}
+
+
 def as_flags(experiment: Experiment) -> list[str]:
-    """Returns the flags that stand for an experiment: its name, and each field that is not as registered."""
-    registered = dict(leaves(find(experiment.name)))
-    changed = [f"--{name}={value}" for name, value in leaves(experiment) if value != registered.get(name)]
-    return [f"--experiment={experiment.name}", *changed]
+    """Return the flags that stand for an experiment: its name, and each field that differs from the registered one."""
+    fields, registered = dict(leaves(experiment)), find(experiment.name)
+    tags = {name: fields[name] for name in tags_of(Experiment) if fields[name] != dict(leaves(registered))[name]}
+    start = dict(leaves(with_values(registered, tags)))
+    changed = tags | {name: value for name, value in fields.items() if name not in tags and value != start.get(name)}
+    return [f"--experiment={experiment.name}", *(f"--{name}={value}" for name, value in changed.items())]
 
 
 def replay(experiment: Experiment) -> str:

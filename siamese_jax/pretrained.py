@@ -24,7 +24,7 @@ from siamese_jax.network.siamese import Params, build, init_params
 from siamese_jax.report.tables import bullets, interval, percent, ranges, sentence, table
 from siamese_jax.specs import Experiment, NetSpec
 from siamese_jax.storage import files
-from siamese_jax.storage.experiment_file import read_experiment, read_json
+from siamese_jax.storage.experiment_file import read_experiment, read_json, write_experiment
 from siamese_jax.storage.image_files import read_image
 from siamese_jax.storage.parameters import read_params, write_params
 
@@ -242,7 +242,7 @@ def read(name: str | os.PathLike[str]) -> Model:
 def write(folder: Path, experiment: Experiment, params: Params, card: Mapping[str, Any]) -> None:
     """Write a folder that `read` reads; `card` as `make_card` returns it."""
     folder.mkdir(parents=True, exist_ok=True)
-    files.write_json(folder / "experiment.json", dataclasses.asdict(experiment))
+    write_experiment(folder, experiment)
     write_params(folder / "params.npz", params)
     files.write_json(folder / "card.json", card)
     files.write_text(folder / "README.md", card_text(card))

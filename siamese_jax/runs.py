@@ -21,7 +21,7 @@ from siamese_jax.sampling import splits
 from siamese_jax.specs import DataSpec, EvalSpec, Experiment, leaves
 from siamese_jax.storage import files
 from siamese_jax.storage.checkpoint import Checkpoints
-from siamese_jax.storage.experiment_file import read_experiment
+from siamese_jax.storage.experiment_file import read_experiment, write_experiment
 from siamese_jax.training.fit import Fitted, fit, read_fitted
 from siamese_jax.training.listeners import History, Listener
 
@@ -159,7 +159,7 @@ def train(
         checks.check_training(experiment, sets)
         checks.check_evaluation(experiment, sets)
         _announce(experiment, workdir, say)
-        files.write_json(workdir / "experiment.json", dataclasses.asdict(experiment))
+        write_experiment(workdir, experiment)
         spec = experiment.evaluation
         validate = functools.partial(
             one_shot.validation_accuracy,
@@ -226,7 +226,7 @@ def open_checkpoint(name: str, workdir: str | Path, *, data_dir: str | None = No
     checks.check_workdir(experiment, workdir)
     with files.explained(workdir):
         workdir.mkdir(parents=True, exist_ok=True)
-    files.write_json(workdir / "experiment.json", dataclasses.asdict(experiment))
+    write_experiment(workdir, experiment)
     fitted = Fitted(model.params, card["step"], History(**card["history"]))
     return Run(experiment, workdir, fitted, Data(None, data_dir, archives))
 
@@ -259,7 +259,7 @@ def measure_baselines(
     loaded = source.load(experiment.data)
     sets = splits.split(loaded, experiment.data.drawer_split)
     _announce(experiment, workdir, say)
-    files.write_json(workdir / "experiment.json", dataclasses.asdict(experiment))
+    write_experiment(workdir, experiment)
     return measure.measure_baselines(experiment, workdir, loaded, sets, source.load_digits, replay(experiment))
 
 

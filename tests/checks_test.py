@@ -1,9 +1,5 @@
 """What is wrong with an experiment is found before a download, or before the first step."""
 
-import dataclasses
-import json
-from dataclasses import replace
-
 import pytest
 from tiny import make_dataset, make_experiment
 
@@ -11,7 +7,8 @@ from siamese_jax import checks, specs
 from siamese_jax.errors import UserError
 from siamese_jax.experiments import EXPERIMENTS
 from siamese_jax.sampling.splits import split
-from siamese_jax.specs import ConvSpec, DataSpec, EvalSpec, LossSpec, OptimizerSpec
+from siamese_jax.specs import AdamW, AllPairs, EvalSpec, Omniglot, PaperSGD
+from siamese_jax.storage.experiment_file import write_experiment
 
 EXPERIMENT = make_experiment()
 SETS = split(make_dataset(), "paper")
@@ -25,7 +22,7 @@ def test_every_registered_experiment_passes_what_needs_no_images():
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"network": replace(EXPERIMENT.network, conv1=ConvSpec(4, 200, pool=True))}, "conv1.size=200"),
+        ({"network": specs.with_value(EXPERIMENT.network, "conv1.size", 200)}, "conv1.size=200"),
         ({"batch_size": 100}, "batch_size=100"),
         ({"seed": -1}, "seed=-1 is out of range"),
     ],
@@ -38,11 +35,11 @@ def test_what_no_image_could_mend_is_refused_before_a_download(change, words):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"data": DataSpec(train_pairs=13)}, "train_pairs=13 .* multiple of 4"),
+        ({"data": Omniglot(train_pairs=13)}, "train_pairs=13 .* multiple of 4"),
         ({"evaluation": EvalSpec(n_way=3, validation_trials=13, random_trials=12)}, "13 trials"),
-        ({"optimizer": OptimizerSpec({"conv1": EXPERIMENT.optimizer.layers["conv1"]})}, "missing"),
+        ({"optimizer": PaperSGD({"conv1": EXPERIMENT.optimizer.layers["conv1"]})}, "missing"),
         (
-            {"loss": LossSpec("all_pairs"), "optimizer": OptimizerSpec(name="adamw")},
+            {"loss": AllPairs(), "optimizer": AdamW()},
             r"data\.batch_characters=20 is out of range",
         ),
     ],
@@ -53,10 +50,8 @@ def test_what_training_cannot_do_with_these_images_is_refused_before_the_first_s
 
 
 def test_a_grid_that_training_can_fill_is_accepted_whatever_the_number_of_pairs():
-    grids = DataSpec(train_pairs=7, batch_characters=5)
-    checks.check_training(
-        make_experiment(loss=LossSpec("all_pairs"), optimizer=OptimizerSpec(name="adamw"), data=grids), SETS
-    )
+    grids = Omniglot(train_pairs=7, batch_characters=5)
+    checks.check_training(make_experiment(loss=AllPairs(), optimizer=AdamW(), data=grids), SETS)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +59,7 @@ def test_a_grid_that_training_can_fill_is_accepted_whatever_the_number_of_pairs(
     [
         ({"evaluation": EvalSpec(n_way=6, validation_trials=12, random_trials=12)}, "n_way=6 .* 5 characters"),
         ({"evaluation": EvalSpec(n_way=3, validation_trials=12, random_trials=14)}, "14 trials"),
-        ({"data": DataSpec(train_pairs=12, validation_pairs=9, test_pairs=8)}, "validation_pairs=9"),
+        ({"data": Omniglot(train_pairs=12, validation_pairs=9, test_pairs=8)}, "validation_pairs=9"),
     ],
 )
 def test_what_evaluation_cannot_do_with_these_images_is_refused_before_training(change, words):
@@ -86,7 +81,7 @@ def test_a_workdir_goes_on_with_more_epochs_unless_its_schedule_or_another_field
 ):
     begun = EXPERIMENTS[name]
     begun = begun if schedule is None else specs.with_value(begun, "optimizer.schedule", schedule)
-    (tmp_path / "experiment.json").write_text(json.dumps(dataclasses.asdict(begun)))
+    write_experiment(tmp_path, begun)
     changed = specs.with_value(begun, "max_epochs", 500) if longer else specs.with_value(begun, "seed", 3)
     if words is None:
         checks.check_workdir(changed, tmp_path)

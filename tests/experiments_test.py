@@ -15,7 +15,7 @@ from siamese_jax.report import TABLE_1
 def test_every_experiment_builds(name):
     experiment = find(name)
     side = experiment.data.image_side
-    optimizer = make_optimizer(experiment.optimizer, steps_per_epoch(experiment), experiment.max_epochs)
+    optimizer = make_optimizer(experiment, steps_per_epoch(experiment))
     state = jax.eval_shape(lambda: init_state(root_key(0), experiment, optimizer, side))
     assert experiment.optimizer.name == "adamw" or set(state.params) == set(experiment.optimizer.layers)
     assert all(getattr(experiment, field) for field in specs.DESCRIPTION)

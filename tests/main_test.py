@@ -13,7 +13,7 @@ from siamese_jax.command.request import Evaluate, Train
 from siamese_jax.errors import UserError
 from siamese_jax.experiments import LAYERS
 from siamese_jax.report import PICTURES, compare
-from siamese_jax.specs import ConvSpec, DataSpec, DistortSpec, EvalSpec, LayerSpec, OptimizerSpec, with_value
+from siamese_jax.specs import DistortSpec, EvalSpec, LayerSpec, Omniglot, PaperSGD, with_value
 from siamese_jax.storage.files import read_arrays
 from siamese_jax.training import fit as fitting
 
@@ -256,14 +256,14 @@ def test_a_workdir_of_another_experiment_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"network": replace(make_experiment().network, conv1=ConvSpec(4, 200, pool=True))}, "conv1.size=200"),
+        ({"network": with_value(make_experiment().network, "conv1.size", 200)}, "conv1.size=200"),
         ({"evaluation": EvalSpec(n_way=6, validation_trials=12, random_trials=12)}, "n_way=6"),
-        ({"data": DataSpec(train_pairs=13, validation_pairs=8, test_pairs=8)}, "train_pairs=13"),
-        ({"data": DataSpec(train_pairs=12, validation_pairs=9, test_pairs=8)}, "validation_pairs=9"),
+        ({"data": Omniglot(train_pairs=13, validation_pairs=8, test_pairs=8)}, "train_pairs=13"),
+        ({"data": Omniglot(train_pairs=12, validation_pairs=9, test_pairs=8)}, "validation_pairs=9"),
         ({"batch_size": 100}, "batch_size=100"),
-        ({"optimizer": OptimizerSpec({"conv1": LayerSpec(0.1, 0.9, 0.0)})}, "missing"),
-        ({"network": replace(make_experiment().network, tower="dense")}, "registered with this network.tower"),
-        ({"optimizer": OptimizerSpec(dict.fromkeys(LAYERS, LayerSpec(1e30, 0.9, 0.0)))}, "not finite at step"),
+        ({"optimizer": PaperSGD({"conv1": LayerSpec(0.1, 0.9, 0.0)})}, "missing"),
+        ({"network": with_value(make_experiment().network, "tower", "dense")}, "registered with this network.tower"),
+        ({"optimizer": PaperSGD(dict.fromkeys(LAYERS, LayerSpec(1e30, 0.9, 0.0)))}, "not finite at step"),
     ],
 )
 def test_bad_values_are_one_sentence_and_exit_code_2(tmp_path, monkeypatch, capsys, change, words):

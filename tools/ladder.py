@@ -24,7 +24,7 @@ from siamese_jax.devices import keep_freed_memory
 from siamese_jax.experiments import REDUCED, find
 from siamese_jax.report import published
 from siamese_jax.report.tables import interval, percent, table
-from siamese_jax.specs import DataSpec, Experiment, LossSpec, OptimizerSpec
+from siamese_jax.specs import AdamW, Experiment, NetSpec, NWay, Omniglot
 from siamese_jax.storage import files
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -139,18 +139,18 @@ def make_rungs() -> list[Rung]:
         "35×35 pixels, and a network reduced for them: more steps in the time",
         data=replace(paper.data, downsample=3, redraw=True),
         distort=replace(paper.distort, translation=2 / 3),
-        network=REDUCED,
+        network=NetSpec(REDUCED),
     )
-    grids = DataSpec(downsample=3)
+    grids = Omniglot(downsample=3)
     change(
         "whole alphabets in a batch, every image compared with those by other drawers",
         data=grids,
-        loss=LossSpec("n_way"),
+        loss=NWay(),
     )
     # The paper's rises epoch by epoch, and here the first one never ends: SGD is to lose to AdamW for no such reason.
     quick = replace(paper.optimizer, momentum_epochs=0)
     change("SGD's momentum at its final 0.9 from the first step, not at its initial 0.5", optimizer=quick)
-    change("AdamW with a one-cycle rate for SGD", optimizer=OptimizerSpec(name="adamw", clip=1.0))
+    change("AdamW with a one-cycle rate for SGD", optimizer=AdamW(clip=1.0))
     change(
         "a residual tower at 48×48",
         data=replace(grids, downsample=1, side=48),

@@ -8,7 +8,7 @@ from absl import flags
 
 from siamese_jax import specs
 from siamese_jax.errors import UserError
-from siamese_jax.experiments import EXPERIMENTS
+from siamese_jax.experiments import all_fields
 from siamese_jax.search import PRUNERS, SAMPLERS
 
 FLAGS = flags.FLAGS
@@ -82,10 +82,9 @@ def define_flags() -> None:
     flags.DEFINE_string("archives", None, "Folder with the published archives.")
     flags.DEFINE_string("data_dir", None, "Where prepared data are kept.")
     define = {bool: flags.DEFINE_bool, int: flags.DEFINE_integer, float: flags.DEFINE_float, str: flags.DEFINE_string}
-    fields = {name: value for experiment in EXPERIMENTS.values() for name, value in specs.leaves(experiment)}
-    for name, value in fields.items():
+    for name, kind in all_fields().items():
         if name not in specs.DESCRIPTION:
-            define[type(value)](name, None, "A field of the experiment.")
+            define[kind](name, None, "A field of the experiment.")
     # Other short names are fields of the experiment itself.
     flags.DEFINE_alias("train_pairs", "data.train_pairs")
     flags.DEFINE_alias("compute_dtype", "network.compute_dtype")

@@ -10,7 +10,7 @@ from typing import Any
 from siamese_jax import specs
 from siamese_jax.command.flags import FLAGS, SEARCH
 from siamese_jax.errors import UserError
-from siamese_jax.experiments import EXPERIMENTS, find
+from siamese_jax.experiments import all_fields, find
 from siamese_jax.search import Plan, make_plan
 from siamese_jax.specs import Experiment
 from siamese_jax.storage.experiment_file import read_experiment
@@ -111,21 +111,17 @@ def resolve() -> Experiment:
 
 def overrides() -> dict[str, Any]:
     """Return the fields that the flags set, by dotted name."""
-    names = dict.fromkeys(name for experiment in EXPERIMENTS.values() for name, _ in specs.leaves(experiment))
-    return {name: FLAGS[name].value for name in names if name in FLAGS and FLAGS[name].value is not None}
+    return {name: FLAGS[name].value for name in all_fields() if name in FLAGS and FLAGS[name].value is not None}
 
 
 def _overridden(experiment: Experiment) -> Experiment:
-    for name, value in overrides().items():
+    for name in overrides():
         if FLAGS.mode == "evaluate" and (not name.startswith("evaluation.") or name == "evaluation.validation_trials"):
             raise UserError(
                 f"--{name} cannot be changed by --mode=evaluate: leave it out. Fields of evaluation.* can be changed, "
                 "except evaluation.validation_trials, which chose the epoch"
             )
-        try:
-            experiment = specs.with_value(experiment, name, value)
-        except KeyError:
-            raise UserError(f"--{name} is not a field of {experiment.name}") from None
+    experiment = specs.with_values(experiment, overrides())
     specs.check(experiment)
     return experiment
 

@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 
 from siamese_jax import extras
-from siamese_jax.errors import UserError
 from siamese_jax.records import Dataset, Images
-from siamese_jax.specs import DataSpec
+from siamese_jax.specs import DataSpec, Omniglot
 
 
 def load(spec: DataSpec, data_dir: str | None = None, archives: str | None = None) -> Dataset:
@@ -90,11 +89,9 @@ def _read(
 
 def _only(alphabets: Images, spec: DataSpec, sets: Mapping[str, Sequence[str]]) -> Images:
     """Marks all background alphabets as unused but those of the small set that `spec.background` names."""
-    if spec.background == "all":
+    if not isinstance(spec, Omniglot) or spec.background == "all":
         return alphabets
-    kept = sets.get(f"background_{spec.background}")
-    if kept is None:
-        raise UserError(f"data.background={spec.background} is a set of Omniglot's: {spec.name} has none, take all")
+    kept = sets[f"background_{spec.background}"]
     released = zip(alphabets.group_names, alphabets.origins, strict=True)
     used = (origin if origin != "background" or name in kept else "unused" for name, origin in released)
     return alphabets._replace(origins=tuple(used))

@@ -59,15 +59,17 @@ def draw_network(
     evaluator: Evaluator,
     params: Params,
 ) -> None:
-    """Draws the first layer's filters, and what each unit says in the first released trial."""
+    """Plot the filters of the first layer, and the contributions of units in the first released trial, if any."""
     if first := params.get("conv1", params.get("stem")):
         plots.save(plots.filters_figure(np.asarray(first["kernel"])), workdir / "filters.png")
+    if not net.has_contributions:
+        return
     query, right, rival = images.images[list(_rows(official, 0, 0))]
     embedded = evaluator.embed(params, np.stack([query, right, rival]))
-    terms = [np.asarray(net.contributions(params, embedded[0], other)) for other in embedded[1:]]
-    bias = float(params["out"]["bias"][0])
+    terms, rests = zip(*(net.contributions(params, embedded[0], other) for other in embedded[1:]), strict=True)
     title = f"{experiment.name}: the first trial of the first run, unit by unit"
-    plots.save(plots.units_figure(*terms, query, right, rival, bias, title), workdir / "units.png")
+    figure = plots.units_figure(*map(np.asarray, terms), query, right, rival, float(rests[0]), title)
+    plots.save(figure, workdir / "units.png")
 
 
 def draw_training(workdir: Path, experiment: Experiment, train: Images, rows: Sequence[dict[str, Any]]) -> None:

@@ -191,7 +191,7 @@ def _about(experiment: Experiment, dataset: Dataset, sets: dict[str, Images], co
         "command": command,
         "data": {
             "name": experiment.data.name,
-            "background": experiment.data.background,
+            "background": getattr(experiment.data, "background", "all"),
             "image_side": dataset.images.images.shape[1],
             "drawer_split": experiment.data.drawer_split,
             "sets": {name: _described(part) for name, part in sets.items()},

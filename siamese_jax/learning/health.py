@@ -25,24 +25,31 @@ ALIKE = 1e-3
 
 
 def examine(net: SiameseNet, params: Params, images: Array) -> dict[str, Array]:
-    """Returns what a network makes of images, uint8 [K, M, H, W], of K characters by M drawers; all float32 [].
+    """Return diagnostics of a network's embeddings and scores.
 
-    `saturated` is the share of an embedding's sigmoids beyond ±4 before the sigmoid (0 with a linear head);
-    `embedding_spread` the standard deviation between characters, of a unit, of the mean over drawers; `score_spread`
-    that of the logits of different images; `score_gap` the mean logit of "same" minus that of "different";
-    `dead_filters/LAYER` the share of a layer's ReLUs that are 0 for all images.
+    Args:
+        net: the network.
+        params: its parameters.
+        images: uint8 [K, M, H, W], of K characters by M drawers.
+
+    Returns:
+        float32 [] by name. `saturated`: the share of an embedding's sigmoids whose input is beyond ±4; 0 without
+        sigmoids. `embedding_spread`: the standard deviation of a unit between characters, after the mean over drawers.
+        `score_spread`: that of the logits of different images. `score_gap`: the mean logit of "same" minus that of
+        "different". `dead_filters/LAYER`: the share of a layer's ReLUs that are 0 for all images.
     """
     characters, drawers, *side = images.shape
-    layers = jax.vmap(net.layers, in_axes=(None, 0))(params, as_input(images.reshape(-1, *side)))
-    units, sigmoid = layers.pop("fc"), net.twin.spec.head == "sigmoid"
-    embeddings = net.twin.head(units).reshape(characters, drawers, -1)
+    embed = jax.vmap(net.embed_and_report, in_axes=(None, 0))
+    flat, relus = embed(params, as_input(images.reshape(-1, *side)))
+    embeddings = flat.reshape(characters, drawers, -1)
     logits = net.grid_logits(params, embeddings[None])[0].reshape(characters * drawers, -1)
     character = jnp.repeat(jnp.arange(characters), drawers)
     same = character[:, None] == character[None, :]
     others = ~jnp.eye(len(same), dtype=bool)
-    dead = {name: jnp.mean(jnp.all(layer == 0, axis=range(layer.ndim - 1))) for name, layer in layers.items()}
+    dead = {name: jnp.mean(jnp.all(relu == 0, axis=range(relu.ndim - 1))) for name, relu in relus.items()}
+    beyond = (flat < jax.nn.sigmoid(-SATURATED)) | (flat > jax.nn.sigmoid(SATURATED))
     return {
-        "saturated": jnp.mean(jnp.abs(units) > SATURATED) if sigmoid else jnp.float32(0.0),
+        "saturated": jnp.mean(beyond) if net.spec.tower.ends_in_sigmoid else jnp.float32(0.0),
         "embedding_spread": embeddings.mean(axis=1).std(axis=0).mean(),
         "score_spread": logits.std(where=others),
         "score_gap": logits.mean(where=same & others) - logits.mean(where=~same),
@@ -51,19 +58,29 @@ def examine(net: SiameseNet, params: Params, images: Array) -> dict[str, Array]:
 
 
 def update_sizes(before: Params, after: Params) -> dict[str, Array]:
-    """Returns how far an update moved each layer's weights, all but biases, relative to their norm.
+    """Return how far an update moved the weights of each layer, all but biases, relative to their norm.
 
-    {"update/LAYER": float32 []}.
+    Args:
+        before: parameters, nested to any depth.
+        after: the same after an update.
+
+    Returns:
+        float32 [] by name, `update/LAYER`; LAYER is the path of the layer.
     """
 
-    def weights(params: Params, layer: str) -> Array:
-        return jnp.concatenate([value.ravel() for name, value in params[layer].items() if name != "bias"])
+    def weights(params: Params) -> dict[str, Array]:
+        by_layer: dict[str, list[Array]] = {}
+        for path, value in jax.tree.leaves_with_path(params):
+            *layer, name = (key.key for key in path)
+            if name != "bias":
+                by_layer.setdefault("/".join(layer), []).append(value.ravel())
+        return {layer: jnp.concatenate(values) for layer, values in by_layer.items()}
 
-    def relative(layer: str) -> Array:
-        start = weights(before, layer)
-        return jnp.linalg.norm(weights(after, layer) - start) / jnp.maximum(jnp.linalg.norm(start), 1e-30)
-
-    return {f"update/{layer}": relative(layer) for layer in before}
+    start, end = weights(before), weights(after)
+    return {
+        f"update/{layer}": jnp.linalg.norm(end[layer] - weight) / jnp.maximum(jnp.linalg.norm(weight), 1e-30)
+        for layer, weight in start.items()
+    }
 
 
 def loss_of_guessing(experiment: Experiment, rows: Iterable[Mapping[str, float | None]] = ()) -> float | None:
@@ -117,7 +134,8 @@ def _defect(experiment: Experiment, health: Mapping[str, float], trained: bool =
     anew = "start anew with another --seed"
     updates, dead = _by_layer(health, "update/"), _by_layer(health, "dead_filters/")
     if health.get("saturated", 0.0) > MANY:
-        change = _sound_start(experiment) or (f"lower {_rate(experiment, 'fc')}" if trained else anew)
+        last = experiment.network.tower.last_layer or "LAYER"
+        change = _sound_start(experiment) or (f"lower {_rate(experiment, last)}" if trained else anew)
         return (
             f"{health['saturated']:.0%} of an embedding's sigmoids are saturated, and pass hardly any gradient on; "
             f"{change}"
@@ -151,7 +169,7 @@ def _standstill(experiment: Experiment, health: Mapping[str, float]) -> str:
 
 def _rate(experiment: Experiment, layer: str) -> str:
     if experiment.optimizer.name == "adamw":
-        return "--optimizer.fc_rate" if layer == "fc" else "--optimizer.rate"
+        return "--optimizer.fc_rate" if layer == experiment.network.tower.last_layer else "--optimizer.rate"
     return f"--optimizer.layers.{layer}.learning_rate"
 
 

@@ -1,51 +1,67 @@
-"""What training minimises: the paper's cross-entropy of "same" (section 3.2; its printed sign is a slip) or a loss of
-distances, and an L2 penalty per layer. Losses of grid batches compare every image with others of its alphabet.
-"""
+"""Losses of batches of pairs, and losses of grid batches, where every image is compared with others of its alphabet.
 
-from collections.abc import Mapping
-from typing import Any
+Logits are of "same". Losses are in nats. A grid batch has A alphabets, K characters of each and M drawers of each
+character; `present` marks characters that exist, where an alphabet has fewer than K.
+"""
 
 import chex
 import jax.numpy as jnp
 import optax
 from jax import Array
 
-from siamese_jax.specs import LossSpec, OptimizerSpec
+from siamese_jax.specs import LossSpec
 
 NEVER = -1e9
-"""The score of a character that is not there: no choice, and still finite."""
+"""The score of a character that does not exist: it is never chosen, and it is finite."""
 
 
-def batch_loss(logits: Array, bias: Array, same: Array, spec: LossSpec) -> tuple[Array, Array]:
-    """Returns the loss [] of a batch and the share [] of right decisions, by the rule that the loss trains.
+def pair_loss(scores: Array, same: Array, spec: LossSpec) -> tuple[Array, Array]:
+    """Return the loss of a batch of pairs, and the share of right decisions.
 
-    `logits` [B] and `same` [B] are of pairs; for the triplet loss, pairs 2i ("same") and 2i + 1 ("different") share an
-    image. The distance of a pair is `bias` [], the energy's, minus its logit. Right is a probability on the right side
-    of ½; for the contrastive loss a distance on the right side of half the margin; for the triplet loss the "same" pair
-    as the nearer.
+    A decision is correct if p(same) is above ½ exactly for "same" pairs (cross-entropy), if the distance is below
+    margin / 2 exactly for them (contrastive), or if the "same" pair is nearer than the "different" one (triplet).
+
+    Args:
+        scores: [B], distances if `spec.of_distances`, else logits. For the triplet loss, pairs 2i ("same") and 2i + 1
+            ("different") share an image.
+        same: [B], 1 for "same" pairs and 0 for others.
+        spec: the loss.
+
+    Returns:
+        The loss [] and the share [].
     """
-    distances = bias - logits
     if spec.name == "cross_entropy":
-        return cross_entropy(logits, same), jnp.mean((logits > 0) == (same > 0.5))
+        return cross_entropy(scores, same), jnp.mean((scores > 0) == (same > 0.5))
     if spec.name == "contrastive":
-        right = (distances < spec.margin / 2) == (same > 0.5)
-        return contrastive(distances, same, spec.margin), jnp.mean(right)
-    nearer, farther = distances[0::2], distances[1::2]
+        right = (scores < spec.margin / 2) == (same > 0.5)
+        return contrastive(scores, same, spec.margin), jnp.mean(right)
+    nearer, farther = scores[0::2], scores[1::2]
     return triplet(nearer, farther, spec.margin), jnp.mean(nearer < farther)
 
 
 def grid_loss(logits: Array, present: Array, spec: LossSpec) -> tuple[Array, Array]:
-    """Returns the loss [] of a grid batch and the share [] of right decisions: of choices, or as pairs are weighted.
+    """Return the loss of a grid batch, and the share of right decisions.
 
-    `logits` [A, K, M, K, M] are of pairs of images of an alphabet, `present` [A, K] says which characters count.
+    Args:
+        logits: [A, K, M, K, M], of each image with each image of its alphabet.
+        present: bool [A, K].
+        spec: `all_pairs` or `n_way`.
+
+    Returns:
+        The loss [] and the share [].
     """
     return (n_way if spec.name == "n_way" else all_pairs)(logits, present)
 
 
 def all_pairs(logits: Array, present: Array) -> tuple[Array, Array]:
-    """Mean cross-entropy in nats of all pairs of different images, "same" and "different" weighted half and half.
+    """Return the mean cross-entropy of all pairs of different images; "same" and "different" pairs weigh half each.
 
-    `logits` [A, K, M, K, M], `present` [A, K]. The share [] of right answers is weighted likewise: chance is ½.
+    Args:
+        logits: [A, K, M, K, M].
+        present: bool [A, K].
+
+    Returns:
+        The loss [], and the share [] of right decisions with the same weights: chance level is ½.
     """
     characters, drawers = _check_grid(logits, present)
     same = jnp.eye(characters, dtype=bool)[:, None, :, None]
@@ -58,10 +74,17 @@ def all_pairs(logits: Array, present: Array) -> tuple[Array, Array]:
 
 
 def n_way(logits: Array, present: Array) -> tuple[Array, Array]:
-    """Mean cross-entropy in nats of one-shot choices, and the share [] of right ones.
+    """Return the mean cross-entropy of one-shot choices.
 
-    `logits` [A, K, M, K, M], `present` [A, K]. Each image is a query once for each other drawer, whose images of the
-    alphabet's characters are its supports: a trial as in the released runs.
+    Each image is a query once for each other drawer. That drawer's images of all characters of the alphabet are its
+    supports, as in a released run.
+
+    Args:
+        logits: [A, K, M, K, M].
+        present: bool [A, K].
+
+    Returns:
+        The loss [] and the share [] of right choices.
     """
     characters, drawers = _check_grid(logits, present)
     scores = jnp.where(present[:, None, None, None, :], jnp.moveaxis(logits, 3, 4), NEVER)  # [A, K, M, M, K]
@@ -73,17 +96,14 @@ def n_way(logits: Array, present: Array) -> tuple[Array, Array]:
 
 
 def n_way_of_guessing(present: Array) -> Array:
-    """Returns what `n_way` has where all scores are equal, in nats []: less than ln K, where alphabets are small.
-
-    `present` [A, K] says which characters count.
-    """
+    """Return the N-way loss [] of a network that guesses: the mean of ln(number of characters), at most ln K."""
     chex.assert_rank(present, 2)
     characters = present.sum(axis=1)
     return jnp.sum(characters * jnp.log(characters)) / characters.sum()
 
 
 def _check_grid(logits: Array, present: Array) -> tuple[int, int]:
-    """Returns how many characters and drawers there are; AssertionError for shapes that do not fit."""
+    """Return the numbers of characters and drawers; AssertionError if the shapes do not fit."""
     chex.assert_rank([logits, present], [5, 2])
     alphabets, characters, drawers = logits.shape[:3]
     chex.assert_shape(logits, (alphabets, characters, drawers, characters, drawers))
@@ -92,39 +112,42 @@ def _check_grid(logits: Array, present: Array) -> tuple[int, int]:
 
 
 def _shares(counted: Array) -> Array:
-    """Returns weights that sum to 1, equal where `counted` and 0 elsewhere."""
+    """Return weights that sum to 1, equal where `counted` and 0 elsewhere."""
     return counted / jnp.maximum(counted.sum(), 1)
 
 
 def cross_entropy(logits: Array, same: Array) -> Array:
-    """Mean cross-entropy in nats of logits [B] against `same` [B] in {0, 1}; ln 2 = 0.693 is chance."""
+    """Return the mean cross-entropy of logits [B] and `same` [B] in {0, 1}; at chance level it is ln 2 = 0.693.
+
+    The paper's loss (section 3.2, where the printed sign is a slip).
+    """
     chex.assert_rank([logits, same], 1)
     chex.assert_equal_shape([logits, same])
     return optax.sigmoid_binary_cross_entropy(logits, same).mean()
 
 
 def contrastive(distances: Array, same: Array, margin: float) -> Array:
-    """Mean of ½d² for "same" pairs, ½max(0, margin − d)² for others; `distances`, `same` [B] (Hadsell et al. 2006)."""
+    """Return the mean of ½d² over "same" pairs and ½max(0, margin − d)² over others (Hadsell et al. 2006).
+
+    Args:
+        distances: [B], d.
+        same: [B], 1 for "same" pairs and 0 for others.
+        margin: the distance that "different" pairs should have.
+    """
     chex.assert_rank([distances, same], 1)
     chex.assert_equal_shape([distances, same])
-    pushed = jnp.square(jnp.maximum(margin - distances, 0.0))
-    return jnp.mean(jnp.where(same > 0.5, jnp.square(distances), pushed)) / 2
+    short = jnp.square(jnp.maximum(margin - distances, 0.0))
+    return jnp.mean(jnp.where(same > 0.5, jnp.square(distances), short)) / 2
 
 
 def triplet(positive: Array, negative: Array, margin: float) -> Array:
-    """Mean of max(0, margin + d(anchor, positive) − d(anchor, negative)); both [T] (Schroff et al. 2015)."""
+    """Return the mean of max(0, margin + d(anchor, positive) − d(anchor, negative)) (Schroff et al. 2015).
+
+    Args:
+        positive: [T], distances of an anchor to an image of its character.
+        negative: [T], distances of the same anchors to images of other characters.
+        margin: the difference that the two should have.
+    """
     chex.assert_rank([positive, negative], 1)
     chex.assert_equal_shape([positive, negative])
     return jnp.maximum(margin + positive - negative, 0.0).mean()
-
-
-def penalty(params: Mapping[str, Mapping[str, Any]], spec: OptimizerSpec) -> Array:
-    """Σ_j λ_j ‖w_j‖² over layers, without biases unless `spec.l2_on_biases`; the optimizer adds its gradient, 2λw."""
-    total = jnp.float32(0.0)
-    if spec.name == "adamw":  # its decay of weights is no part of a loss
-        return total
-    for layer, values in params.items():
-        for name, value in values.items():
-            if name != "bias" or spec.l2_on_biases:
-                total += spec.layers[layer].l2 * jnp.sum(jnp.square(value))
-    return total

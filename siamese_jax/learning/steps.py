@@ -1,4 +1,4 @@
-"""The train step and its start: free pure functions, not yet jitted."""
+"""The train step and the initial state: free pure functions, not yet jitted."""
 
 import jax
 import jax.numpy as jnp
@@ -6,7 +6,8 @@ import optax
 from jax import Array
 
 from siamese_jax import keys
-from siamese_jax.learning.losses import batch_loss, grid_loss, n_way_of_guessing, penalty
+from siamese_jax.learning.losses import grid_loss, n_way_of_guessing, pair_loss
+from siamese_jax.learning.optimizers import penalty
 from siamese_jax.network.siamese import Params, SiameseNet, init_params
 from siamese_jax.records import GridBatch, PairBatch, TrainState
 from siamese_jax.specs import Experiment
@@ -15,7 +16,14 @@ Metrics = dict[str, Array]
 
 
 def init_state(key: Array, experiment: Experiment, optimizer: optax.GradientTransformation, side: int) -> TrainState:
-    """Draws the parameters for images [side, side, 1] and starts the optimizer on them, at step 0."""
+    """Return the state before the first step.
+
+    Args:
+        key: a random key; the parameters are sampled from its stream "parameters".
+        experiment: its network is used.
+        optimizer: see `make_optimizer`.
+        side: rows and columns of the images.
+    """
     params = init_params(keys.stream(key, "parameters"), experiment.network, side)
     return TrainState(jnp.int32(0), params, optimizer.init(params))
 
@@ -27,11 +35,19 @@ def train_step(
     optimizer: optax.GradientTransformation,
     experiment: Experiment,
 ) -> tuple[TrainState, Metrics]:
-    """Makes one update from one batch; returns the new state and the metrics of the parameters before it.
+    """Make one update.
 
-    Metrics, float32 []: the loss under its own name (`cross_entropy` in nats), `penalty` (Σ λ‖w‖²), and `accuracy` in
-    [0, 1] by the rule that the loss trains (see `loss.batch_loss` and `loss.grid_loss`); of `n_way` also
-    `guessing`, the loss of a network that tells nothing apart.
+    Args:
+        state: parameters and the state of the optimizer.
+        batch: a grid batch if the loss is of grids, else a batch of pairs.
+        net: the network of the experiment.
+        optimizer: the optimizer of the experiment.
+        experiment: its loss and its optimizer are used.
+
+    Returns:
+        The new state, and metrics of the parameters before the update, float32 []: the loss in nats, under its name;
+        `penalty` (see `optimizers.penalty`); `accuracy`, the share of right decisions (see `losses`); and for the N-way
+        loss `guessing`, the loss of a network that guesses.
     """
 
     def objective(params: Params) -> tuple[Array, Array]:
@@ -40,10 +56,10 @@ def train_step(
             grid = batch.images.shape[:3]
             embeddings = embed(params, batch.images.reshape(-1, *batch.images.shape[3:])).reshape(*grid, -1)
             return grid_loss(net.grid_logits(params, embeddings), batch.present, experiment.loss)
-        logits = net.pair_logits(params, batch.left, batch.right)
-        return batch_loss(logits, params["out"]["bias"][0], batch.same, experiment.loss)
+        score = net.pair_distances if experiment.loss.of_distances else net.pair_logits
+        return pair_loss(score(params, batch.left, batch.right), batch.same, experiment.loss)
 
-    # Only the loss of the batch is differentiated: the penalty's gradient is the optimizer's (2λw), exactly.
+    # Only the loss of the batch is differentiated; the optimizer adds the gradient of the penalty (2λw), exactly.
     (loss, accuracy), gradients = jax.value_and_grad(objective, has_aux=True)(state.params)
     updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
     metrics = {

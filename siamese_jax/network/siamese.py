@@ -1,63 +1,89 @@
-"""The siamese network: one twin, one energy, one dict of parameters {layer: {name: array}} for both."""
+"""The siamese network: one tower, one energy, and one tree of parameters for both."""
 
 import math
+from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import chex
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax import Array
 
-from siamese_jax.network.energies import ENERGIES, Energy
-from siamese_jax.network.towers import Twin, feature_sides
+from siamese_jax.network.energies import ENERGIES
+from siamese_jax.network.towers import TOWERS
 from siamese_jax.specs import NetSpec
 
-Params = dict[str, dict[str, Array]]
+Params = dict[str, Any]
+"""The parameters of the tower, of any depth, and as "out" those of the energy."""
 
 AT_ONCE = 1 << 22
 """Numbers, in the differences of embeddings, that are held at a time when all are compared with all."""
 
 
 class SiameseNet(NamedTuple):
-    """Twins that share their weights because there is only one of them; all methods are pure."""
+    """A tower that embeds both images of a pair, and an energy that compares embeddings; all methods are pure."""
 
-    twin: Twin
-    energy: Energy
+    spec: NetSpec
+    tower: nn.Module
+    energy: nn.Module
 
     def embed(self, params: Params, image: Array) -> Array:
-        """One image [H, W, 1] in [0, 1] -> its embedding [D]."""
-        return self.twin.apply({"params": params}, image)
+        """Embed one image, [H, W, C] in [0, 1] -> [D]."""
+        return self.tower.apply({"params": params}, image)
 
-    def layers(self, params: Params, image: Array) -> dict[str, Array]:
-        """One image [H, W, 1] -> what each layer of the twin gives, by name (see `Twin.layers`)."""
-        return self.twin.apply({"params": params}, image, method="layers")
+    def embed_and_report(self, params: Params, image: Array) -> tuple[Array, dict[str, Array]]:
+        """Embed one image, and return the outputs of ReLUs that the tower reports, by path, channels last."""
+        embedding, reported = self.tower.apply({"params": params}, image, mutable=["relus"])
+        relus = jax.tree.leaves_with_path(reported.get("relus", {}))
+        return embedding, {_name(path): features for path, features in relus}
 
     def compare(self, params: Params, left: Array, right: Array) -> Array:
-        """Two embeddings [D] -> the logit [] of "same"."""
-        terms, bias = self.energy.apply({"params": params["out"]}, left, right)
-        return terms.sum() + bias
+        """Return the logit [] of "same" for two embeddings [D]."""
+        return self.energy.apply({"params": params["out"]}, left, right)
 
-    def contributions(self, params: Params, left: Array, right: Array) -> Array:
-        """Two embeddings [D] -> what each unit adds to the logit of "same", [D]; with the energy's bias, all of it."""
-        return self.energy.apply({"params": params["out"]}, left, right)[0]
+    def distance(self, params: Params, left: Array, right: Array) -> Array:
+        """Return the distance [] of two embeddings [D], if the energy has one."""
+        return self.energy.apply({"params": params["out"]}, left, right, method="distance")
 
-    def pair_logit(self, params: Params, left: Array, right: Array) -> Array:
-        """Two images [H, W, 1] -> the logit [] of "same"."""
-        chex.assert_equal_shape([left, right])
-        embeddings = jax.vmap(self.embed, in_axes=(None, 0))(params, jnp.stack([left, right]))
-        return self.compare(params, embeddings[0], embeddings[1])
+    @property
+    def has_distance(self) -> bool:
+        """Whether the energy has a distance."""
+        return hasattr(self.energy, "distance")
+
+    def contributions(self, params: Params, left: Array, right: Array) -> tuple[Array, Array]:
+        """Split the logit of two embeddings [D] into terms of units [D] and the rest [], if the energy can."""
+        return self.energy.apply({"params": params["out"]}, left, right, method="contributions")
+
+    @property
+    def has_contributions(self) -> bool:
+        """Whether the energy is a sum over units."""
+        return hasattr(self.energy, "contributions")
 
     def pair_logits(self, params: Params, left: Array, right: Array) -> Array:
-        """Pairs of images [B, H, W, 1] -> logits [B]."""
-        return jax.vmap(self.pair_logit, in_axes=(None, 0, 0))(params, left, right)
+        """Return the logits [B] of pairs of images [B, H, W, C]."""
+        return self._pairs(self.compare, params, left, right)
+
+    def pair_distances(self, params: Params, left: Array, right: Array) -> Array:
+        """Return the distances [B] of pairs of images [B, H, W, C], if the energy has one."""
+        return self._pairs(self.distance, params, left, right)
+
+    def _pairs(self, compare: Callable[..., Array], params: Params, left: Array, right: Array) -> Array:
+        chex.assert_equal_shape([left, right])
+
+        def of_pair(left: Array, right: Array) -> Array:
+            embeddings = jax.vmap(self.embed, in_axes=(None, 0))(params, jnp.stack([left, right]))
+            return compare(params, embeddings[0], embeddings[1])
+
+        return jax.vmap(of_pair)(left, right)
 
     def embed_images(self, params: Params, images: Array) -> Array:
-        """Images as stored, uint8 [N, H, W] -> embeddings [N, D]."""
+        """Embed images as stored, uint8 [N, H, W] -> [N, D]."""
         return jax.vmap(self.embed, in_axes=(None, 0))(params, as_input(images))
 
     def compare_pairs(self, params: Params, left: Array, right: Array) -> Array:
-        """Embeddings [B, D] twice -> logits [B]."""
+        """Return the logits [B] of pairs of embeddings [B, D]."""
         return jax.vmap(self.compare, in_axes=(None, 0, 0))(params, left, right)
 
     def grid_logits(self, params: Params, embeddings: Array) -> Array:
@@ -97,18 +123,35 @@ class SiameseNet(NamedTuple):
 
 
 def build(spec: NetSpec) -> SiameseNet:
-    """Returns the network of a spec."""
-    return SiameseNet(Twin(spec), ENERGIES[spec.energy](spec.initialiser))
+    """Return the network of a spec."""
+    return SiameseNet(spec, TOWERS[type(spec.tower)](spec), ENERGIES[type(spec.energy)](spec))
 
 
 def init_params(key: Array, spec: NetSpec, side: int) -> Params:
-    """Draws initial parameters for images [side, side, 1]; UserError where the filters leave no pixels."""
-    feature_sides(spec, side)
+    """Sample the initial parameters.
+
+    Args:
+        key: a random key.
+        spec: the network.
+        side: rows and columns of the images.
+
+    Raises:
+        UserError: if the tower cannot embed images of this size.
+    """
+    spec.tower.check(side)
     net = build(spec)
-    key_twin, key_energy = jax.random.split(key)
-    embedding = jnp.zeros((spec.units,))
-    twin = net.twin.init(key_twin, jnp.zeros((side, side, 1)))["params"]
-    return {**twin, "out": net.energy.init(key_energy, embedding, embedding)["params"]}
+    key_tower, key_energy = jax.random.split(key)
+    embedding, tower = net.tower.init_with_output(key_tower, jnp.zeros((side, side, 1)))
+    energy = net.energy.init(key_energy, embedding, embedding)
+    if "out" in tower["params"]:
+        raise ValueError(f"no part of {type(net.tower).__name__} can be called 'out': the energy has that name")
+    return {**tower["params"], "out": energy.get("params", {})}
+
+
+def _name(path: tuple[Any, ...]) -> str:
+    """Return the name of a layer's report: its path, without the place in Linen's tuple and "output"."""
+    names = [key.key for key in path[:-1]]
+    return "/".join(names[:-1] if names[-1] == "output" else names)
 
 
 def as_input(images: Array) -> Array:

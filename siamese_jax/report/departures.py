@@ -2,106 +2,109 @@
 
 from siamese_jax.report.tables import ranges, value
 from siamese_jax.sampling import splits
-from siamese_jax.specs import Experiment, NetSpec, leaves
+from siamese_jax.specs import (
+    AdamW,
+    Conv,
+    ConvSpec,
+    Dense,
+    Experiment,
+    LossSpec,
+    NetSpec,
+    PaperSGD,
+    Residual,
+    Tower,
+    leaves,
+)
 
 PAPER = Experiment(
     name="paper", summary="", cost_cpu="", cost_gpu="", expected="", network=NetSpec(initialiser="paper")
 )
 DIFFERENCES = {
     "data.name": "The images are {ours}, not Omniglot.",
-    "data.background": "Training is on five background alphabets (set `{ours}`); the paper's is on all 30.",
-    "data.downsample": "Images are averaged down by {ours} to {image_side}×{image_side} pixels; the paper's are "
-    "105×105.",
-    "data.side": "Images are resized to {ours}×{ours} pixels; the paper's are 105×105.",
-    "data.rotations": "Whole alphabets are turned by multiples of 90°, as new ones; the paper turns none.",
-    "data.drawer_split": "Training is by drawers {train}, validation by {validation} and test by {test} (`{ours}` "
-    "split); the paper trains on 12 drawers, validates on 4 and tests on the last 4.",
+    "data.background": "Training uses the five background alphabets of set `{ours}`; the paper uses all 30.",
+    "data.downsample": "Blocks of {ours}×{ours} pixels are averaged, which gives {image_side}×{image_side} pixels; the "
+    "paper's images have 105×105.",
+    "data.side": "Images are resized to {ours}×{ours} pixels; the paper's have 105×105.",
+    "data.rotations": "Alphabets are rotated by multiples of 90°, as new classes; the paper does not do this.",
+    "data.drawer_split": "Training uses drawers {train}, validation {validation} and test {test} (`{ours}` split); the "
+    "paper trains on 12 drawers, validates on 4 and tests on the last 4.",
     "data.train_pairs": "The training set has {ours} pairs; the paper's largest has {paper}.",
-    "data.validation_pairs": "Verification is validated on {ours} pairs; the paper's is on {paper}.",
-    "data.test_pairs": "Verification is tested on {ours} pairs; the paper's is on {paper}.",
-    "data.redraw": "Every epoch is of pairs never seen before, distorted as often as in a fixed set; the paper sees "
-    "one fixed set again each epoch.",
-    "distort.copies": "Each training pair gets {ours} distorted copies; the paper's best networks have {paper}.",
+    "data.validation_pairs": "Verification is validated on {ours} pairs; the paper uses {paper}.",
+    "data.test_pairs": "Verification is tested on {ours} pairs; the paper uses {paper}.",
+    "data.redraw": "Every epoch samples new pairs, with the same proportion distorted; the paper has one fixed set.",
+    "distort.copies": "Each training pair has {ours} distorted copies; the paper's best networks have {paper}.",
     "distort.probability": "Each component of a distortion is included with probability {ours}; in the paper {paper}.",
     "distort.rotation": "Distortions rotate by up to {ours}°; the paper's by up to {paper}°.",
     "distort.shear": "Distortions shear by up to {ours}; the paper's by up to {paper}.",
     "distort.scale": "Distortions scale by 1 ± {ours}; the paper's by 1 ± {paper}.",
     "distort.translation": "Distortions translate by up to {ours} pixels; the paper's by up to {paper}.",
-    "distort.elastic": "Distortions are elastic, too, by a standard deviation of {ours} pixels at points "
-    "{elastic_scale} pixels apart; the paper's are affine alone.",
+    "distort.elastic": "Distortions include elastic ones, with a standard deviation of {ours} pixels at points "
+    "{elastic_scale} pixels apart; the paper's are affine only.",
     "network.tower": "{tower}.",
     "network.head": "The units of an embedding are {ours}; the paper's are sigmoids.",
-    "network.energy": "Embeddings are compared by `{ours}` distance; the paper's by weighted L1.",
-    "loss.name": "Training minimises {loss}; the paper minimises the cross-entropy of p(same), pair by pair.",
+    "network.energy": "Embeddings are compared by `{ours}`; the paper uses a weighted L1 distance.",
+    "loss.name": "Training minimises {loss}; the paper minimises the cross-entropy of p(same) of pairs.",
     "network.units": "An embedding has {ours} units; the paper's has {paper}.",
-    "network.initialiser": "Initial weights are `{ours}` (variances by fan-in), since the paper's start saturates most "
+    "network.initialiser": "Initial weights are `{ours}` (variances by fan-in), because the paper's saturate most "
     "sigmoids.",
-    "network.compute_dtype": "The twins compute in {ours}; their parameters, gradients and embeddings are float32.",
-    "optimizer.name": "{adamw}; the paper's optimizer is SGD with a rate, a momentum and a penalty a layer.",
-    "optimizer.average": "What is measured is the running mean of the weights, with decay {ours} a step; the paper "
-    "measures the weights.",
-    "optimizer.decay": "Learning rates are multiplied by {ours} an epoch; the paper's by {paper}.",
+    "network.compute_dtype": "The tower computes in {ours}; its parameters, gradients and embeddings are float32.",
+    "optimizer.name": "{optimizer}; the paper uses SGD with a learning rate, a momentum and a penalty per layer.",
+    "optimizer.average": "The running mean of the weights is evaluated, with decay {ours} per step; the paper "
+    "evaluates the weights.",
+    "optimizer.decay": "Learning rates are multiplied by {ours} per epoch; the paper's by {paper}.",
     "optimizer.initial_momentum": "Momentum starts at {ours}; the paper's at {paper}.",
     "evaluation.n_way": "Random and validation trials are {ours}-way; the paper's are {paper}-way.",
-    "evaluation.k_shot": "Random and validation trials show {ours} images of each character; the paper's {paper}.",
-    "evaluation.validation_trials": "Each epoch is judged on {ours} validation trials; the paper's on {paper}.",
+    "evaluation.k_shot": "Random and validation trials have {ours} supports per character; the paper's have {paper}.",
+    "evaluation.validation_trials": "Each epoch is validated on {ours} trials; the paper uses {paper}.",
     "batch_size": "A minibatch has {ours} pairs; the paper's has {paper}.",
     "max_epochs": "Training lasts at most {ours} epochs; the paper's at most {paper}.",
-    "patience": "Training stops after {ours} epochs without gain; the paper's after {paper}.",
+    "patience": "Training stops after {ours} epochs without improvement; the paper's after {paper}.",
 }
-"""What is said of each field in which an experiment can differ from the paper; `_convolutions` says the rest."""
+"""A sentence for each field in which an experiment can differ from the paper; `_convolutions` has some more."""
 
-TOWERS = {
-    "dense": "The twins have no convolutions: their tower is `dense`",
-    "residual": "The twins' tower is `residual`: {stages} stages of two 3×3 convolutions with a way around them, the "
-    "first of {width} filters, `{normalisation}` normalisation",
+GRID_LOSSES = {
+    "all_pairs": "the cross-entropy of p(same) of all pairs in a batch of {grid}, with each image embedded once",
+    "n_way": "the N-way softmax loss of one-shot choices in a batch of {grid}, with each image embedded once, so that "
+    "the sigmoid of a logit is not a probability",
 }
-LOSSES = {
-    "all_pairs": "the cross-entropy of p(same) over all pairs of a batch of {grid}, each image embedded once",
-    "n_way": "the cross-entropy of one-shot choices within a batch of {grid}, each image embedded once, so that "
-    "p(same) is a score and no probability",
-}
-"""Said of a loss; the others are of distances."""
 
 
 def differences(experiment: Experiment) -> list[str]:
-    """Returns a sentence for each way in which an experiment differs from what the paper states."""
+    """Return one sentence for each way in which an experiment differs from what the paper states."""
     ours, paper = dict(leaves(experiment)), dict(leaves(PAPER))
     drawers = {name: ranges(numbers) for name, numbers in splits.DRAWERS[experiment.data.drawer_split].items()}
+    differing = [
+        name
+        for name in DIFFERENCES
+        if name in ours and name in paper and ours[name] != paper[name] and name not in _without_effect(experiment)
+    ]
+    words = {**drawers, **_words(experiment)}
     return [
-        text.format(ours=value(ours[name]), paper=value(paper[name]), **drawers, **_words(experiment))
-        for name, text in DIFFERENCES.items()
-        if ours[name] != paper[name] and name not in _unused(experiment)
-    ] + _convolutions(experiment.network)
+        DIFFERENCES[name].format(ours=value(ours[name]), paper=value(paper[name]), **words) for name in differing
+    ] + _convolutions(experiment.network.tower)
 
 
 def choices(experiment: Experiment) -> list[str]:
-    """Returns a sentence for each choice where the paper is silent."""
-    two, biases = experiment.data.different_drawers, experiment.optimizer.l2_on_biases
-    if experiment.loss.of_grids:
-        sentences = [
-            f"There is no pass over a set: validation comes every {experiment.data.epoch_steps:,} steps, which count "
-            "as an epoch."
-        ]
+    """Return one sentence for each choice where the paper is silent."""
+    data, tower, loss, optimizer = experiment.data, experiment.network.tower, experiment.loss, experiment.optimizer
+    if loss.of_grids:
+        sentences = [f"An epoch is {data.epoch_steps:,} steps, because grid batches have no fixed set to pass over."]
         if experiment.distort.copies:
-            sentences.append("Every image of a batch is distorted, each on its own; none is left as it is.")
+            sentences.append("Every image of a batch is distorted independently; no image stays undistorted.")
     else:
-        sentences = [
-            f'The images of a "different" pair come from '
-            f'{"two drawers, as those of a" if two else "any drawers, unlike a"} "same" pair.'
-        ]
-    if experiment.optimizer.name != "adamw":
+        two = "two drawers, like those of a" if data.different_drawers else "any drawers, unlike those of a"
+        sentences = [f'The images of a "different" pair come from {two} "same" pair.']
+    if isinstance(optimizer, PaperSGD):
+        covered = "weights and biases" if optimizer.l2_on_biases else "weights, not biases"
         sentences += [
-            f"Momentum rises to its final value over {_epochs(experiment.optimizer.momentum_epochs)}.",
-            f"The L2 penalty covers {'weights and biases' if biases else 'weights, not biases'}.",
+            f"Momentum rises to its final value over {_epochs(optimizer.momentum_epochs)}.",
+            f"The L2 penalty covers {covered}.",
         ]
-    if experiment.network.tower == "dense":
-        sentences.append(
-            f"A dense tower has two hidden layers of {experiment.network.hidden:,} ReLUs before its units."
-        )
-    if experiment.loss.name in ("contrastive", "triplet"):
-        sentences.append(f"The loss asks for a margin of {experiment.loss.margin:g} between distances.")
-    if experiment.optimizer.layers:
+    if isinstance(tower, Dense):
+        sentences.append(f"The dense tower has two hidden layers of {tower.hidden:,} ReLUs.")
+    if loss.of_distances:
+        sentences.append(f"The margin of the loss is {loss.margin:g}.")
+    if isinstance(optimizer, PaperSGD) and optimizer.layers:
         sentences.append(
             "Learning rates, momenta and penalties were set by hand: the paper found its own by a search, and did not "
             "publish them."
@@ -113,43 +116,68 @@ def _epochs(count: int) -> str:
     return f"{count} epoch{'s'[: count != 1]}"
 
 
-def _unused(experiment: Experiment) -> set[str]:
-    """Returns the fields that make no difference, given others."""
-    unused = set()
-    if not experiment.distort.copies:  # then how images would have been distorted makes none
-        unused |= {name for name in DIFFERENCES if name.startswith("distort.")} - {"distort.copies"}
+def _without_effect(experiment: Experiment) -> set[str]:
+    """Return the fields that have no effect, because of the values of others."""
+    fields = set()
+    if not experiment.distort.copies:
+        fields |= {name for name in DIFFERENCES if name.startswith("distort.")} - {"distort.copies"}
     if experiment.loss.of_grids:
-        unused |= {"data.train_pairs", "data.redraw", "batch_size"}
-    if experiment.optimizer.name == "adamw":
-        unused |= {"optimizer.decay", "optimizer.initial_momentum"}
-    return unused
+        fields |= {"data.train_pairs", "data.redraw", "batch_size"}
+    return fields
 
 
 def _words(experiment: Experiment) -> dict[str, object]:
-    """Returns what stands in the sentences of more than one field."""
-    data, network, optimizer = experiment.data, experiment.network, experiment.optimizer
-    clip = f", its gradient cut down to a norm of {optimizer.clip:g}" if optimizer.clip else ""
-    grid = f"{data.batch_alphabets} alphabets × {data.batch_characters} characters × {data.batch_drawers} drawers"
-    of_distances = "the `{loss}` loss of distances, so that p(same) is a score and no probability"
-    loss = LOSSES.get(experiment.loss.name, of_distances)
+    """Return what the sentences need beside the values of their own field."""
+    data = experiment.data
     return {
         "image_side": data.image_side,
         "elastic_scale": experiment.distort.elastic_scale,
-        "tower": TOWERS.get(network.tower, "{tower}").format(**vars(network)),
-        "loss": loss.format(loss=experiment.loss.name, grid=grid),
-        "adamw": f"The optimizer is AdamW, with rates up to {optimizer.rate:g} (`{optimizer.schedule}`"
-        + (f", rising for {100 * optimizer.warmup:g} % of all steps" if optimizer.schedule == "one_cycle" else "")
-        + (f", {optimizer.fc_rate:g} times as high in fc" if optimizer.fc_rate != 1 else "")
-        + f"), weight decay {optimizer.weight_decay:g}{clip}",
+        "tower": _tower(experiment.network.tower),
+        "loss": _loss(experiment.loss).format(
+            grid=f"{data.batch_alphabets} alphabets × {data.batch_characters} characters × {data.batch_drawers} drawers"
+        ),
+        "optimizer": _optimizer(experiment),
     }
 
 
-def _convolutions(network: NetSpec) -> list[str]:
-    def words(conv):
+def _tower(tower: Tower) -> str:
+    if isinstance(tower, Residual):
+        return (
+            f"The tower is `residual`: {tower.stages} stages of two 3×3 convolutions with a skip connection, the first "
+            f"of {tower.width} filters, `{tower.normalisation}` normalisation"
+        )
+    return f"The tower is `{tower.name}`" + (", without convolutions" if isinstance(tower, Dense) else "")
+
+
+def _loss(loss: LossSpec) -> str:
+    if loss.of_distances:
+        return f"the `{loss.name}` loss of distances, so that the sigmoid of a logit is not a probability"
+    return GRID_LOSSES.get(loss.name, f"`{loss.name}`")
+
+
+def _optimizer(experiment: Experiment) -> str:
+    spec, last = experiment.optimizer, experiment.network.tower.last_layer
+    if not isinstance(spec, AdamW):
+        return f"The optimizer is `{spec.name}`"
+    rises = f", rising for {100 * spec.warmup:g} % of all steps" if spec.schedule == "one_cycle" else ""
+    of_last = f", {spec.fc_rate:g} times as high in {last}" if spec.fc_rate != 1 else ""
+    clip = f", gradients clipped to a norm of {spec.clip:g}" if spec.clip else ""
+    return (
+        f"The optimizer is AdamW, with learning rates up to {spec.rate:g} (`{spec.schedule}`{rises}{of_last}), weight "
+        f"decay {spec.weight_decay:g}{clip}"
+    )
+
+
+def _convolutions(tower: Tower) -> list[str]:
+    if not isinstance(tower, Conv):
+        return []
+
+    def words(conv: ConvSpec) -> str:
         return f"{conv.filters} filters of {conv.size}×{conv.size} {'with' if conv.pool else 'without'} a pool"
 
+    paper = PAPER.network.tower.convs
     return [
-        f"{name} has {words(ours)}; the paper's has {words(PAPER.network.convs[name])}."
-        for name, ours in network.convs.items()
-        if ours != PAPER.network.convs[name]
+        f"{name} has {words(ours)}; the paper's has {words(paper[name])}."
+        for name, ours in tower.convs.items()
+        if ours != paper[name]
     ]

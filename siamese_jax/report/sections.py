@@ -9,7 +9,7 @@ from siamese_jax.report.beside import table_1
 from siamese_jax.report.departures import choices, differences
 from siamese_jax.report.pictures import NETWORK, ONE_SHOT, PICTURES, TRAINING, VERIFICATION, section
 from siamese_jax.report.tables import bullets, duration, interval, percent, ranges, sentence, table
-from siamese_jax.specs import Experiment
+from siamese_jax.specs import Experiment, PaperSGD
 
 DATA = {
     "omniglot": "Omniglot: characters of 50 alphabets, each drawn by hand once by each of 20 drawers.",
@@ -146,7 +146,7 @@ def _health(experiment: Experiment, rows: Sequence[Mapping[str, Any]]) -> str:
 
     def column(look: Mapping[str, Any]) -> list[str]:
         return [
-            number(look["saturated"], ".1%") if experiment.network.head == "sigmoid" else "–",
+            number(look["saturated"], ".1%") if experiment.network.tower.ends_in_sigmoid else "–",
             number(look["embedding_spread"], ".2g"),
             number(look["score_spread"], ".2g"),
             number(look["score_gap"], ".2g"),
@@ -208,7 +208,7 @@ def _departures(experiment: Experiment) -> str:
     said = bullets(sentences) if sentences else "Nothing differs from what the paper states."
     text = f"## What differs from the paper\n\n{said}\n\n"
     text += f"## What the paper leaves open\n\n{bullets(choices(experiment))}"
-    if experiment.optimizer.layers:
+    if isinstance(experiment.optimizer, PaperSGD):
         head = ["layer", "learning rate", "momentum", "L2 penalty"]
         layers = experiment.optimizer.layers.items()
         text += "\n\n" + table(

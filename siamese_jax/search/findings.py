@@ -13,11 +13,11 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from siamese_jax import plots
-from siamese_jax.experiments import as_flags, find
+from siamese_jax.experiments import all_fields, as_flags, find
 from siamese_jax.report import page
 from siamese_jax.report.tables import bullets, duration, interval, percent, table, value
 from siamese_jax.search.study import reason_of
-from siamese_jax.specs import Experiment, completed, leaves, with_value
+from siamese_jax.specs import Experiment, with_values
 from siamese_jax.storage import files
 from siamese_jax.storage.experiment_file import read_json
 
@@ -45,15 +45,12 @@ def best_trial(study: optuna.Study) -> FrozenTrial | None:
 
 def winner_of(study: optuna.Study) -> Experiment | None:
     """Returns the best trial's experiment, for as many epochs as the base has; None where no trial was completed."""
-    best, plan = best_trial(study), completed(study.user_attrs.get("plan", {}))
+    best, plan = best_trial(study), study.user_attrs.get("plan", {})
     if best is None:
         return None
     winner = find(plan["experiment"])
-    for field, registered in leaves(winner):
-        winner = with_value(winner, field, plan.get(field, registered))
-    for field, found in best.params.items():
-        winner = with_value(winner, field, found)
-    return winner
+    base = {field: value for field, value in plan.items() if field in all_fields()}
+    return with_values(with_values(winner, base), best.params)
 
 
 def write_findings(study: optuna.Study, folder: Path) -> None:

@@ -52,9 +52,7 @@ class Plan(NamedTuple):
 
     def experiment(self, values: Mapping[str, Any], base: Experiment | None = None) -> Experiment:
         """Return the experiment of a candidate with these values by field; UserError where no run could use them."""
-        experiment = base or self.trial_base
-        for field, value in values.items():
-            experiment = specs.with_value(experiment, field, value)
+        experiment = specs.with_values(base or self.trial_base, values)
         specs.check(experiment)
         return experiment
 

@@ -22,7 +22,6 @@ from siamese_jax.errors import UserError
 from siamese_jax.search.plan import Plan, described
 from siamese_jax.search.space import Choices, Space, grid, point_of
 from siamese_jax.search.storage import JOURNAL, Pulse, alive, insist, is_dead, locked, open_storage, quietly, reached
-from siamese_jax.specs import completed
 
 RETRIES = 3
 """How often a candidate is trained again after its worker died."""
@@ -74,12 +73,11 @@ class Study:
         if written is None:
             self.study.set_user_attr("plan", ours)
             return
-        theirs = completed(written)
         for name in ours:
-            if name in theirs and ours[name] != theirs[name]:
+            if ours[name] != written.get(name):
                 raise UserError(
-                    f"the study {self.plan.name} belongs to a search with {name}={theirs[name]}, not {ours[name]}: "
-                    "choose another --study, or give the flags it was begun with"
+                    f"the study {self.plan.name} belongs to a search with {name}={written.get(name)}, not "
+                    f"{ours[name]}: choose another --study, or give the flags it was begun with"
                 )
 
     @property

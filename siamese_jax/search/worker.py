@@ -32,7 +32,7 @@ def load_once(load: LoadSets) -> LoadSets:
     kept: dict[tuple[Any, ...], Sets] = {}
 
     def sets_of(spec: DataSpec) -> Sets:
-        which = (spec.name, spec.background, spec.downsample, spec.side, spec.drawer_split)
+        which = (type(spec), getattr(spec, "background", "all"), spec.downsample, spec.side, spec.drawer_split)
         if which not in kept:
             kept[which] = load(spec)
         return kept[which]

@@ -1,47 +1,45 @@
-"""What is trained on: the images, how they are split and paired, and how they are distorted."""
+"""The data of an experiment: the images, how they are split, paired and distorted."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
+
+from siamese_jax.specs.fields import BelowOne, OrZero, Share, Variant
 
 SIDE = 105
 """Rows and columns of a drawing as published, in pixels; every data set here has the same."""
 
 
-@dataclass(frozen=True)
-class DataSpec:
-    """Which images, split how, and how many pairs are drawn from them."""
+@dataclass(frozen=True, kw_only=True)
+class DataSpec(Variant):
+    """What every source of images has: size, split, pairs and grid batches."""
 
-    name: Literal["omniglot", "glyphs"] = "omniglot"
-    background: Literal["all", "small1", "small2"] = "all"
-    """Training alphabets: all 30 of the background set, or one of the two sets of 5 released beside it (Lake et al.
-    2015)."""
+    variants: ClassVar[dict[str, type["DataSpec"]]] = {}
     downsample: int = 1
-    """Side of the square blocks that are averaged into one pixel: 3 makes 105×105 into 35×35."""
-    side: int = 0
-    """Side that images are resized to by area averages, where no block of whole pixels gives it; 0: as they are."""
+    """Side of the square blocks whose mean becomes one pixel: 3 reduces 105×105 to 35×35."""
+    side: OrZero = 0
+    """Side that images are resized to by area averages, for sizes that `downsample` cannot give; 0: not resized."""
     drawer_split: Literal["paper", "official"] = "paper"
-    """`paper`: train on drawers 1-12, validate on 13-16, test on 17-20. `official`: train on 9-20,
-    validate on 5-8, test on 1-4, so that no drawer of the official one-shot runs is trained on."""
+    """`paper`: train on drawers 1-12, validate on 13-16, test on 17-20. `official`: train on 9-20, validate on 5-8,
+    test on 1-4, so that no drawer of the official one-shot runs is trained on."""
     train_pairs: int = 150_000
     validation_pairs: int = 10_000
     test_pairs: int = 10_000
     different_drawers: bool = True
-    """Whether the two images of a "different" pair come from two drawers, as those of a "same" pair
-    must; then who drew says nothing about the answer. The paper leaves it open."""
+    """Whether the two images of a "different" pair have two drawers, as those of a "same" pair always have. If so, the
+    drawers do not reveal the answer. The paper does not say."""
     redraw: bool = False
-    """False: one fixed set of pairs, each as it is and in `distort.copies` distorted copies, seen again each
-    epoch, as in the paper. True: an epoch is `train_pairs` pairs never seen before, as many of them
-    distorted as in a fixed set."""
+    """False: a fixed set of pairs, as in the paper; every epoch shows each pair once undistorted and `distort.copies`
+    times distorted. True: every epoch samples `train_pairs` new pairs, with the same proportion distorted."""
     batch_alphabets: int = 2
-    """A grid batch, for the losses `all_pairs` and `n_way`: alphabets, of each so many characters, of each so many
-    drawers; the images of an alphabet are all compared with each other."""
+    """Alphabets in a grid batch. A grid batch, for the losses `all_pairs` and `n_way`, has so many alphabets, so many
+    characters of each, and so many drawers of each character. All images of an alphabet are compared."""
     batch_characters: int = 20
-    """An alphabet of fewer characters shows all it has."""
+    """Characters of each alphabet in a grid batch; a smaller alphabet gives all of its characters."""
     batch_drawers: int = 4
     epoch_steps: int = 100
-    """Steps from one validation to the next in training on grid batches, which have no pass over a set."""
+    """Steps in an epoch of grid batches, which have no fixed set to pass over. Each epoch ends with a validation."""
     rotations: bool = False
-    """Whether an alphabet of a grid batch is turned by a multiple of 90°, drawn anew each time: it is another then."""
+    """Whether grid batches use rotation as new classes: each alphabet is rotated by a random multiple of 90°."""
 
     @property
     def image_side(self) -> int:
@@ -49,23 +47,47 @@ class DataSpec:
         return self.side or SIDE // self.downsample
 
 
+@dataclass(frozen=True, kw_only=True)
+class Omniglot(DataSpec):
+    """Handwritten characters of 50 alphabets by 20 drawers (Lake et al. 2015)."""
+
+    name = "omniglot"
+    background: Literal["all", "small1", "small2"] = "all"
+    """Training alphabets: all 30 of the background set, or one of the two sets of 5 released beside it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Glyphs(DataSpec):
+    """Rendered characters that the package draws itself; nothing is downloaded."""
+
+    name = "glyphs"
+
+
+@dataclass(frozen=True, kw_only=True)
+class InMemory(DataSpec):
+    """Images that the caller hands over as arrays."""
+
+    name = "in_memory"
+
+
 @dataclass(frozen=True)
 class DistortSpec:
-    """Affine distortions of the training pairs (paper, section 4.3). Ranges are symmetric."""
+    """Affine and elastic distortions of training images (paper, section 4.3). Ranges are symmetric."""
 
-    copies: int = 8
+    copies: OrZero = 8
     """Distorted copies added to each undistorted pair; 0 switches distortions off."""
-    probability: float = 0.5
-    """Of each of the seven components, on its own, to be included."""
+    probability: Share = 0.5
+    """Probability that a component is included; each of the components is sampled on its own."""
     rotation: float = 10.0
-    """Degrees either way."""
-    shear: float = 0.3
-    scale: float = 0.2
-    """Scales are 1 ± this."""
+    """Largest angle, in degrees."""
+    shear: BelowOne = 0.3
+    """Largest shear. From 1 on an image would be folded over."""
+    scale: BelowOne = 0.2
+    """Scales are 1 ± at most this. From 1 on an image would be folded over."""
     translation: float = 2.0
-    """Pixels of the image that is trained on, either way."""
+    """Largest shift, in pixels of the image that is trained on."""
     elastic: float = 0.0
     """Standard deviation, in those pixels, of a smooth random displacement of each point (Simard, Steinkraus and Platt
-    2003), included with `probability` like the components; 0 switches it off."""
+    2003), included with `probability` like the other components; 0 switches it off."""
     elastic_scale: int = 8
-    """Pixels between the points that are displaced independently; those between follow smoothly."""
+    """Pixels between points that are displaced independently; the displacement is interpolated between them."""

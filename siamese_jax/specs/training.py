@@ -1,72 +1,131 @@
-"""What training minimises, and how."""
+"""Training: the loss that it minimises, and the optimizer."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
+
+from siamese_jax.specs.fields import BelowOne, OrZero, Share, Variant
+
+
+class LossSpec(Variant):
+    """What training minimises, apart from the optimizer's penalty."""
+
+    variants: ClassVar[dict[str, type["LossSpec"]]] = {}
+    of_grids: ClassVar[bool] = False
+    """Whether batches are grids (`data.batch_alphabets` and so on) instead of `batch_size` pairs. The images of a grid
+    are embedded once and then compared with each other."""
+    of_distances: ClassVar[bool] = False
+    """Whether it trains distances instead of p(same)."""
 
 
 @dataclass(frozen=True)
-class LossSpec:
-    """What training minimises, beside the penalty of the optimizer's rules."""
+class CrossEntropy(LossSpec):
+    """Cross-entropy of p(same), the paper's loss."""
 
-    name: Literal["cross_entropy", "contrastive", "triplet", "all_pairs", "n_way"] = "cross_entropy"
-    """`cross_entropy` of p(same), the paper's. `contrastive`: Hadsell, Chopra and LeCun (2006). `triplet`: Schroff,
-    Kalenichenko and Philbin (2015), where half of a batch's pairs are "same", and share an image each with the rest.
-    Two losses of grid batches, whose images are embedded once and then compared with each other: `all_pairs`,
-    cross-entropy of p(same) of every pair, "same" and "different" weighted half and half; `n_way`, cross-entropy of
-    choosing each image's character among the images of one other drawer."""
+    name = "cross_entropy"
+
+
+@dataclass(frozen=True)
+class Contrastive(LossSpec):
+    """Squared distances of "same" pairs, and squared shortfalls from a margin of others (Hadsell et al. 2006)."""
+
+    name = "contrastive"
+    of_distances = True
     margin: float = 1.0
-    """The distance that `contrastive` and `triplet` ask of "different" pairs."""
+    """The distance that "different" pairs should have."""
 
-    @property
-    def of_grids(self) -> bool:
-        """Whether it is of grid batches, `DataSpec.batch_alphabets` and so on, instead of `Experiment.batch_size`."""
-        return self.name in ("all_pairs", "n_way")
+
+@dataclass(frozen=True)
+class Triplet(LossSpec):
+    """A "same" pair should be nearer than a "different" pair by a margin (Schroff et al. 2015).
+
+    Half of the pairs of a batch are "same"; each shares an image with a "different" pair.
+    """
+
+    name = "triplet"
+    of_distances = True
+    margin: float = 1.0
+    """The difference that the two distances should have."""
+
+
+@dataclass(frozen=True)
+class AllPairs(LossSpec):
+    """Cross-entropy of p(same) of every pair in a grid; "same" and "different" pairs weigh half each."""
+
+    name = "all_pairs"
+    of_grids = True
+
+
+@dataclass(frozen=True)
+class NWay(LossSpec):
+    """N-way softmax loss: each image of a grid chooses its character among the images of one other drawer."""
+
+    name = "n_way"
+    of_grids = True
 
 
 @dataclass(frozen=True)
 class LayerSpec:
-    """What the paper sets per layer (section 3.2): η, the μ its momentum rises to, and λ."""
+    """What the paper sets per layer (section 3.2): the learning rate η, the final momentum μ, and the penalty λ."""
 
     learning_rate: float
-    momentum: float
+    momentum: Share
     l2: float
 
 
-@dataclass(frozen=True)
-class OptimizerSpec:
-    """SGD with momentum and a rule per layer (paper, section 3.2), or AdamW, with one rule for all but fc's rate."""
+@dataclass(frozen=True, kw_only=True)
+class OptimizerSpec(Variant):
+    """How parameters are updated."""
 
-    layers: Mapping[str, LayerSpec] = field(default_factory=dict)
-    """One rule for each layer (conv1-conv4 or dense1-dense2, fc, out); a missing or unused rule is an error.
-    None for `adamw`."""
-    decay: float = 0.99
-    """Factor on every learning rate, once an epoch."""
-    initial_momentum: float = 0.5
-    momentum_epochs: int = 10
-    """Epochs over which momentum rises from `initial_momentum` to each layer's. The paper leaves it open."""
-    l2_on_biases: bool = False
-    """Whether the penalty covers biases, too. The paper leaves it open."""
-    name: Literal["paper", "adamw"] = "paper"
-    """`paper`: the fields before this one. `adamw`: Loshchilov and Hutter (2019), those after this one."""
-    rate: float = 2e-3
-    """The highest learning rate of AdamW."""
-    fc_rate: float = 1.0
-    """Factor on it in fc, where a step moves a unit by up to the sum of its inputs times the rate."""
-    schedule: Literal["constant", "cosine", "one_cycle"] = "one_cycle"
-    """Of AdamW's rate, over all `max_epochs`: `cosine` falls to zero, `one_cycle` rises first (Smith and
-    Topin 2019)."""
-    warmup: float = 0.25
-    """The share of all steps in which `one_cycle` rises."""
-    weight_decay: float = 1e-2
-    """AdamW's, on the kernels of layers alone."""
-    clip: float = 0.0
-    """The norm that AdamW's gradient is cut down to; 0 leaves it."""
-    average: float = 0.0
-    """Decay, a step, of the running mean of the weights (Polyak and Juditsky 1992) that is validated, kept and
-    measured in place of the weights themselves; 0 does without."""
+    variants: ClassVar[dict[str, type["OptimizerSpec"]]] = {}
+    average: BelowOne = 0.0
+    """Decay per step of the running mean of the weights (Polyak and Juditsky 1992). The mean is validated, kept and
+    evaluated in place of the weights; 0 switches it off."""
 
     @property
     def over_all_epochs(self) -> bool:
-        """Whether a rate depends on `max_epochs`, so that no run can be taken further than it was meant to go."""
-        return self.name == "adamw" and self.schedule != "constant"
+        """Whether a rate depends on `max_epochs`; if so, a finished run cannot be extended."""
+        return False
+
+
+@dataclass(frozen=True)
+class PaperSGD(OptimizerSpec):
+    """Stochastic gradient descent with momentum and one rule per layer (paper, section 3.2)."""
+
+    name = "paper"
+    layers: Mapping[str, LayerSpec] = field(default_factory=dict)
+    """The rules. A rule is named by the path of a layer, with "/" between its parts. It applies to all parameters below
+    that path. Every parameter needs exactly one rule, and every rule a parameter."""
+    decay: Share = 0.99
+    """Factor on every learning rate, once per epoch."""
+    initial_momentum: Share = 0.5
+    momentum_epochs: OrZero = 10
+    """Epochs over which momentum rises from `initial_momentum` to that of each layer. The paper does not say."""
+    l2_on_biases: bool = False
+    """Whether the penalty includes biases. The paper does not say."""
+
+
+@dataclass(frozen=True)
+class AdamW(OptimizerSpec):
+    """AdamW (Loshchilov and Hutter 2019), with one rule for all layers, apart from `fc_rate`."""
+
+    name = "adamw"
+    rate: float = 2e-3
+    """The highest learning rate."""
+    fc_rate: float = 1.0
+    """Multiplies the rate in the tower's last layer, `fc`. Use a value below 1 if a sigmoid layer with thousands of
+    inputs saturates."""
+    schedule: Literal["constant", "cosine", "one_cycle"] = "one_cycle"
+    """How the rate changes over all `max_epochs`: `cosine` falls to zero, `one_cycle` rises first (Smith and Topin
+    2019)."""
+    warmup: BelowOne = 0.25
+    """The share of all steps in which `one_cycle` rises."""
+    weight_decay: float = 1e-2
+    """On kernels only."""
+    clip: float = 0.0
+    """Largest norm of the gradient; a larger gradient is scaled down to it. 0 switches it off."""
+
+    @property
+    def over_all_epochs(self) -> bool:
+        """Whether a rate depends on `max_epochs`; if so, a finished run cannot be extended."""
+        return self.schedule != "constant"

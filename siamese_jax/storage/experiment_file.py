@@ -1,19 +1,19 @@
-"""experiment.json: the fields that a workdir's run was begun with."""
+"""experiment.json: the experiment that a folder's run was begun with."""
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from siamese_jax import specs
 from siamese_jax.errors import UserError
-from siamese_jax.experiments import find
-from siamese_jax.specs import Experiment
+from siamese_jax.specs import Experiment, from_nested, to_nested
 from siamese_jax.storage import files
+
+NAME = "experiment.json"
 
 
 def read_json(path: Path) -> Mapping[str, Any] | None:
-    """Returns the JSON object that a file holds, None where there is no such file; UserError for anything else."""
+    """Return the JSON object that a file holds, None if there is no such file; UserError for anything else."""
     with files.explained(path, "read"):
         if not path.exists():
             return None
@@ -27,37 +27,44 @@ def read_json(path: Path) -> Mapping[str, Any] | None:
     return value
 
 
-def read_fields(workdir: Path) -> dict[str, Any] | None:
-    """Returns the fields of a workdir's run, by dotted name, with newer ones (see `completed`); None for no run."""
-    written = read_json(workdir / "experiment.json")
-    return None if written is None else specs.completed(dict(specs.leaves(written)))
+def write_experiment(workdir: Path, experiment: Experiment) -> None:
+    """Write the experiment of a folder's run, with the fields that it uses."""
+    files.write_json(workdir / NAME, to_nested(experiment))
+
+
+def read_written(workdir: Path) -> Experiment | None:
+    """Return the experiment of a folder's run, None if there is no run; UserError for a damaged file."""
+    written = read_json(workdir / NAME)
+    if written is None:
+        return None
+    try:
+        return from_nested(Experiment, written)
+    except UserError as error:
+        raise UserError(f"{workdir / NAME} does not describe an experiment: {error}") from None
 
 
 def read_experiment(workdir: Path, name: str | None = None) -> Experiment:
-    """Returns the experiment that a workdir's run is of.
+    """Return the experiment of a folder's run.
 
-    UserError where there is no run, or one of another experiment than `name`.
+    Args:
+        workdir: the folder.
+        name: the experiment that it must be, if given.
+
+    Raises:
+        UserError: if there is no run, it is of another experiment, or the file is damaged.
     """
-    written = read_fields(workdir)
-    if written is None:
-        raise UserError(f"{workdir} holds no run (no experiment.json): give the --workdir that a training wrote")
+    experiment = read_written(workdir)
+    if experiment is None:
+        raise UserError(f"{workdir} holds no run ({NAME} is missing): give the --workdir that a training wrote")
     if name is not None:
-        check_name(name, workdir, written)
-    experiment = find(str(written.get("name")))
-    for field, registered in specs.leaves(experiment):
-        value = written.get(field, registered)
-        if field in specs.DESCRIPTION:
-            continue
-        if type(value) is not type(registered):
-            raise UserError(f"{workdir / 'experiment.json'} has {field}={value!r}, which is no such value: restore it")
-        experiment = specs.with_value(experiment, field, value)
+        check_name(name, workdir, experiment)
     return experiment
 
 
-def check_name(name: str, workdir: Path, written: Mapping[str, Any]) -> None:
-    """Raises UserError if the fields that were `written` are of another experiment."""
-    if written.get("name") != name:
+def check_name(name: str, workdir: Path, written: Experiment) -> None:
+    """Raise UserError if the run of a folder is of another experiment."""
+    if written.name != name:
         raise UserError(
-            f"{workdir} belongs to the experiment {written.get('name')!r}, not {name!r}: "
-            f"choose another --workdir, or give --experiment={written.get('name')}"
+            f"{workdir} belongs to the experiment {written.name!r}, not {name!r}: "
+            f"choose another --workdir, or give --experiment={written.name}"
         )

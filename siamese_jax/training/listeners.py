@@ -13,7 +13,8 @@ import numpy as np
 from siamese_jax.errors import Stopped, UserError
 from siamese_jax.learning.batches import pairs_per_step, steps_per_epoch
 from siamese_jax.learning.health import at_the_start, diagnosis
-from siamese_jax.learning.optimizers import adamw_rate, kept_params, rates
+from siamese_jax.learning.optimizers import kept_params, rates
+from siamese_jax.learning.optimizers.adamw import rate_at
 from siamese_jax.learning.steps import Metrics
 from siamese_jax.network.siamese import Params
 from siamese_jax.records import TrainState
@@ -136,7 +137,7 @@ class Health:
         """Return the health of the parameters, and the relative sizes of the update that would come next."""
         found = {name: float(value) for name, value in jax.device_get(self._examine(state)).items()}
         spec = self._experiment.optimizer
-        return found | ({"next_rate": float(adamw_rate(spec, self._total, step))} if spec.over_all_epochs else {})
+        return found | ({"next_rate": float(rate_at(spec, self._total, step))} if spec.over_all_epochs else {})
 
     def at_the_start(self, state: TrainState) -> None:
         """Look before the first step."""
@@ -235,8 +236,7 @@ class Validation:
         history.epochs = pause.epoch
         if accuracy > history.best_accuracy:
             history.best_epoch, history.best_accuracy, record.best = pause.epoch, accuracy, copied(params)
-        spec, per_epoch = self._experiment.optimizer, steps_per_epoch(self._experiment)
-        at_its_end = rates(spec, pause.epoch - 1, per_epoch, self._experiment.max_epochs)
+        at_its_end = rates(self._experiment, pause.epoch - 1, steps_per_epoch(self._experiment))
         health = self._health.examine(pause.state, pause.step)
         self._log.write(pause.step, pause.epoch, validation_one_shot=accuracy, **at_its_end, **health)
         self._display.epoch(pause, accuracy)

@@ -137,4 +137,4 @@ def _rated(experiment: Experiment, rates: dict[str, Array]) -> Experiment:
 
 
 def _optimizer(experiment: Experiment) -> Any:
-    return make_optimizer(experiment.optimizer, steps_per_epoch(experiment), experiment.max_epochs)
+    return make_optimizer(experiment, steps_per_epoch(experiment))

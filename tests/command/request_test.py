@@ -1,5 +1,3 @@
-import dataclasses
-import json
 import shlex
 import subprocess
 import sys
@@ -10,6 +8,7 @@ import pytest
 from siamese_jax import specs
 from siamese_jax.command.flags import SEARCH
 from siamese_jax.experiments import EXPERIMENTS, replay
+from siamese_jax.storage.experiment_file import write_experiment
 
 ROOT = Path(__file__).parents[2]
 FLAG_FILES = sorted((ROOT / "experiments").glob("*.flags"))
@@ -140,7 +139,7 @@ def test_the_later_of_a_short_and_a_long_name_counts():
 
 def test_a_run_can_be_evaluated_with_the_fields_it_was_trained_with(tmp_path):
     trained = specs.with_value(EXPERIMENTS["glyphs_20way"], "network.conv2.filters", 16)
-    (tmp_path / "experiment.json").write_text(json.dumps(dataclasses.asdict(trained)))
+    write_experiment(tmp_path, trained)
     evaluate = ["--experiment=glyphs_20way", "--mode=evaluate", f"--workdir={tmp_path}"]
     assert "'network.conv2.filters': 16" in resolve(*evaluate).stdout
     assert "'evaluation.random_trials': 40" in resolve(*evaluate, "--evaluation.random_trials=40").stdout

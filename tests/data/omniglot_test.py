@@ -13,12 +13,12 @@ from siamese_jax.data import characters, omniglot
 from siamese_jax.data.omniglot import Drawing
 from siamese_jax.errors import UserError
 from siamese_jax.images.resize import average_areas
-from siamese_jax.specs import DataSpec
+from siamese_jax.specs import Omniglot
 
 
 @pytest.fixture(scope="session")
 def loaded(prepared_omniglot):
-    return data.load(DataSpec(), prepared_omniglot)  # neither archives nor a network: it is prepared
+    return data.load(Omniglot(), prepared_omniglot)  # neither archives nor a network: it is prepared
 
 
 def picture(archive: zipfile.ZipFile, name: str) -> np.ndarray:
@@ -95,7 +95,7 @@ def test_the_small_sets_name_five_background_alphabets_each(prepared_omniglot, a
 
 
 def test_downsampling_averages_blocks(loaded, prepared_omniglot):
-    small = data.load(DataSpec(downsample=3), prepared_omniglot).images.images
+    small = data.load(Omniglot(downsample=3), prepared_omniglot).images.images
     assert small.shape == (32_460, 35, 35)
     for row in range(0, 32_460, 5_000):
         mean = loaded.images.images[row].reshape(35, 3, 35, 3).astype(float).mean(axis=(1, 3))
@@ -105,7 +105,7 @@ def test_downsampling_averages_blocks(loaded, prepared_omniglot):
 @pytest.mark.parametrize("downsample", [-3, 0, 2, 106])
 def test_blocks_that_do_not_tile_an_image_are_refused(tmp_path, downsample):
     with pytest.raises(UserError, match=rf"downsample={downsample} does not divide"):
-        data.load(DataSpec(downsample=downsample), str(tmp_path))
+        data.load(Omniglot(downsample=downsample), str(tmp_path))
 
 
 def test_records_come_back_in_the_promised_order_whatever_the_order_they_were_made_in():
@@ -228,14 +228,14 @@ def wrong(evaluation, tmp_path):
 def test_an_archive_with_wrong_counts_is_refused(wrong, tmp_path):
     message = r"images_evaluation\.zip is not .*41 images of 21 characters in 2 alphabets instead of 13180 of 659 in 20"
     with pytest.raises(UserError, match=message):
-        data.load(DataSpec(), str(tmp_path / "data"), str(wrong))
+        data.load(Omniglot(), str(tmp_path / "data"), str(wrong))
 
 
 def test_a_truncated_archive_is_refused(wrong, tmp_path):
     file = wrong / "images_evaluation.zip"
     file.write_bytes(file.read_bytes()[:3000])
     with pytest.raises(UserError, match=r"images_evaluation\.zip is not the published file \(File is not a zip file\)"):
-        data.load(DataSpec(), str(tmp_path / "data"), str(wrong))
+        data.load(Omniglot(), str(tmp_path / "data"), str(wrong))
 
 
 def test_an_archive_with_a_flipped_bit_is_refused(wrong, tmp_path):
@@ -244,13 +244,13 @@ def test_an_archive_with_a_flipped_bit_is_refused(wrong, tmp_path):
     content[500] ^= 4
     file.write_bytes(content)
     with pytest.raises(UserError, match=r"images_evaluation\.zip is not the published file \(Bad CRC-32"):
-        data.load(DataSpec(), str(tmp_path / "data"), str(wrong))
+        data.load(Omniglot(), str(tmp_path / "data"), str(wrong))
 
 
 def test_a_missing_archive_is_named(wrong, tmp_path):
     (wrong / "all_runs.zip").unlink()
     with pytest.raises(UserError, match=r"lacks all_runs\.zip: download it from https://raw\.githubusercontent\.com/"):
-        data.load(DataSpec(), str(tmp_path / "data"), str(wrong))
+        data.load(Omniglot(), str(tmp_path / "data"), str(wrong))
 
 
 def test_damaged_prepared_omniglot_is_refused(prepared_omniglot, tmp_path):
@@ -258,16 +258,16 @@ def test_damaged_prepared_omniglot_is_refused(prepared_omniglot, tmp_path):
     (shard,) = (tmp_path / "data" / "siamese_omniglot" / "runs").rglob("*.array_record-*")
     shard.write_bytes(shard.read_bytes()[:-10])
     with pytest.raises(UserError, match=r"siamese_omniglot/runs/1\.0\.0 is damaged .*: delete that folder"):
-        data.load(DataSpec(), str(tmp_path / "data"))
+        data.load(Omniglot(), str(tmp_path / "data"))
 
 
 @pytest.mark.parametrize(("downsample", "side"), [(3, 48), (1, 106)])
 def test_a_side_that_cannot_be_had_is_refused(tmp_path, downsample, side):
     with pytest.raises(UserError, match=rf"data\.side={side} cannot be had"):
-        data.load(DataSpec(downsample=downsample, side=side), str(tmp_path))
+        data.load(Omniglot(downsample=downsample, side=side), str(tmp_path))
 
 
 def test_images_can_be_loaded_at_any_side(loaded, prepared_omniglot):
-    small = data.load(DataSpec(side=48), prepared_omniglot).images
+    small = data.load(Omniglot(side=48), prepared_omniglot).images
     assert small.images.shape == (32_460, 48, 48)
     np.testing.assert_array_equal(small.images[5000], average_areas(loaded.images.images[5000:5001], 48)[0])

@@ -15,7 +15,7 @@ from siamese_jax.evaluation.protocols import protocols
 from siamese_jax.keys import root_key
 from siamese_jax.network.siamese import build, init_params
 from siamese_jax.sampling.splits import split
-from siamese_jax.specs import DistortSpec
+from siamese_jax.specs import DistortSpec, with_values
 
 EXPERIMENT = make_experiment()
 DATASET = make_dataset()
@@ -77,7 +77,7 @@ def test_units_are_those_of_the_first_trials_right_and_strongest_wrong_support(s
 
 
 def test_a_tower_without_convolutions_has_no_picture_of_filters(saved):
-    dense = replace(EXPERIMENT.network, tower="dense", hidden=5)
+    dense = with_values(EXPERIMENT.network, {"tower": "dense", "hidden": 5})
     net, params = build(dense), init_params(root_key(0), dense, SIDE)
     evaluator = embedder.Evaluator(net, embed_batch=16)
     figures.draw_network(Path(), EXPERIMENT, DATASET.images, MEASURED["official_runs"], net, evaluator, params)

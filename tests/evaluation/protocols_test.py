@@ -18,7 +18,7 @@ from siamese_jax.evaluation.protocols import (
 )
 from siamese_jax.records import Episodes
 from siamese_jax.sampling.splits import select, split
-from siamese_jax.specs import DataSpec, EvalSpec
+from siamese_jax.specs import EvalSpec, Omniglot
 
 DATASET = make_dataset(characters=20)
 SETS = split(DATASET, "paper")
@@ -165,7 +165,7 @@ def test_any_other_trials_have_another_id():
 
 
 def test_on_omniglot_no_protocol_takes_an_alphabet_or_image_that_was_trained_or_chosen_on(prepared_omniglot):
-    dataset = data.load(DataSpec(downsample=35), prepared_omniglot)
+    dataset = data.load(Omniglot(downsample=35), prepared_omniglot)
     for drawer_split in ("paper", "official"):
         sets = split(dataset, drawer_split)
         seen = {"trained": sets["train"], "chosen": sets["validation"]}

@@ -4,13 +4,13 @@ import copy
 import dataclasses
 
 from siamese_jax.report import PAPER
-from siamese_jax.specs import LayerSpec, OptimizerSpec, with_value
+from siamese_jax.specs import LayerSpec, PaperSGD, with_value
 
 SMALL = dataclasses.replace(
     with_value(with_value(PAPER, "data.downsample", 3), "network.conv1.size", 5),
     name="omniglot_20way_small",
     summary="The paper's task at 35×35",
-    optimizer=OptimizerSpec(layers={"conv1": LayerSpec(0.02, 0.9, 2e-4), "out": LayerSpec(0.03, 0.9, 0.0)}),
+    optimizer=PaperSGD(layers={"conv1": LayerSpec(0.02, 0.9, 2e-4), "out": LayerSpec(0.03, 0.9, 0.0)}),
 )
 ONE_SHOT = {
     "n_way": 20,

@@ -6,7 +6,17 @@ import numpy as np
 
 from siamese_jax.experiments import find
 from siamese_jax.records import Dataset, Episodes, Images, Words
-from siamese_jax.specs import ConvSpec, DataSpec, DistortSpec, EvalSpec, Experiment, LayerSpec, NetSpec, OptimizerSpec
+from siamese_jax.specs import (
+    Conv,
+    ConvSpec,
+    DistortSpec,
+    EvalSpec,
+    Experiment,
+    LayerSpec,
+    NetSpec,
+    Omniglot,
+    PaperSGD,
+)
 
 SIDE = 12
 
@@ -57,10 +67,10 @@ def make_experiment(**changes) -> Experiment:
     rule = LayerSpec(learning_rate=0.05, momentum=0.9, l2=1e-4)
     experiment = replace(
         find("omniglot_20way"),
-        data=DataSpec(train_pairs=12, validation_pairs=8, test_pairs=8),
+        data=Omniglot(train_pairs=12, validation_pairs=8, test_pairs=8),
         distort=DistortSpec(copies=2, translation=1.0),
-        network=NetSpec(ConvSpec(4, 3, pool=True), conv, conv, conv, units=8),
-        optimizer=OptimizerSpec(dict.fromkeys(("conv1", "conv2", "conv3", "conv4", "fc", "out"), rule)),
+        network=NetSpec(Conv(ConvSpec(4, 3, pool=True), conv, conv, conv, units=8)),
+        optimizer=PaperSGD(dict.fromkeys(("conv1", "conv2", "conv3", "conv4", "fc", "out"), rule)),
         evaluation=EvalSpec(n_way=3, validation_trials=12, random_trials=12, embed_batch=16),
         batch_size=4,
         max_epochs=2,

@@ -13,7 +13,7 @@ from siamese_jax.learning.batches import examples_per_epoch, pairs_per_step, sam
 from siamese_jax.network.siamese import as_input
 from siamese_jax.sampling.layout import layout_of
 from siamese_jax.sampling.splits import split
-from siamese_jax.specs import DataSpec, DistortSpec, LossSpec
+from siamese_jax.specs import DistortSpec, LossSpec, NWay, Omniglot, Triplet
 
 TRAIN = split(make_dataset(), "paper")["train"]
 IMAGES = jnp.asarray(TRAIN.images)
@@ -47,7 +47,7 @@ def test_a_fixed_set_is_the_same_each_epoch_in_another_order():
 
 
 def test_when_pairs_are_drawn_again_an_epoch_is_of_new_ones_distorted_as_often():
-    experiment = make_experiment(data=DataSpec(train_pairs=240, redraw=True))
+    experiment = make_experiment(data=Omniglot(train_pairs=240, redraw=True))
     assert examples_per_epoch(experiment) == 240
     first, second = draw_epoch(experiment, 0), draw_epoch(experiment, 1)
     assert sum(same for _, _, same in first) == 120
@@ -87,8 +87,8 @@ def test_the_paper_has_1_350_000_examples_an_epoch_and_draws_them_in_megabytes()
 
 @pytest.mark.parametrize("redraw", [False, True])
 def test_triplets_are_a_same_and_a_different_pair_that_share_an_image(redraw):
-    data = DataSpec(train_pairs=24, redraw=redraw)
-    experiment = make_experiment(data=data, loss=LossSpec("triplet"), distort=DistortSpec(copies=0))
+    data = Omniglot(train_pairs=24, redraw=redraw)
+    experiment = make_experiment(data=data, loss=Triplet(), distort=DistortSpec(copies=0))
     pairs = draw_epoch(experiment)
     assert len(pairs) == len(set(pairs)) == 24
     for (anchor, positive, same), (again, negative, other) in zip(pairs[0::2], pairs[1::2], strict=True):
@@ -99,7 +99,7 @@ def test_triplets_are_a_same_and_a_different_pair_that_share_an_image(redraw):
 
 
 def test_the_images_of_a_triplet_are_distorted_each_on_its_own():
-    experiment = make_experiment(loss=LossSpec("triplet"), distort=DistortSpec(copies=1, translation=0.0))
+    experiment = make_experiment(loss=Triplet(), distort=DistortSpec(copies=1, translation=0.0))
     pairs = draw_epoch(experiment)
     assert len(pairs) == 24
     assert any(first[0] != second[0] for first, second in zip(pairs[0::2], pairs[1::2], strict=True))
@@ -107,7 +107,7 @@ def test_the_images_of_a_triplet_are_distorted_each_on_its_own():
 
 def test_an_odd_batch_of_triplets_is_refused():
     with pytest.raises(UserError, match="batch_size=5 is odd"):
-        steps_per_epoch(make_experiment(loss=LossSpec("triplet"), batch_size=5))
+        steps_per_epoch(make_experiment(loss=Triplet(), batch_size=5))
 
 
 def test_a_batch_larger_than_an_epoch_is_refused():
@@ -116,7 +116,7 @@ def test_a_batch_larger_than_an_epoch_is_refused():
 
 
 def grid_batch(step: int = 0, **changes):
-    experiment = make_experiment(loss=LossSpec("n_way"), **changes)
+    experiment = make_experiment(loss=NWay(), **changes)
     return jax.jit(lambda step: sample_batch(root_key(0), step, IMAGES, layout_of(TRAIN), experiment))(step)
 
 
@@ -124,7 +124,7 @@ GRID = {"batch_alphabets": 2, "batch_characters": 4, "batch_drawers": 3}
 
 
 def test_a_grid_batch_is_of_training_images_character_by_character():
-    images, present = grid_batch(data=DataSpec(**GRID), distort=DistortSpec(copies=0))
+    images, present = grid_batch(data=Omniglot(**GRID), distort=DistortSpec(copies=0))
     assert images.shape == (2, 4, 3, *IMAGES.shape[1:], 1)
     assert present.all()
     characters = [[{KNOWN[np.asarray(i).tobytes()] for i in drawn} for drawn in alphabet] for alphabet in images]
@@ -135,20 +135,20 @@ def test_a_grid_batch_is_of_training_images_character_by_character():
 
 
 def test_a_grid_batch_is_another_each_step_and_every_image_is_distorted_on_its_own():
-    first, again, second = (np.asarray(grid_batch(s, data=DataSpec(**GRID)).images) for s in (0, 0, 1))
+    first, again, second = (np.asarray(grid_batch(s, data=Omniglot(**GRID)).images) for s in (0, 0, 1))
     np.testing.assert_array_equal(first, again)
     assert not (first == second).all()
     always = DistortSpec(copies=1, probability=1.0)
-    images = np.asarray(grid_batch(data=DataSpec(**GRID), distort=always).images).reshape(-1, *IMAGES.shape[1:], 1)
+    images = np.asarray(grid_batch(data=Omniglot(**GRID), distort=always).images).reshape(-1, *IMAGES.shape[1:], 1)
     assert not any(image.tobytes() in KNOWN for image in images)
 
 
 def test_rotations_turn_whole_alphabets():
-    plain = grid_batch(data=DataSpec(**GRID), distort=DistortSpec(copies=0)).images
+    plain = grid_batch(data=Omniglot(**GRID), distort=DistortSpec(copies=0)).images
     turns = set()
     for step in range(6):
         plain, turned = (
-            np.asarray(grid_batch(step, data=DataSpec(**GRID, rotations=on), distort=DistortSpec(copies=0)).images)
+            np.asarray(grid_batch(step, data=Omniglot(**GRID, rotations=on), distort=DistortSpec(copies=0)).images)
             for on in (False, True)
         )
         for before, after in zip(plain, turned, strict=True):
@@ -164,8 +164,8 @@ def test_rotations_turn_whole_alphabets():
 
 
 def test_an_epoch_of_grid_batches_is_as_long_as_its_field_says_and_counts_its_pairs():
-    data = DataSpec(**GRID, epoch_steps=7)
-    sizes = {name: make_experiment(data=data, loss=LossSpec(name)) for name in ("all_pairs", "n_way")}
+    data = Omniglot(**GRID, epoch_steps=7)
+    sizes = {name: make_experiment(data=data, loss=LossSpec.variants[name]()) for name in ("all_pairs", "n_way")}
     assert steps_per_epoch(sizes["n_way"]) == 7
     images = [(c, d) for c in range(4) for d in range(3)]
     pairs = [(a, b) for i, a in enumerate(images) for b in images[:i]]
@@ -176,4 +176,4 @@ def test_an_epoch_of_grid_batches_is_as_long_as_its_field_says_and_counts_its_pa
 
 def test_rotations_are_refused_where_no_alphabet_is_drawn_whole():
     with pytest.raises(UserError, match="rotations=True.*loss.name=all_pairs or n_way, not cross_entropy"):
-        steps_per_epoch(make_experiment(data=DataSpec(rotations=True)))
+        steps_per_epoch(make_experiment(data=Omniglot(rotations=True)))

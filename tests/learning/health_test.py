@@ -18,7 +18,7 @@ from siamese_jax.network.siamese import build, init_params
 from siamese_jax.report.sections import report
 from siamese_jax.sampling import splits
 from siamese_jax.sampling.layout import examples
-from siamese_jax.specs import LossSpec, OptimizerSpec
+from siamese_jax.specs import AdamW, NetSpec, NWay, Residual, Triplet, with_value
 from siamese_jax.storage.checkpoint import Checkpoints
 from siamese_jax.storage.log import read_metrics
 from siamese_jax.training.fit import fit
@@ -74,13 +74,13 @@ def test_saturated_units_and_dead_filters_are_counted(network):
 
 def test_a_linear_head_has_no_saturated_units(network):
     _, params, images = network
-    net = build(replace(EXPERIMENT.network, head="linear"))
+    net = build(with_value(EXPERIMENT.network, "head", "linear"))
     params = params | {"fc": params["fc"] | {"bias": jnp.full(8, 9.0)}}
     assert examine(net, params, jnp.asarray(images))["saturated"] == 0
 
 
 def test_every_layer_of_a_residual_tower_is_looked_at(network):
-    spec = replace(EXPERIMENT.network, tower="residual", width=8, stages=2, head="linear")
+    spec = NetSpec(Residual(units=8, width=8, stages=2, head="linear"))
     found = examine(build(spec), init_params(jax.random.key(0), spec, SIDE), jnp.asarray(network[2]))
     dead = {name for name in found if name.startswith("dead_filters/")}
     assert dead == {f"dead_filters/{name}" for name in ("stem", "stage1a", "stage1", "stage2a", "stage2")}
@@ -123,7 +123,7 @@ def test_what_was_not_finite_is_no_cause_and_no_traceback():
 
 
 def test_a_rate_that_has_been_let_down_to_zero_is_not_told_to_be_raised():
-    adamw = replace(EXPERIMENT, optimizer=OptimizerSpec(name="adamw"))
+    adamw = replace(EXPERIMENT, optimizer=AdamW())
     assert "raise --optimizer" not in diagnosis(adamw, 0.6931, SOUND | {"update/fc": 1e-9, "embedding_spread": 0})
     constant = replace(adamw, optimizer=replace(adamw.optimizer, schedule="constant"))
     assert "raise --optimizer.rate" in diagnosis(constant, 0.6931, SOUND | {"update/fc": 1e-9})
@@ -134,7 +134,7 @@ def test_a_rate_that_has_been_let_down_to_zero_is_not_told_to_be_raised():
 
 
 def test_a_rate_that_is_too_low_is_named_while_its_schedule_is_at_its_height():
-    adamw = replace(EXPERIMENT, optimizer=OptimizerSpec(name="adamw", rate=1e-8))
+    adamw = replace(EXPERIMENT, optimizer=AdamW(rate=1e-8))
     still = SOUND | {"update/conv1": 1e-8}
     assert "raise --optimizer.rate" in diagnosis(adamw, 0.6931, still | {"next_rate": 1e-8})
     assert "it may only be early" in diagnosis(adamw, 0.6931, still | {"next_rate": 1e-12})
@@ -156,12 +156,12 @@ def test_what_is_unsound_before_the_first_step_is_said_there():
 
 def test_guessing_costs_what_the_loss_says():
     assert loss_of_guessing(EXPERIMENT) == pytest.approx(0.6931, abs=1e-4)
-    assert loss_of_guessing(replace(EXPERIMENT, loss=LossSpec("n_way"))) == pytest.approx(np.log(20))
+    assert loss_of_guessing(replace(EXPERIMENT, loss=NWay())) == pytest.approx(np.log(20))
     small = [{"guessing": np.log(14)}, {"guessing": np.log(14)}, {"guessing": None}, {}]
-    assert loss_of_guessing(replace(EXPERIMENT, loss=LossSpec("n_way")), small) == pytest.approx(np.log(14))
-    assert diagnosis(replace(EXPERIMENT, loss=LossSpec("n_way")), np.log(14), SOUND, small)
-    assert not diagnosis(replace(EXPERIMENT, loss=LossSpec("n_way")), np.log(14), SOUND)
-    triplets = replace(EXPERIMENT, loss=LossSpec("triplet"))
+    assert loss_of_guessing(replace(EXPERIMENT, loss=NWay()), small) == pytest.approx(np.log(14))
+    assert diagnosis(replace(EXPERIMENT, loss=NWay()), np.log(14), SOUND, small)
+    assert not diagnosis(replace(EXPERIMENT, loss=NWay()), np.log(14), SOUND)
+    triplets = replace(EXPERIMENT, loss=Triplet())
     assert loss_of_guessing(triplets) is None
     assert diagnosis(triplets, 99.0, SOUND) == ""
 

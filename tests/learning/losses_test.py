@@ -5,15 +5,14 @@ import pytest
 
 from siamese_jax.learning.losses import (
     all_pairs,
-    batch_loss,
     contrastive,
     cross_entropy,
     n_way,
     n_way_of_guessing,
-    penalty,
+    pair_loss,
     triplet,
 )
-from siamese_jax.specs import LayerSpec, LossSpec, OptimizerSpec
+from siamese_jax.specs import Contrastive, CrossEntropy, Triplet
 
 
 def test_cross_entropy_is_minus_the_log_probability_of_the_truth():
@@ -38,32 +37,25 @@ def test_the_triplet_loss_asks_for_a_margin_between_the_nearer_and_the_farther()
     np.testing.assert_allclose(triplet(jnp.array([0.5, 2.0, 0.3]), jnp.array([2.5, 1.0, 0.8]), 1.0), by_hand, rtol=1e-6)
 
 
+DISTANCES = [1.5, 3.0, 0.5, 0.2]
+
+
 @pytest.mark.parametrize(
-    ("name", "loss", "accuracy"),
+    ("spec", "scores", "loss", "accuracy"),
     [
-        # Distances of the pairs: 1.5, 3, 0.5, 0.2, from a bias of 1.
-        ("cross_entropy", np.mean(np.log1p(np.exp([0.5, -2.0, -0.5, 0.8]))), 0.5),
-        ("contrastive", np.mean([1.5**2, 0, 0.5**2, 1.8**2]) / 2, 0.5),
-        ("triplet", np.mean([max(0, 2 + 1.5 - 3), max(0, 2 + 0.5 - 0.2)]), 0.5),
+        (CrossEntropy(), [-0.5, -2.0, 0.5, 0.8], np.mean(np.log1p(np.exp([0.5, -2.0, -0.5, 0.8]))), 0.5),
+        (Contrastive(2.0), DISTANCES, np.mean([1.5**2, 0, 0.5**2, 1.8**2]) / 2, 0.5),
+        (Triplet(2.0), DISTANCES, np.mean([max(0, 2 + 1.5 - 3), max(0, 2 + 0.5 - 0.2)]), 0.5),
     ],
 )
-def test_each_loss_is_of_the_distances_that_the_energy_gives_and_has_an_accuracy_of_its_own(name, loss, accuracy):
-    logits, same = jnp.array([-0.5, -2.0, 0.5, 0.8]), jnp.array([1.0, 0.0, 1.0, 0.0])
-    measured = batch_loss(logits, jnp.float32(1.0), same, LossSpec(name, margin=2.0))
+def test_each_loss_of_pairs_has_its_own_rule_for_right_decisions(spec, scores, loss, accuracy):
+    measured = pair_loss(jnp.array(scores), jnp.array([1.0, 0.0, 1.0, 0.0]), spec)
     np.testing.assert_allclose(measured, (loss, accuracy), rtol=1e-6)
 
 
 def test_shapes_that_do_not_match_are_refused():
     with pytest.raises(AssertionError):
         cross_entropy(jnp.zeros(6), jnp.zeros((6, 1)))
-
-
-@pytest.mark.parametrize(("on_biases", "expected"), [(False, 0.1 * 13 + 0.5 * 16), (True, 0.1 * 38 + 0.5 * 16)])
-def test_the_penalty_weighs_each_layer_and_leaves_biases_alone_unless_asked(on_biases, expected):
-    params = {"fc": {"kernel": jnp.array([2.0, 3.0]), "bias": jnp.array([5.0])}, "out": {"weight": jnp.array([4.0])}}
-    layers = {"fc": LayerSpec(0.1, 0.9, 0.1), "out": LayerSpec(0.1, 0.9, 0.5)}
-    spec = OptimizerSpec(layers, l2_on_biases=on_biases)
-    np.testing.assert_allclose(penalty(params, spec), expected, rtol=1e-6)
 
 
 def grid(shape=(2, 4, 3), missing=((1, 3),)):

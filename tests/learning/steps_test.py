@@ -18,13 +18,13 @@ from siamese_jax.network.siamese import as_input, build
 from siamese_jax.records import GridBatch
 from siamese_jax.sampling.layout import layout_of
 from siamese_jax.sampling.splits import split
-from siamese_jax.specs import DataSpec, LossSpec, NetSpec, OptimizerSpec
+from siamese_jax.specs import AdamW, AllPairs, Dense, LossSpec, NetSpec, NWay, Omniglot, Residual, with_value
 
 EXPERIMENT = make_experiment()
-GRID = DataSpec(batch_alphabets=2, batch_characters=4, batch_drawers=3)
+GRID = Omniglot(batch_alphabets=2, batch_characters=4, batch_drawers=3)
 TRAIN = split(make_dataset(), "paper")["train"]
 NET = build(EXPERIMENT.network)
-OPTIMIZER = make_optimizer(EXPERIMENT.optimizer, steps_per_epoch(EXPERIMENT), EXPERIMENT.max_epochs)
+OPTIMIZER = make_optimizer(EXPERIMENT, steps_per_epoch(EXPERIMENT))
 
 
 def batch_of(step):
@@ -49,7 +49,7 @@ def test_the_first_update_is_the_rate_times_the_gradient_of_cross_entropy_plus_p
 
 
 def test_a_choice_between_equal_scores_has_the_loss_of_guessing_where_a_character_is_missing():
-    experiment = replace(EXPERIMENT, data=GRID, loss=LossSpec("n_way"))
+    experiment = replace(EXPERIMENT, data=GRID, loss=NWay())
     batch = sample_batch(root_key(0), 0, jnp.asarray(TRAIN.images), layout_of(TRAIN), experiment)
     batch = batch._replace(present=jnp.array([[True] * 4, [True, True, False, False]]))
     state = init_state(root_key(0), experiment, OPTIMIZER, SIDE)
@@ -62,8 +62,8 @@ def test_a_choice_between_equal_scores_has_the_loss_of_guessing_where_a_characte
 @pytest.mark.parametrize("energy", ["weighted_l1", "euclidean", "cosine"])
 @pytest.mark.parametrize("loss", ["cross_entropy", "contrastive", "triplet"])
 def test_the_loss_falls_when_one_batch_is_learned_by_heart(loss, energy):
-    network = replace(EXPERIMENT.network, energy=energy)
-    experiment = replace(EXPERIMENT, loss=LossSpec(loss), network=network)
+    network = with_value(EXPERIMENT.network, "energy", energy)
+    experiment = replace(EXPERIMENT, loss=LossSpec.variants[loss](), network=network)
     state, net = init_state(root_key(0), experiment, OPTIMIZER, SIDE), build(network)
     batch = sample_batch(root_key(0), 0, jnp.asarray(TRAIN.images), layout_of(TRAIN), experiment)
     step = jax.jit(lambda state: train_step(state, batch, net, OPTIMIZER, experiment))
@@ -76,7 +76,7 @@ def test_the_loss_falls_when_one_batch_is_learned_by_heart(loss, energy):
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_parameters_updates_and_metrics_are_float32_whatever_the_twins_compute_in(dtype):
-    experiment = replace(EXPERIMENT, network=replace(EXPERIMENT.network, compute_dtype=dtype))
+    experiment = replace(EXPERIMENT, network=with_value(EXPERIMENT.network, "compute_dtype", dtype))
     state = init_state(root_key(0), experiment, OPTIMIZER, SIDE)
     after, metrics = train_step(state, batch_of(0), build(experiment.network), OPTIMIZER, experiment)
     chex.assert_trees_all_equal_shapes_and_dtypes(state, after)
@@ -111,7 +111,7 @@ def test_the_same_seed_gives_the_same_parameters_and_another_seed_others():
 
 
 def test_the_gradient_of_a_grid_batch_is_that_of_its_pairs_compared_one_by_one():
-    experiment = replace(EXPERIMENT, loss=LossSpec("all_pairs"), data=GRID)
+    experiment = replace(EXPERIMENT, loss=AllPairs(), data=GRID)
     batch = sample_batch(root_key(0), 0, jnp.asarray(TRAIN.images), layout_of(TRAIN), experiment)
     state = init_state(root_key(0), experiment, OPTIMIZER, SIDE)
     after, metrics = jax.jit(lambda state: train_step(state, batch, NET, OPTIMIZER, experiment))(state)
@@ -136,11 +136,11 @@ def test_the_gradient_of_a_grid_batch_is_that_of_its_pairs_compared_one_by_one()
 
 
 TOWERS = {
-    "convolutional": replace(EXPERIMENT.network, head="linear"),
-    "dense": NetSpec(tower="dense", hidden=16, units=8, head="linear"),
-    "residual": NetSpec(tower="residual", width=8, stages=1, units=8, head="linear"),
+    "convolutional": with_value(EXPERIMENT.network, "head", "linear"),
+    "dense": NetSpec(Dense(hidden=16, units=8, head="linear")),
+    "residual": NetSpec(Residual(width=8, stages=1, units=8, head="linear")),
 }
-PLAIN = replace(EXPERIMENT, optimizer=OptimizerSpec(name="adamw"))  # whose decay of weights is no part of a loss
+PLAIN = replace(EXPERIMENT, optimizer=AdamW())  # whose decay of weights is no part of a loss
 IMAGES = as_input(jnp.asarray(TRAIN.images)).reshape(2, 5, 12, SIDE, SIDE, 1)[:, :, :2]
 KEEPS_GRADIENT = optax.trace(decay=0.0)
 
@@ -162,7 +162,8 @@ def test_a_compiled_step_on_a_grid_cut_into_pieces_has_the_gradient_of_the_whole
     loss, head, tower, monkeypatch
 ):
     monkeypatch.setattr("siamese_jax.network.siamese.AT_ONCE", 4 * 2 * 10 * 8)  # 4 rows, 4 more, and the last 2
-    experiment = replace(PLAIN, loss=LossSpec(loss), network=replace(TOWERS[tower], head=head))
+    network = with_value(TOWERS[tower], "head", head)
+    experiment = replace(PLAIN, loss=LossSpec.variants[loss](), network=network)
     net, (state, units, back) = build(experiment.network), embedded(tower)
     batch = GridBatch(IMAGES, jnp.array([[True] * 5, [True] * 4 + [False]]))
     after, metrics = jax.jit(lambda state: train_step(state, batch, net, KEEPS_GRADIENT, experiment))(state)
@@ -170,7 +171,8 @@ def test_a_compiled_step_on_a_grid_cut_into_pieces_has_the_gradient_of_the_whole
     def objective(params, units):
         over_left = jax.vmap(net.compare, in_axes=(None, 0, None))
         over_both = jax.vmap(over_left, in_axes=(None, None, 0))
-        logits = jnp.stack([over_both(params, e, e) for e in net.twin.head(units).reshape(2, 10, -1)])
+        embeddings = jax.nn.sigmoid(units) if head == "sigmoid" else units
+        logits = jnp.stack([over_both(params, e, e) for e in embeddings.reshape(2, 10, -1)])
         return grid_loss(logits.reshape(2, 5, 2, 5, 2), batch.present, experiment.loss)[0]
 
     value, (of_energy, of_units) = jax.value_and_grad(objective, argnums=(0, 1))(state.params, units)
@@ -184,10 +186,12 @@ def test_a_compiled_step_on_a_grid_cut_into_pieces_has_the_gradient_of_the_whole
 
 @pytest.mark.parametrize("loss", ["all_pairs", "n_way"])
 def test_a_grid_batch_is_learned_by_heart_with_averaged_weights_that_follow(loss):
-    network = NetSpec(tower="residual", width=8, stages=2, units=8, head="linear")
-    adamw = OptimizerSpec(name="adamw", rate=0.01, schedule="constant", average=0.9)
-    experiment = replace(EXPERIMENT, loss=LossSpec(loss), data=GRID, network=network, optimizer=adamw)
-    optimizer, net = make_optimizer(adamw, 1, 60), build(network)
+    network = NetSpec(Residual(width=8, stages=2, units=8, head="linear"))
+    adamw = AdamW(rate=0.01, schedule="constant", average=0.9)
+    experiment = replace(
+        EXPERIMENT, loss=LossSpec.variants[loss](), data=GRID, network=network, optimizer=adamw, max_epochs=60
+    )
+    optimizer, net = make_optimizer(experiment, 1), build(network)
     state = init_state(root_key(0), experiment, optimizer, SIDE)
     batch = sample_batch(root_key(0), 0, jnp.asarray(TRAIN.images), layout_of(TRAIN), experiment)
     step = jax.jit(lambda state: train_step(state, batch, net, optimizer, experiment))

@@ -1,5 +1,3 @@
-import typing
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,7 +5,7 @@ import pytest
 
 from siamese_jax.keys import root_key
 from siamese_jax.network.energies import ENERGIES
-from siamese_jax.specs import NetSpec
+from siamese_jax.specs import Energy, NetSpec
 
 LEFT, RIGHT = np.random.default_rng(0).random((2, 9)).astype(np.float32)
 
@@ -29,12 +27,13 @@ DISTANCES = {"weighted_l1": weighted_l1, "euclidean": euclidean, "cosine": cosin
 
 def start(name, initialiser="scaled"):
     """Returns the energy of that name and its first parameters."""
-    energy = ENERGIES[name](initialiser)
+    spec = Energy.variants[name]
+    energy = ENERGIES[spec](NetSpec(energy=spec(), initialiser=initialiser))
     return energy, energy.init(root_key(0), LEFT, RIGHT)
 
 
 def test_every_choice_of_the_field_is_an_energy_and_is_tested():
-    assert set(ENERGIES) == set(DISTANCES) == set(typing.get_args(typing.get_type_hints(NetSpec)["energy"]))
+    assert {spec.name for spec in ENERGIES} == set(DISTANCES)
 
 
 @pytest.mark.parametrize("initialiser", ["paper", "scaled"])
@@ -42,23 +41,25 @@ def test_every_choice_of_the_field_is_an_energy_and_is_tested():
 def test_the_units_terms_and_the_bias_add_up_to_the_bias_minus_the_distance(name, initialiser):
     energy, variables = start(name, initialiser)
     params = {key: np.asarray(value, np.float64) for key, value in variables["params"].items()}
-    terms, bias = energy.apply(variables, LEFT, RIGHT)
+    terms, bias = energy.apply(variables, LEFT, RIGHT, method="contributions")
     assert terms.shape == (9,)
     np.testing.assert_allclose(bias, params["bias"][0])
     expected = -DISTANCES[name](LEFT.astype(float), RIGHT.astype(float), params["weight"])
     np.testing.assert_allclose(terms.sum(), expected, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(energy.apply(variables, LEFT, RIGHT), bias + expected, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(energy.apply(variables, LEFT, RIGHT, method="distance"), -expected, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", DISTANCES)
 def test_every_energy_is_symmetric(name):
     energy, variables = start(name)
-    np.testing.assert_array_equal(energy.apply(variables, LEFT, RIGHT)[0], energy.apply(variables, RIGHT, LEFT)[0])
+    np.testing.assert_array_equal(energy.apply(variables, LEFT, RIGHT), energy.apply(variables, RIGHT, LEFT))
 
 
 @pytest.mark.parametrize("name", DISTANCES)
 def test_at_the_scaled_start_the_same_embedding_is_as_near_as_can_be(name):
     energy, variables = start(name)
-    same, other = (energy.apply(variables, LEFT, x)[0].sum() for x in (LEFT, RIGHT))
+    same, other = (energy.apply(variables, LEFT, x) for x in (LEFT, RIGHT))
     np.testing.assert_allclose(same, 0, atol=1e-4)
     assert other < -0.1
 
@@ -67,10 +68,10 @@ def test_at_the_scaled_start_the_same_embedding_is_as_near_as_can_be(name):
 @pytest.mark.parametrize("left", [LEFT, np.zeros(9, np.float32)])
 def test_gradients_are_finite_even_where_two_embeddings_are_the_same_or_nothing(name, left):
     energy, variables = start(name)
-    gradients = jax.grad(lambda v, a, b: energy.apply(v, a, b)[0].sum(), argnums=(0, 1, 2))(variables, left, left)
+    gradients = jax.grad(lambda v, a, b: energy.apply(v, a, b), argnums=(0, 1, 2))(variables, left, left)
     assert all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(gradients))
 
 
 def test_embeddings_of_different_lengths_are_refused():
     with pytest.raises(AssertionError, match="shape"):
-        ENERGIES["weighted_l1"]("paper").init(root_key(0), LEFT, RIGHT[:4])
+        start("weighted_l1")[0].init(root_key(0), LEFT, RIGHT[:4])

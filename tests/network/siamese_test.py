@@ -1,5 +1,4 @@
 import typing
-from dataclasses import replace
 from functools import partial
 
 import chex
@@ -13,8 +12,8 @@ from tiny import SIDE, make_dataset, make_experiment
 from siamese_jax.errors import UserError
 from siamese_jax.experiments import find
 from siamese_jax.keys import root_key
-from siamese_jax.network.siamese import SiameseNet, as_input, build, init_params
-from siamese_jax.specs import EvalSpec
+from siamese_jax.network.siamese import as_input, build, init_params
+from siamese_jax.specs import EvalSpec, with_value
 
 SPEC = make_experiment().network
 NET = build(SPEC)
@@ -29,7 +28,8 @@ def test_the_paper_network_has_38_951_745_parameters():
 
 def test_vmapped_pairs_equal_a_loop_over_pairs():
     left, right = as_input(jnp.asarray(IMAGES[:4])), as_input(jnp.asarray(IMAGES[4:]))
-    loop = [NET.pair_logit(PARAMS, a, b) for a, b in zip(left, right, strict=True)]
+    embed = partial(NET.embed, PARAMS)
+    loop = [NET.compare(PARAMS, embed(a), embed(b)) for a, b in zip(left, right, strict=True)]
     np.testing.assert_allclose(NET.pair_logits(PARAMS, left, right), jnp.stack(loop), rtol=1e-5, atol=1e-6)
 
 
@@ -46,7 +46,7 @@ def test_gradients_add_up_over_the_two_twins():
         return NET.compare(first, NET.embed(first, left), NET.embed(second, right))
 
     by_twin = jax.grad(untied, argnums=(0, 1))(PARAMS, PARAMS)
-    tied = jax.grad(lambda params: NET.pair_logit(params, left, right))(PARAMS)
+    tied = jax.grad(lambda params: NET.pair_logits(params, left[None], right[None])[0])(PARAMS)
     jax.tree.map(lambda a, b, c: np.testing.assert_allclose(a + b, c, rtol=1e-4, atol=1e-6), *by_twin, tied)
 
 
@@ -60,13 +60,13 @@ def test_comparing_embeddings_equals_comparing_images():
 
 @pytest.mark.parametrize("energy", ["weighted_l1", "euclidean", "cosine"])
 def test_what_the_units_contribute_and_the_bias_are_the_logit(energy):
-    spec = replace(SPEC, energy=energy)
+    spec = with_value(SPEC, "energy", energy)
     net, params = build(spec), init_params(root_key(0), spec, SIDE)
     left, right = net.embed_images(params, jnp.asarray(IMAGES[:2]))
-    contributions = net.contributions(params, left, right)
+    contributions, rest = net.contributions(params, left, right)
     assert contributions.shape == left.shape
-    bias = params["out"]["bias"][0]
-    np.testing.assert_allclose(contributions.sum() + bias, net.compare(params, left, right), rtol=1e-5)
+    assert rest == params["out"]["bias"][0]
+    np.testing.assert_allclose(contributions.sum() + rest, net.compare(params, left, right), rtol=1e-5)
 
 
 def mean_score(shots, query):
@@ -109,7 +109,7 @@ def test_a_network_too_deep_for_its_images_is_refused():
 @pytest.mark.parametrize("at_once", [1, 1 << 22])
 def test_all_images_of_an_alphabet_are_compared_with_all_however_many_at_once(energy, at_once, monkeypatch):
     monkeypatch.setattr("siamese_jax.network.siamese.AT_ONCE", at_once)
-    net = build(replace(NET.twin.spec, energy=energy))
+    net = build(with_value(NET.spec, "energy", energy))
     embeddings = jnp.asarray(np.random.default_rng(0).normal(size=(2, 3, 2, 8)), jnp.float32)
     params = {"out": net.energy.init(root_key(1), embeddings[0, 0, 0], embeddings[0, 0, 0])["params"]}
     logits = np.asarray(net.grid_logits(params, embeddings))
@@ -123,12 +123,12 @@ class Judge(nn.Module):
 
     @nn.compact
     def __call__(self, left, right):
-        return nn.Dense(1)(nn.tanh(nn.Dense(3)(jnp.square(left - right)))), self.param("bias", nn.zeros, (1,))[0]
+        return nn.Dense(1)(nn.tanh(nn.Dense(3)(jnp.square(left - right))))[0]
 
 
 def grid_of(energy):
     """A net, its energy's parameters, and what `fc` gives for 2 alphabets of 5 characters by 2 drawers."""
-    net = SiameseNet(NET.twin, Judge()) if energy == "judge" else build(replace(SPEC, energy=energy))
+    net = NET._replace(energy=Judge()) if energy == "judge" else build(with_value(SPEC, "energy", energy))
     units = jnp.asarray(np.random.default_rng(0).normal(size=(2, 5, 2, 8)), jnp.float32)
     return net, {"out": net.energy.init(root_key(1), units[0, 0, 0], units[0, 0, 0])["params"]}, units
 
@@ -140,7 +140,7 @@ def some_loss(logits):
 
 
 def compared_at_once(net, params, units):
-    embeddings = net.twin.head(units).reshape(2, 10, -1)
+    embeddings = jax.nn.sigmoid(units).reshape(2, 10, -1)
     over_left = jax.vmap(net.compare, in_axes=(None, 0, None))
     over_both = jax.vmap(over_left, in_axes=(None, None, 0))
     return some_loss(jax.vmap(over_both, in_axes=(None, 0, 0))(params, embeddings, embeddings))
@@ -154,7 +154,7 @@ def test_the_gradient_of_a_grid_is_that_of_all_its_pairs_compared_at_once(energy
     expected = jax.grad(partial(compared_at_once, net), argnums=(0, 1))(params, units)
 
     def in_pieces(params, units):
-        return some_loss(net.grid_logits(params, net.twin.head(units)))
+        return some_loss(net.grid_logits(params, jax.nn.sigmoid(units)))
 
     gradient = jax.jit(jax.grad(in_pieces, argnums=(0, 1)))(params, units)
     chex.assert_trees_all_close(gradient, expected, rtol=1e-3, atol=1e-5)
@@ -166,7 +166,7 @@ def test_a_population_of_grids_has_the_gradients_of_each_on_its_own(monkeypatch)
     each = [(jax.tree.map(lambda value, by=by: by * value, params), units + by) for by in (1.0, 2.0, 3.0)]
 
     def gradient(params, units):
-        return jax.grad(lambda *of: some_loss(net.grid_logits(of[0], net.twin.head(of[1]))), (0, 1))(params, units)
+        return jax.grad(lambda *of: some_loss(net.grid_logits(of[0], jax.nn.sigmoid(of[1]))), (0, 1))(params, units)
 
     def stack(*trees):
         return jax.tree.map(lambda *values: jnp.stack(values), *trees)

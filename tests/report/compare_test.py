@@ -14,6 +14,7 @@ from siamese_jax.report import TABLE_2, compare
 from siamese_jax.specs import with_value
 from siamese_jax.statistics import intervals
 from siamese_jax.storage import files
+from siamese_jax.storage.experiment_file import write_experiment
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +42,7 @@ def stand_ins(monkeypatch):
 def leave(folder, results=RESULTS, experiment=SMALL, trials=None):
     """Writes what a run leaves, with trials [20, 20] by protocol as given."""
     folder.mkdir(parents=True)
-    (folder / "experiment.json").write_text(json.dumps(dataclasses.asdict(experiment)))
+    write_experiment(folder, experiment)
     (folder / "results.json").write_text(json.dumps(results))
     (folder / "metrics.jsonl").write_text('{"step": 1, "cross_entropy": 0.7}\n{"step": 2, "cross_entropy": 0.2345}\n')
     if trials is not None:

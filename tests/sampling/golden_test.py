@@ -20,7 +20,7 @@ from siamese_jax.sampling.layout import layout_of
 from siamese_jax.sampling.pairs import sample_pair, sample_triplet
 from siamese_jax.sampling.permutation import shuffled
 from siamese_jax.sampling.splits import split
-from siamese_jax.specs import DataSpec, DistortSpec
+from siamese_jax.specs import DistortSpec, Omniglot
 
 # Classes of each group, and authors of each class; the second is Omniglot's training set.
 OMNIGLOT = [20, 29, 26, 41, 40, 24, 46, 14, 26, 34, 22, 26, 43, 24, 48, 22, 16, 52, 47, 40, 26, 40, 41, 33, 14, 42, 23]
@@ -78,7 +78,7 @@ GRIDS = {
 @pytest.mark.parametrize(("name", "seed", "shape", "rotations"), GRIDS)
 def test_grids_are_those_of_version_0_1(name, seed, shape, rotations):
     groups, classes, authors = shape
-    spec = DataSpec(batch_alphabets=groups, batch_characters=classes, batch_drawers=authors, rotations=rotations)
+    spec = Omniglot(batch_alphabets=groups, batch_characters=classes, batch_drawers=authors, rotations=rotations)
     place = make_layout(*LAYOUTS[name])
     found = jax.vmap(lambda key: sample_grid(key, place, spec))(jax.random.split(root_key(seed), 20))
     assert digest(*found) == GRIDS[name, seed, shape, rotations]
@@ -182,7 +182,7 @@ BATCHES = {
 @pytest.mark.parametrize(("loss", "step"), BATCHES)
 def test_batches_are_those_of_version_0_1(loss, step):
     experiment = make_experiment(distort=DistortSpec(copies=0))
-    of_grids = DataSpec(train_pairs=12, batch_alphabets=2, batch_characters=3, batch_drawers=2)
+    of_grids = Omniglot(train_pairs=12, batch_alphabets=2, batch_characters=3, batch_drawers=2)
     data = of_grids if loss == "n_way" else experiment.data
     experiment = make_experiment(distort=DistortSpec(copies=0), loss=type(experiment.loss)(loss), data=data)
     train = split(make_dataset(), "paper")["train"]

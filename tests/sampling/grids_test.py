@@ -8,7 +8,7 @@ from siamese_jax.errors import UserError
 from siamese_jax.keys import root_key
 from siamese_jax.records import Layout
 from siamese_jax.sampling.grids import check_grid, sample_grid
-from siamese_jax.specs import DataSpec
+from siamese_jax.specs import Omniglot
 
 
 def make_layout(counts: list[int], drawers: int) -> Layout:
@@ -16,8 +16,8 @@ def make_layout(counts: list[int], drawers: int) -> Layout:
     return Layout((np.cumsum(count) - count).astype(np.int32), count, drawers)
 
 
-def grid_of(alphabets: int, characters: int, drawers: int, rotations: bool = False) -> DataSpec:
-    return DataSpec(batch_alphabets=alphabets, batch_characters=characters, batch_drawers=drawers, rotations=rotations)
+def grid_of(alphabets: int, characters: int, drawers: int, rotations: bool = False) -> Omniglot:
+    return Omniglot(batch_alphabets=alphabets, batch_characters=characters, batch_drawers=drawers, rotations=rotations)
 
 
 @given(st.data(), st.lists(st.integers(2, 30), min_size=1, max_size=6), st.integers(2, 20), st.integers(0, 1000))

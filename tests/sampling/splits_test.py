@@ -8,7 +8,7 @@ from siamese_jax.errors import UserError
 from siamese_jax.records import Dataset, Episodes, Images
 from siamese_jax.sampling.layout import layout_of
 from siamese_jax.sampling.splits import DRAWERS, select, split, split_untested
-from siamese_jax.specs import DataSpec
+from siamese_jax.specs import Omniglot
 
 CHARACTERS = (3, 2, 4, 3)
 ORIGINS = ("background", "background", "evaluation", "evaluation")
@@ -86,20 +86,15 @@ def test_an_empty_set_and_a_missing_drawing_are_refused():
 def test_the_small_background_sets_are_those_of_their_archives_and_test_stays_the_same(
     prepared_omniglot, archives, number
 ):
-    sets = split(data.load(DataSpec(downsample=35, background=f"small{number}"), prepared_omniglot), "paper")
+    sets = split(data.load(Omniglot(downsample=35, background=f"small{number}"), prepared_omniglot), "paper")
     with zipfile.ZipFile(archives / "omniglot" / f"images_background_small{number}.zip") as archive:
         released = {name.split("/")[1] for name in archive.namelist() if name.endswith(".png")}
     assert sets["train"].group_names == tuple(sorted(released))
     assert [len(part.group_names) for part in sets.values()] == [5, 10, 10]
 
 
-def test_a_small_background_of_glyphs_is_refused(tmp_path):
-    with pytest.raises(UserError, match="background=small1 .* glyphs has none"):
-        data.load(DataSpec(name="glyphs", downsample=35, background="small1"), str(tmp_path))
-
-
 def test_omniglot_is_split_as_the_paper_says_and_tested_on_the_alphabets_of_the_official_runs(prepared_omniglot):
-    dataset = data.load(DataSpec(downsample=35), prepared_omniglot)
+    dataset = data.load(Omniglot(downsample=35), prepared_omniglot)
     sets = split(dataset, "paper")
     assert [len(part.group_names) for part in sets.values()] == [30, 10, 10]
     assert [len(part.images) for part in sets.values()] == [964 * 12, 277 * 4, 382 * 4]
@@ -115,7 +110,7 @@ def test_omniglot_is_split_as_the_paper_says_and_tested_on_the_alphabets_of_the_
 def test_what_is_loaded_without_the_test_alphabets_splits_into_the_same_train_and_validation(
     prepared_omniglot, monkeypatch, background
 ):
-    spec = DataSpec(downsample=7, background=background)
+    spec = Omniglot(downsample=7, background=background)
     whole = split(data.load(spec, prepared_omniglot), "paper")
     unpacked = []
     real = np.unpackbits

@@ -14,7 +14,7 @@ from siamese_jax.network.siamese import build
 from siamese_jax.sampling.splits import split
 from siamese_jax.search import candidates
 from siamese_jax.search.candidates import Ended, begin, problem, train
-from siamese_jax.specs import LayerSpec, LossSpec, OptimizerSpec
+from siamese_jax.specs import AdamW, LayerSpec, NWay, with_values
 from siamese_jax.storage.checkpoint import Checkpoints
 from siamese_jax.training.fit import fit
 from siamese_jax.training.programs import Programs
@@ -64,8 +64,8 @@ MEMBERS = {
             EXPERIMENT,
             seed=seed,
             data=replace(EXPERIMENT.data, batch_characters=3, batch_drawers=2, epoch_steps=5),
-            loss=LossSpec("n_way"),
-            optimizer=OptimizerSpec(name="adamw", rate=rate, fc_rate=fc_rate, clip=1.0, average=0.9),
+            loss=NWay(),
+            optimizer=AdamW(rate=rate, fc_rate=fc_rate, clip=1.0, average=0.9),
         )
         for seed, (rate, fc_rate) in enumerate([(1e-3, 1.0), (1e-2, 0.1)])
     ],
@@ -183,8 +183,7 @@ def test_the_start_is_told_after_the_first_step():
 
 def test_what_cannot_be_trained_is_known_before_it_is_tried():
     assert problem(EXPERIMENT, SETS) == ""
-    small = replace(EXPERIMENT.network, conv1=replace(EXPERIMENT.network.conv1, size=20))
-    tiny = replace(EXPERIMENT, data=replace(EXPERIMENT.data, side=12), network=small)
+    tiny = with_values(EXPERIMENT, {"data.side": 12, "network.conv1.size": 20})
     assert "network.conv1.size=20 leaves no pixels" in problem(tiny, SETS)
     many = replace(EXPERIMENT, evaluation=replace(EXPERIMENT.evaluation, n_way=50))
     assert "50" in problem(many, SETS)

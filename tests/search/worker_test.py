@@ -13,7 +13,7 @@ from siamese_jax.search import candidates
 from siamese_jax.search import worker as worker_module
 from siamese_jax.search.study import REASON, Study
 from siamese_jax.search.worker import check_base, load_once, work
-from siamese_jax.specs import DataSpec
+from siamese_jax.specs import Glyphs, Omniglot
 
 
 def worked(plan, folder, load=lambda spec: SETS):
@@ -153,7 +153,7 @@ def test_data_of_each_kind_are_loaded_once(tmp_path, monkeypatch):
     asked = []
 
     @load_once
-    def load(spec: DataSpec):
+    def load(spec: Omniglot):
         asked.append(spec.train_pairs)
         return SETS
 
@@ -165,14 +165,20 @@ def test_data_of_each_kind_are_loaded_once(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     "other",
-    [{"name": "glyphs"}, {"background": "small1"}, {"downsample": 3}, {"side": 48}, {"drawer_split": "official"}],
+    [
+        Glyphs(),
+        Omniglot(background="small1"),
+        Omniglot(downsample=3),
+        Omniglot(side=48),
+        Omniglot(drawer_split="official"),
+    ],
 )
 def test_images_of_other_pixels_or_drawers_are_loaded_anew(other):
     asked = []
     load = load_once(lambda spec: asked.append(spec))
-    for spec in (DataSpec(), DataSpec(**other), DataSpec(redraw=True)):
+    for spec in (Omniglot(), other, Omniglot(redraw=True)):
         load(spec)
-    assert asked == [DataSpec(), DataSpec(**other)]
+    assert asked == [Omniglot(), other]
 
 
 def test_an_interrupted_worker_gives_its_trials_back(tmp_path, monkeypatch):

@@ -1,65 +1,73 @@
-"""What a run was begun with is read back from its folder."""
+"""The experiment that a run was begun with is read back from its folder."""
 
-import dataclasses
 import json
 
 import pytest
 from tiny import make_experiment
 
-from siamese_jax.checks import check_workdir
 from siamese_jax.errors import UserError
-from siamese_jax.experiments import find
-from siamese_jax.specs import leaves, with_value
-from siamese_jax.storage.experiment_file import read_experiment, read_fields, read_json
+from siamese_jax.experiments import EXPERIMENTS
+from siamese_jax.specs import to_nested
+from siamese_jax.storage.experiment_file import read_experiment, read_json, read_written, write_experiment
 
 
-def write(folder, experiment, **changes):
-    (folder / "experiment.json").write_text(json.dumps({**dataclasses.asdict(experiment), **changes}))
+@pytest.mark.parametrize("experiment", [make_experiment(seed=3, summary="words"), *EXPERIMENTS.values()])
+def test_an_experiment_is_read_back_as_it_was_written(tmp_path, experiment):
+    write_experiment(tmp_path, experiment)
+    assert read_experiment(tmp_path) == experiment
+    assert read_experiment(tmp_path, experiment.name) == experiment
 
 
-def test_every_field_is_read_back_but_the_words_that_describe_the_experiment(tmp_path):
-    experiment = make_experiment(seed=3, summary="old words")
-    write(tmp_path, experiment)
-    read = read_experiment(tmp_path)
-    assert read == dataclasses.replace(experiment, summary=find("omniglot_20way").summary)
-    assert read_fields(tmp_path) == dict(leaves(experiment))
+def test_the_file_holds_the_fields_that_are_used_and_no_others(tmp_path):
+    write_experiment(tmp_path, EXPERIMENTS["omniglot_20way_fast"])
+    written = json.loads((tmp_path / "experiment.json").read_text())
+    assert written["network"] == {
+        "tower": "residual", "units": 256, "head": "linear", "compute_dtype": "float32", "width": 32, "stages": 3,
+        "normalisation": "group", "energy": "weighted_l1", "initialiser": "scaled",
+    }  # fmt: skip
+    assert written["loss"] == {"name": "n_way"}
 
 
-def test_a_field_newer_than_the_run_is_what_was_done_before_whatever_is_registered_by_now(tmp_path):
-    experiment = find("omniglot_20way_paper_allpairs")
-    assert experiment.optimizer.fc_rate != 1
-    written = dataclasses.asdict(experiment)
-    del written["optimizer"]["fc_rate"]
-    write(tmp_path, experiment, optimizer=written["optimizer"])
-    assert read_experiment(tmp_path) == with_value(experiment, "optimizer.fc_rate", 1.0)
-    with pytest.raises(UserError, match=r"a run with optimizer.fc_rate=1.0, not 0.05"):
-        check_workdir(experiment, tmp_path)
+def without(nested, name):
+    head, _, rest = name.partition(".")
+    if rest:
+        return {**nested, head: without(nested[head], rest)}
+    return {key: value for key, value in nested.items() if key != head}
 
 
-def test_a_field_newer_than_the_run_is_as_registered_where_that_changed_nothing(tmp_path):
-    experiment = with_value(make_experiment(), "evaluation.combine", "best_score")
-    written = dataclasses.asdict(experiment)
-    del written["evaluation"]["combine"]
-    write(tmp_path, experiment, evaluation=written["evaluation"])
-    assert read_experiment(tmp_path).evaluation.combine == "mean_score"
+@pytest.mark.parametrize("name", ["seed", "data.side", "network.tower", "network.conv1.pool", "optimizer.layers.fc.l2"])
+def test_a_missing_field_is_one_clear_sentence(tmp_path, name):
+    (tmp_path / "experiment.json").write_text(json.dumps(without(to_nested(make_experiment()), name)))
+    with pytest.raises(UserError, match=rf"experiment\.json does not describe an experiment: {name} is missing$"):
+        read_experiment(tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("changes", "name", "words"),
+    ("part", "words"),
     [
-        ({"name": "gone"}, None, "no experiment 'gone'"),
-        ({}, "glyphs_20way", "belongs to the experiment 'omniglot_20way', not 'glyphs_20way'"),
-        ({"seed": "3"}, None, "seed='3', which is no such value"),
+        ({"seed": "3"}, "seed=3 must be a whole number"),
+        ({"seed": True}, "seed=True must be a whole number"),
+        ({"network": 5}, "network.tower is missing"),
+        ({"sede": 3}, "sede is not a field: did you mean seed?"),
+        ({"loss": {"name": "cross_entropy", "margin": 1.0}}, "margin is a field of loss.name=contrastive or triplet"),
+        ({"loss": {"name": "n_ways"}}, "loss.name=n_ways is not a choice: take one of cross_entropy, "),
+        ({"distort": {**to_nested(make_experiment())["distort"], "scale": 1.0}}, "distort.scale=1.0 is out of range"),
     ],
 )
-def test_a_run_that_is_not_what_was_asked_for_is_refused(tmp_path, changes, name, words):
-    write(tmp_path, make_experiment(), **changes)
-    with pytest.raises(UserError, match=words):
-        read_experiment(tmp_path, name)
+def test_a_field_with_a_wrong_value_is_one_clear_sentence(tmp_path, part, words):
+    (tmp_path / "experiment.json").write_text(json.dumps(to_nested(make_experiment()) | part))
+    with pytest.raises(UserError, match=rf"experiment\.json does not describe an experiment: .*{words}"):
+        read_experiment(tmp_path)
+
+
+def test_a_run_of_another_experiment_is_refused(tmp_path):
+    write_experiment(tmp_path, make_experiment())
+    with pytest.raises(UserError, match="belongs to the experiment 'omniglot_20way', not 'glyphs_20way'"):
+        read_experiment(tmp_path, "glyphs_20way")
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path):
-    assert read_fields(tmp_path) is None
+    assert read_written(tmp_path) is None
     with pytest.raises(UserError, match="holds no run"):
         read_experiment(tmp_path)
 

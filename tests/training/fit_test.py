@@ -16,7 +16,7 @@ from siamese_jax.errors import Stopped, UserError
 from siamese_jax.experiments import LAYERS
 from siamese_jax.learning.batches import steps_per_epoch
 from siamese_jax.sampling.splits import split
-from siamese_jax.specs import DataSpec, DistortSpec, LayerSpec, LossSpec, OptimizerSpec
+from siamese_jax.specs import AdamW, DistortSpec, LayerSpec, NWay, Omniglot, PaperSGD
 from siamese_jax.storage.checkpoint import Checkpoints, restore
 from siamese_jax.storage.log import read_metrics
 from siamese_jax.training import fit as fitting
@@ -138,7 +138,7 @@ def test_metrics_hold_every_step_once(tmp_path):
 
 def test_a_loss_that_is_not_finite_names_the_step_and_the_last_good_checkpoint(tmp_path):
     fit(tmp_path, replace(EXPERIMENT, max_epochs=1))
-    wild = OptimizerSpec(dict.fromkeys(LAYERS, LayerSpec(1e30, 0.9, 1e-4)))
+    wild = PaperSGD(dict.fromkeys(LAYERS, LayerSpec(1e30, 0.9, 1e-4)))
     with pytest.raises(UserError, match=r"not finite at step 1\d .* last good checkpoint is step 9"):
         fit(tmp_path, replace(EXPERIMENT, optimizer=wild))
     assert fitting.read_fitted(EXPERIMENT, SIDE, tmp_path).step == 9
@@ -195,10 +195,10 @@ def test_sigkill_in_the_middle_of_an_epoch_loses_at_most_that_epoch(tmp_path):
 def test_a_run_on_grid_batches_with_averaged_weights_resumes_to_the_same_bits(tmp_path):
     experiment = replace(
         EXPERIMENT,
-        data=DataSpec(batch_characters=4, batch_drawers=3, epoch_steps=4, rotations=True),
+        data=Omniglot(batch_characters=4, batch_drawers=3, epoch_steps=4, rotations=True),
         distort=DistortSpec(elastic=0.5),
-        loss=LossSpec("n_way"),
-        optimizer=OptimizerSpec(name="adamw", average=0.9),
+        loss=NWay(),
+        optimizer=AdamW(average=0.9),
         max_epochs=3,
     )
     whole, seen = fit(tmp_path / "whole", experiment, (0.5, 0.7, 0.6))
