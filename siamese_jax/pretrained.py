@@ -7,21 +7,21 @@ which seed and commit, under which licence, and what it reaches. README.md is th
 import dataclasses
 import functools
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from PIL import Image
-from scipy.special import logit
 
 from siamese_jax.devices import keep_compiled
 from siamese_jax.errors import UserError
 from siamese_jax.network.siamese import Params, build, init_params
 from siamese_jax.report.tables import bullets, interval, percent, ranges, sentence, table
+from siamese_jax.results import ModelCard, RunResults, from_json, to_json
 from siamese_jax.specs import Experiment, NetSpec
 from siamese_jax.storage import files
 from siamese_jax.storage.experiment_file import read_experiment, read_json, write_experiment
@@ -33,8 +33,6 @@ LICENCES = {
     "omniglot": "MIT, as this package; trained on Omniglot (Lake, Salakhutdinov and Tenenbaum 2015), which is MIT, too",
     "glyphs": "MIT, as this package; trained on glyphs rendered from fonts",
 }
-NEEDED = ("step", "history", "verification")
-"""Keys of a card that code depends on."""
 
 FEW, MANY = 4, 32
 """Images in a batch: FEW where there are no more, else MANY. So each network is compiled at most twice.
@@ -62,10 +60,10 @@ class Model:
 
     experiment: Experiment
     params: Params
-    card: Mapping[str, Any]
+    card: ModelCard
 
     def __repr__(self) -> str:
-        return f"Model({self.card['name']!r}, side={self.side}, channels={self.channels})"
+        return f"Model({self.card.name!r}, side={self.side}, channels={self.channels})"
 
     @property
     def side(self) -> int:
@@ -80,7 +78,7 @@ class Model:
     @property
     def threshold(self) -> float:
         """Score from which two images are called same, a logit. It is the best one on validation pairs."""
-        return float(logit(self.card["verification"]["threshold"]))
+        return self.card.results.verification.test.threshold
 
     @functools.cached_property
     def embedding_size(self) -> int:
@@ -230,98 +228,77 @@ def folder_of(name: str | os.PathLike[str]) -> Path:
 def read(name: str | os.PathLike[str]) -> Model:
     """Read a network that is named as in `folder_of`; UserError if a file is missing or damaged."""
     folder = folder_of(name)
-    experiment, card = read_experiment(folder), read_json(folder / "card.json")
-    missing = [name for name in NEEDED if name not in card]
-    if missing:
-        raise UserError(f"{folder / 'card.json'} has no {missing[0]!r}: restore it")
+    experiment, path = read_experiment(folder), folder / "card.json"
+    card = from_json(ModelCard, read_json(path), str(path), "restore it")
     shapes = jax.eval_shape(lambda: init_params(jax.random.key(0), experiment.network, experiment.data.image_side))
     params = jax.tree.map(jnp.asarray, read_params(folder / "params.npz", shapes))
     return Model(experiment, params, card)
 
 
-def write(folder: Path, experiment: Experiment, params: Params, card: Mapping[str, Any]) -> None:
+def write(folder: Path, experiment: Experiment, params: Params, card: ModelCard) -> None:
     """Write a folder that `read` reads; `card` as `make_card` returns it."""
     folder.mkdir(parents=True, exist_ok=True)
     write_experiment(folder, experiment)
     write_params(folder / "params.npz", params)
-    files.write_json(folder / "card.json", card)
+    files.write_json(folder / "card.json", to_json(card))
     files.write_text(folder / "README.md", card_text(card))
 
 
-def make_card(
-    name: str, experiment: Experiment, step: int, history: Mapping[str, Any], results: Mapping[str, Any], commit: str
-) -> dict[str, Any]:
-    """Returns the model card of a finished run, whose `results` are those of its results.json."""
-    figures = ("accuracy", "ci95", "trials", "n_way", "k_shot", "drawers")
+def make_card(name: str, experiment: Experiment, results: RunResults, commit: str) -> ModelCard:
+    """Return the model card of a finished run.
 
-    def chosen(measured: Mapping[str, Any]) -> dict[str, Any]:
-        return {protocol: {figure: result[figure] for figure in figures} for protocol, result in measured.items()}
-
-    viewed = results.get("one_shot_views", {})
-    test = results["verification"]["test"]
-    of_test = ("accuracy", "ci95", "pairs", "auc", "equal_error_rate", "threshold")
-    return {
-        "name": name,
-        "experiment": experiment.name,
-        "summary": experiment.summary,
-        "command": results["command"],
-        "commit": commit,
-        "seed": experiment.seed,
-        "licence": LICENCES[experiment.data.name],
-        "data": {key: results["data"][key] for key in ("name", "image_side", "drawer_split", "sets")},
-        "step": step,
-        "history": history,
-        "one_shot": chosen(results["one_shot"]),
-        "one_shot_views": {
-            protocol: {**figures_of, "views": viewed[protocol]["card"]["views"]}
-            for protocol, figures_of in chosen(viewed).items()
-        },
-        "verification": {key: test[key] for key in of_test},
-        "environment": results["environment"],
-    }
+    Args:
+      name: Name of the network, as `--checkpoint` will take it.
+      experiment: What was trained.
+      results: What was measured.
+      commit: Commit of the code that trained it.
+    """
+    licence = LICENCES[experiment.data.name]
+    return ModelCard(name=name, summary=experiment.summary, licence=licence, commit=commit, results=results)
 
 
-def card_text(card: Mapping[str, Any]) -> str:
-    """Returns the model card as Markdown."""
-    measured = [(name, "plain", result) for name, result in card["one_shot"].items() if name != "random_trials"]
-    measured += [(name, f"mean of {result['views']} views", result) for name, result in card["one_shot_views"].items()]
+def card_text(card: ModelCard) -> str:
+    """Return the model card as Markdown."""
+    results = card.results
+    measured = [(name, "plain", result) for name, result in results.one_shot.items()]
+    measured += [(name, f"mean of {part.card.views} views", part) for name, part in results.one_shot_views.items()]
     one_shot = table(
         ["protocol", "drawers", "embeddings", "accuracy (%)", "95 % interval (%)", "trials"],
         [
             [
                 name.replace("_", " "),
-                ranges(result["drawers"]),
+                ranges(result.card.authors),
                 how,
-                percent(result["accuracy"]),
-                interval(result),
-                f"{result['trials']:,}",
+                percent(result.accuracy),
+                interval(result.ci95),
+                f"{result.card.trials:,}",
             ]
             for name, how, result in measured
         ],
     )
-    data, verified, history = card["data"], card["verification"], card["history"]
-    sets, side = data["sets"], data["image_side"]
+    training, verified = results.training, results.verification.test
+    sets, side = results.data.sets, results.data.image_side
     facts = bullets(
         [
-            f"made by `{card['command']}`, commit `{card['commit']}`: {card['step']:,} steps, of which "
-            f"these are the parameters after epoch {history['best_epoch']} of {history['epochs']}, the best on "
+            f"made by `{results.command}`, commit `{card.commit}`: {training.steps:,} steps, of which "
+            f"these are the parameters after epoch {training.best_epoch} of {training.epochs}, the best on "
             "validation",
-            f"seed {card['seed']}",
-            f"trained on {data['name']}: {sets['train']['images']:,} images, {side}×{side} pixels, of "
-            f"{len(sets['train']['alphabets'])} alphabets by drawers {ranges(sets['train']['drawers'])}",
-            f"validated, and everything chosen, on {len(sets['validation']['alphabets'])} other alphabets by drawers "
-            f"{ranges(sets['validation']['drawers'])}; measured once, on {len(sets['test']['alphabets'])} further "
-            f"ones: no alphabet is shared; where drawers below are among {ranges(sets['train']['drawers'])}, their "
+            f"seed {results.seed}",
+            f"trained on {results.data.name}: {sets['train'].images:,} images, {side}×{side} pixels, of "
+            f"{len(sets['train'].groups)} alphabets by drawers {ranges(sets['train'].authors)}",
+            f"validated, and everything chosen, on {len(sets['validation'].groups)} other alphabets by drawers "
+            f"{ranges(sets['validation'].authors)}; measured once, on {len(sets['test'].groups)} further "
+            f"ones: no alphabet is shared; where drawers below are among {ranges(sets['train'].authors)}, their "
             "drawings of other alphabets were trained on",
-            f"same or different: {percent(verified['accuracy'])} % of {verified['pairs']:,} test pairs "
-            f"({interval(verified)}), at the threshold that was best on validation, a logit of "
-            f"{logit(verified['threshold']):.2f}",
-            f"licence: {card['licence']}",
+            f"same or different: {percent(verified.accuracy)} % of {verified.pairs:,} test pairs "
+            f"({interval(verified.ci95)}), at the threshold that was best on validation, a logit of "
+            f"{verified.threshold:.2f}",
+            f"licence: {card.licence}",
             "meant for single drawn characters, ink on blank paper, one to an image; nothing was measured but what "
             "stands below",
             f"used with `siamese_jax.load_pretrained`, or `--mode=evaluate --checkpoint`; images are uint8 [N, {side}, "
             f"{side}], 0 for paper and 255 for ink",
         ]
     )
-    summary = sentence(card["summary"])
-    return f"# {card['name']}\n\n{summary[:1].upper()}{summary[1:]}\n\n{facts}\n\n## One-shot\n\n{one_shot}\n"
+    summary = sentence(card.summary)
+    return f"# {card.name}\n\n{summary[:1].upper()}{summary[1:]}\n\n{facts}\n\n## One-shot\n\n{one_shot}\n"

@@ -40,10 +40,19 @@ def count(meaning: str, unit: str = "") -> Any:
 class SetDescription:
     """One of the sets that a data set is split into."""
 
-    groups: tuple[str, ...] = about("Names of its groups, for Omniglot alphabets.")
-    classes: int = count("Its classes, for Omniglot characters.")
-    authors: tuple[int, ...] = about("Numbers of the authors of its images, for Omniglot drawers; -1 is unknown.")
+    groups: tuple[str, ...] = about("Names of its groups.")
+    classes: int = count("Its classes.")
+    authors: tuple[int, ...] = about("Numbers of the authors of its images.")
     images: int = count("Its images.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Words:
+    """What the data source calls a group, a class and an author, in the singular."""
+
+    group: str = about("A group.", values="for Omniglot `alphabet`")
+    class_: str = about("A class.", values="for Omniglot `character`")
+    author: str = about("An author.", values="for Omniglot `drawer`")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +65,7 @@ class DataDescription:
     )
     image_side: int = about("Height and width of an image.", "pixels", "1 or more")
     split: str = about("How authors are split: the field `data.drawer_split`.", values="`paper`, `official`")
+    words: Words = about("The source's words.")
     sets: dict[str, SetDescription] = about("The sets by name.", values="`train`, `validation`, `test`")
 
 
@@ -91,7 +101,6 @@ class Card:
     """The trials that a one-shot result was measured on, and what the network had seen before."""
 
     protocol: str = about("How the trials were sampled, in words.")
-    data: str = about("Source of the images.", values="`omniglot`, `glyphs`, `mnist`")
     n_way: int = about("Classes of a trial.", values="2 or more")
     k_shot: int = about("Supports of each class.", values="1 or more")
     combine: str | None = about(
@@ -221,6 +230,13 @@ class ModelCard:
     licence: str = about("Licence of its parameters, and of the data it was trained on.")
     commit: str = about("Commit of the code that trained it.")
     results: RunResults = about("What was measured.")
+
+
+def plural(word: str) -> str:
+    """Return the plural of one of `Words`."""
+    if word.endswith("y") and word[-2:-1] not in "aeiou":
+        return f"{word[:-1]}ies"
+    return f"{word}es" if word.endswith("s") else f"{word}s"
 
 
 def to_json(value: Any) -> dict[str, Any]:

@@ -12,18 +12,21 @@ from typing import Any
 from siamese_jax import checks, data, pretrained
 from siamese_jax.devices import keep_compiled
 from siamese_jax.errors import UserError
-from siamese_jax.evaluation import measure, one_shot
+from siamese_jax.evaluation import figures, measure, one_shot
 from siamese_jax.evaluation.embedder import Evaluator
 from siamese_jax.experiments import replay
 from siamese_jax.network.siamese import Params, build
 from siamese_jax.records import Dataset, Images
+from siamese_jax.report import write_report
+from siamese_jax.results import RunResults, TrainingSummary
 from siamese_jax.sampling import splits
 from siamese_jax.specs import DataSpec, EvalSpec, Experiment, leaves
 from siamese_jax.storage import files
 from siamese_jax.storage.checkpoint import Checkpoints
 from siamese_jax.storage.experiment_file import read_experiment, write_experiment
-from siamese_jax.training.fit import Fitted, fit, read_fitted
-from siamese_jax.training.listeners import History, Listener
+from siamese_jax.storage.log import read_metrics
+from siamese_jax.training.fit import fit, read_fitted
+from siamese_jax.training.listeners import Listener
 
 Say = Callable[[str], Any]
 
@@ -62,26 +65,18 @@ class Run:
     Attributes:
       experiment: as it was trained.
       workdir: the folder that holds everything the run leaves.
-      fitted: the best epoch's parameters, the step, and the history.
+      params: the parameters of the best epoch.
+      training: epochs, steps, seconds, and which epoch was best.
       data: where its images come from.
     """
 
     experiment: Experiment
     workdir: Path
-    fitted: Fitted
+    params: Params
+    training: TrainingSummary
     data: Data = Data()
 
-    @property
-    def params(self) -> Params:
-        """The parameters of the best epoch."""
-        return self.fitted.params
-
-    @property
-    def history(self) -> History:
-        """Epochs, seconds, and which epoch was best."""
-        return self.fitted.history
-
-    def evaluate(self, evaluation: EvalSpec | None = None, say: Say = _silent) -> measure.Results:
+    def evaluate(self, evaluation: EvalSpec | None = None, say: Say = _silent) -> RunResults:
         """Measure the network under every protocol; write results, pictures and the report to the workdir.
 
         Args:
@@ -102,19 +97,23 @@ class Run:
         sets = splits.split(dataset, self.experiment.data.drawer_split)
         checks.check_evaluation(checked, sets)
         _announce(checked, self.workdir, say)
-        net = build(self.experiment.network)
-        return measure.measure_network(
+        evaluator = Evaluator(build(self.experiment.network), spec.embed_batch, spec.combine)
+        measurement = measure.measure_network(
             self.experiment,
-            self.workdir,
             dataset,
             sets,
-            net,
-            Evaluator(net, spec.embed_batch, spec.combine),
-            self.fitted,
+            evaluator,
+            self.params,
+            self.training,
             self.data.load_digits,
             replay(self.experiment),
             spec,
         )
+        measure.write(self.workdir, measurement)
+        rows = read_metrics(self.workdir)
+        figures.plot_run(self.workdir, self.experiment, dataset, sets, evaluator, self.params, measurement, rows)
+        write_report(self.workdir, self.experiment, measurement.results, rows)
+        return measurement.results
 
 
 def train(
@@ -168,7 +167,8 @@ def train(
             episodes=one_shot.validation_episodes(experiment, sets["validation"]),
         )
         fitted = fit(experiment, sets["train"], validate, checkpoints, listeners, if_slow)
-    return Run(experiment, workdir, fitted, dataclasses.replace(source, dataset=loaded))
+    training = measure.training_summary(experiment, fitted)
+    return Run(experiment, workdir, fitted.params, training, dataclasses.replace(source, dataset=loaded))
 
 
 def resume(workdir: str | Path, **how: Any) -> Run:
@@ -203,7 +203,7 @@ def open_run(
     fitted = read_fitted(experiment, side, workdir)
     if fitted is None:
         raise UserError(f"{workdir} holds no checkpoint yet: train it first, without --mode=evaluate")
-    return Run(experiment, workdir, fitted, source)
+    return Run(experiment, workdir, fitted.params, measure.training_summary(experiment, fitted), source)
 
 
 def open_checkpoint(name: str, workdir: str | Path, *, data_dir: str | None = None, archives: str | None = None) -> Run:
@@ -222,13 +222,12 @@ def open_checkpoint(name: str, workdir: str | Path, *, data_dir: str | None = No
     if (workdir / "metrics.jsonl").exists():
         raise UserError(f"{workdir} holds a run of its own: choose another --workdir for --checkpoint")
     model = pretrained.read(name)
-    experiment, card = model.experiment, model.card
+    experiment = model.experiment
     checks.check_workdir(experiment, workdir)
     with files.explained(workdir):
         workdir.mkdir(parents=True, exist_ok=True)
     write_experiment(workdir, experiment)
-    fitted = Fitted(model.params, card["step"], History(**card["history"]))
-    return Run(experiment, workdir, fitted, Data(None, data_dir, archives))
+    return Run(experiment, workdir, model.params, model.card.results.training, Data(None, data_dir, archives))
 
 
 def measure_baselines(
@@ -239,7 +238,7 @@ def measure_baselines(
     data_dir: str | None = None,
     archives: str | None = None,
     say: Say = _silent,
-) -> measure.Results:
+) -> RunResults:
     """Measure the untrained baselines; write results and the report to the workdir.
 
     Args:
@@ -260,7 +259,10 @@ def measure_baselines(
     sets = splits.split(loaded, experiment.data.drawer_split)
     _announce(experiment, workdir, say)
     write_experiment(workdir, experiment)
-    return measure.measure_baselines(experiment, workdir, loaded, sets, source.load_digits, replay(experiment))
+    measurement = measure.measure_baselines(experiment, loaded, sets, source.load_digits, replay(experiment))
+    measure.write(workdir, measurement)
+    write_report(workdir, experiment, measurement.results, [])
+    return measurement.results
 
 
 def _announce(experiment: Experiment, workdir: Path, say: Say) -> None:

@@ -8,7 +8,7 @@ from siamese_jax.keys import root_key
 from siamese_jax.learning.batches import steps_per_epoch
 from siamese_jax.learning.optimizers import make_optimizer
 from siamese_jax.learning.steps import init_state
-from siamese_jax.report import TABLE_1
+from siamese_jax.published import TABLE_1
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)

@@ -15,6 +15,7 @@ from siamese_jax.experiments import LAYERS
 from siamese_jax.report import PICTURES, compare
 from siamese_jax.specs import DistortSpec, EvalSpec, LayerSpec, Omniglot, PaperSGD, with_value
 from siamese_jax.storage.files import read_arrays
+from siamese_jax.storage.results_file import read_results
 from siamese_jax.training import fit as fitting
 
 
@@ -50,8 +51,8 @@ def report(*given: str) -> None:
     main.main([])
 
 
-def read(workdir, name: str = "results.json") -> dict:
-    return json.loads((workdir / name).read_text())
+def read_fields(workdir) -> dict:
+    return json.loads((workdir / "experiment.json").read_text())
 
 
 def test_a_run_leaves_everything_that_was_promised(tmp_path, capsys):
@@ -74,47 +75,45 @@ def test_a_run_leaves_everything_that_was_promised(tmp_path, capsys):
     assert str(tmp_path / "report.md") in said
 
 
-def test_results_have_the_keys_that_others_read(tmp_path):
+def test_results_hold_what_was_run_and_what_came_out(tmp_path):
     run(tmp_path)
-    results = read(tmp_path)
-    assert results["experiment"] == "omniglot_20way"
-    assert results["seed"] == 0
-    training = results["training"]
-    assert (training["epochs"], training["steps"]) == (2, 18)
-    assert 0 < training["seconds"] < 600
-    assert training["best_epoch"] in (0, 1, 2)
-    assert training["pairs_per_second"] > 0
-    for name in ("validation", "test"):
-        assert results["verification"][name]["pairs"] == 8
-    test = results["verification"]["test"]
-    assert 0 <= test["threshold"] <= 1
-    assert test["ci95"][0] <= test["accuracy"] <= test["ci95"][1]
-    for name, trials in (("official_runs", 6), ("random_trials", 12), ("within_alphabet", 12)):
-        result = results["one_shot"][name]
-        assert (result["n_way"], result["k_shot"], result["trials"]) == (3, 1, trials)
-        np.testing.assert_allclose(result["correct"] / trials, result["accuracy"])
-        assert result["ci95"][0] <= result["accuracy"] <= result["ci95"][1]
-    assert read(tmp_path, "experiment.json")["batch_size"] == 4
+    results = read_results(tmp_path)
+    assert (results.experiment, results.seed, results.command) == ("omniglot_20way", 0, "the command")
+    training = results.training
+    assert (training.epochs, training.steps) == (2, 18)
+    assert 0 < training.seconds < 600
+    assert training.best_epoch in (0, 1, 2)
+    assert training.pairs_per_second > 0
+    validation, test = results.verification.validation, results.verification.test
+    assert validation.pairs == test.pairs == 8
+    assert validation.threshold == test.threshold
+    assert test.ci95[0] <= test.accuracy <= test.ci95[1]
+    for name, trials in (("official_runs", 6), ("within_alphabet", 12)):
+        result = results.one_shot[name]
+        assert (result.card.n_way, result.card.k_shot, result.card.trials) == (3, 1, trials)
+        np.testing.assert_allclose(result.correct / trials, result.accuracy)
+        assert result.ci95[0] <= result.accuracy <= result.ci95[1]
+    assert read_fields(tmp_path)["batch_size"] == 4
 
 
 def test_the_credit_of_each_trial_is_kept_for_comparisons_in_pairs(tmp_path):
     run(tmp_path)
-    trials, one_shot = read_arrays(tmp_path / "trials.npz"), read(tmp_path)["one_shot"]
-    assert trials.keys() == one_shot.keys() - {"random_trials"}  # the old name of within_alphabet
+    trials, one_shot = read_arrays(tmp_path / "trials.npz"), read_results(tmp_path).one_shot
+    assert trials.keys() == one_shot.keys()
     assert trials["official_runs"].shape == (2, 3)
     for name, credit in trials.items():
         assert credit.dtype == np.float32
-        assert credit.size == one_shot[name]["trials"]
-        np.testing.assert_allclose(credit.mean(), one_shot[name]["accuracy"], rtol=1e-6)
+        assert credit.size == one_shot[name].card.trials
+        np.testing.assert_allclose(credit.mean(), one_shot[name].accuracy, rtol=1e-6)
 
 
 def test_baselines_are_measured_with_nothing_trained(tmp_path, capsys):
     run(tmp_path, experiment=make_experiment(method="baselines"))
-    results = read(tmp_path)
-    assert set(results["baselines"]) == {"nearest_neighbour", "modified_hausdorff"}
-    for measured in results["baselines"].values():
-        assert (measured["official_runs"]["n_way"], measured["official_runs"]["trials"]) == (3, 6)
-        assert "trained_on" not in measured["official_runs"]["card"]
+    results = read_results(tmp_path)
+    assert set(results.baselines) == {"nearest_neighbour", "modified_hausdorff"}
+    for measured in results.baselines.values():
+        card = measured["official_runs"].card
+        assert (card.n_way, card.trials, card.seen) == (3, 6, ())
     assert "modified hausdorff, official runs, 3-way 1-shot: " in capsys.readouterr().out
     assert {path.name for path in tmp_path.iterdir()} == {
         "experiment.json",
@@ -133,18 +132,20 @@ def test_baselines_are_measured_with_nothing_trained(tmp_path, capsys):
     }
     for name, credit in trials.items():
         method, protocol = name.split(".")
-        np.testing.assert_allclose(credit.mean(), results["baselines"][method][protocol]["accuracy"], rtol=1e-6)
+        np.testing.assert_allclose(credit.mean(), results.baselines[method][protocol].accuracy, rtol=1e-6)
 
 
 def test_digits_are_measured_by_networks_and_baselines_and_say_that_nobody_knows_the_drawers(tmp_path):
     run(tmp_path)
-    one_shot = read(tmp_path)["one_shot"]
+    results = read_results(tmp_path)
     for name, trials in (("mnist_10way", 400), ("mnist_10way_10000", 10_000)):
-        assert (one_shot[name]["n_way"], one_shot[name]["k_shot"], one_shot[name]["trials"]) == (10, 1, trials)
-        assert one_shot[name]["drawers"] == []
-        assert one_shot[name]["ci95_by_alphabet"] is None
-        assert "a" in one_shot[name]["card"]["trained_on"]["alphabets"]
-    assert one_shot["mnist_10way"]["card"]["trials_id"] != one_shot["mnist_10way_10000"]["card"]["trials_id"]
+        card = results.one_shot[name].card
+        assert (card.n_way, card.k_shot, card.trials, card.authors) == (10, 1, trials, ())
+        assert results.one_shot[name].ci95_by_group is None
+        assert card.seen == ("trained", "chosen")
+    assert "a" in results.data.sets["train"].groups
+    few, many = (results.one_shot[name].card.trials_id for name in ("mnist_10way", "mnist_10way_10000"))
+    assert few != many
 
 
 @pytest.mark.parametrize("method", ["siamese", "baselines"])
@@ -154,22 +155,20 @@ def test_without_digits_the_rest_is_measured_and_the_reason_is_told(tmp_path, mo
 
     monkeypatch.setattr(data, "load_digits", missing)
     run(tmp_path, experiment=make_experiment(method=method))
-    results = read(tmp_path)
-    assert (
-        results["not_measured"]["mnist_10way"] == results["not_measured"]["mnist_10way_10000"] == "there is no network"
-    )
-    assert "since there is no network" in (tmp_path / "report.md").read_text()
+    missed = read_results(tmp_path).not_measured
+    assert missed["mnist_10way"] == missed["mnist_10way_10000"] == "there is no network"
+    assert "`mnist_10way` was not measured: there is no network." in (tmp_path / "report.md").read_text()
     off = replace(make_experiment(method=method), evaluation=replace(make_experiment().evaluation, mnist=False))
     run(tmp_path, experiment=off)
-    assert read(tmp_path)["not_measured"]["mnist_10way"] == "evaluation.mnist is false"
+    assert read_results(tmp_path).not_measured["mnist_10way"] == "evaluation.mnist is false"
 
 
 def test_evaluate_measures_the_same_and_leaves_the_training_alone(tmp_path):
     run(tmp_path)
-    before, metrics = read(tmp_path), (tmp_path / "metrics.jsonl").read_bytes()
+    before, metrics = read_results(tmp_path), (tmp_path / "metrics.jsonl").read_bytes()
     (tmp_path / "results.json").unlink()
     run(tmp_path, "--mode=evaluate")
-    assert read(tmp_path) == before
+    assert read_results(tmp_path) == before
     assert (tmp_path / "metrics.jsonl").read_bytes() == metrics
 
 
@@ -177,48 +176,44 @@ def test_a_network_that_was_shipped_reproduces_its_cards_figures_in_a_folder_of_
     trained, shipped, workdir = tmp_path / "trained", tmp_path / "shipped", tmp_path / "again"
     experiment = with_value(make_experiment(), "data.side", SIDE)
     run(trained, experiment=experiment)
-    results, fitted = read(trained), fitting.read_fitted(experiment, SIDE, trained)
-    card = pretrained.make_card("tiny", experiment, fitted.step, vars(fitted.history), results, "")
-    pretrained.write(shipped, experiment, fitted.params, card)
+    results, params = read_results(trained), fitting.read_fitted(experiment, SIDE, trained).params
+    card = pretrained.make_card("tiny", experiment, results, "")
+    pretrained.write(shipped, experiment, params, card)
     workdir.mkdir()
     run(workdir, "--mode=evaluate", f"--checkpoint={shipped}", experiment=experiment)
-    assert read(workdir) == results
-    assert (
-        read(shipped, "card.json")["one_shot"]["official_runs"]["accuracy"]
-        == (read(workdir)["one_shot"]["official_runs"]["accuracy"])
-    )
+    assert read_results(workdir) == results == pretrained.read(str(shipped)).card.results
     assert (workdir / "report.html").exists()
     said = (workdir / "report.md").read_text()
     report(f"--workdir={workdir}")
     assert (workdir / "report.md").read_text() == said
-    before = read(trained)
+    before = read_results(trained)
     with pytest.raises(UserError, match="holds a run of its own"):
         run(trained, "--mode=evaluate", f"--checkpoint={shipped}", experiment=experiment)
-    assert read(trained) == before
+    assert read_results(trained) == before
     (trained / "metrics.jsonl").unlink()  # as baselines, and evaluations of other checkpoints, have none
-    pretrained.write(shipped, replace(experiment, seed=7), fitted.params, card)
+    pretrained.write(shipped, replace(experiment, seed=7), params, card)
     with pytest.raises(UserError, match="belongs to a run with seed=0, not 7"):
         run(trained, "--mode=evaluate", f"--checkpoint={shipped}", experiment=experiment)
-    assert read(trained) == before
+    assert read_results(trained) == before
 
 
 def test_views_can_be_asked_for_in_an_evaluation_and_stand_apart(tmp_path):
     run(tmp_path)
-    assert "one_shot_views" not in read(tmp_path)
+    assert read_results(tmp_path).one_shot_views == {}
     evaluation = replace(make_experiment().evaluation, views=3)
     run(tmp_path, "--mode=evaluate", experiment=replace(make_experiment(), evaluation=evaluation))
-    views = read(tmp_path)["one_shot_views"]
-    assert {result["card"]["views"] for result in views.values()} == {3}
+    assert {result.card.views for result in read_results(tmp_path).one_shot_views.values()} == {3}
 
 
 def test_measured_with_other_ways_the_epoch_is_still_judged_by_the_trials_it_was_chosen_by(tmp_path):
     run(tmp_path)
-    before = read(tmp_path)
+    before = read_results(tmp_path)
     two = replace(make_experiment().evaluation, n_way=2, combine="best_score")
     run(tmp_path, "--mode=evaluate", experiment=replace(make_experiment(), evaluation=two))
-    after = read(tmp_path)
-    assert (after["one_shot"]["within_alphabet"]["n_way"], before["one_shot"]["within_alphabet"]["n_way"]) == (2, 3)
-    assert after["one_shot"]["validation"] == before["one_shot"]["validation"]
+    after = read_results(tmp_path)
+    ways = [results.one_shot["within_alphabet"].card.n_way for results in (after, before)]
+    assert ways == [2, 3]
+    assert after.one_shot["validation"] == before.one_shot["validation"]
     said = (tmp_path / "report.md").read_text()
     report(f"--workdir={tmp_path}")
     assert (tmp_path / "report.md").read_text() == said
@@ -312,7 +307,7 @@ def test_sigterm_saves_says_how_to_go_on_and_exits_as_a_shell_expects(tmp_path, 
     assert f"--workdir={tmp_path} goes on" in capsys.readouterr().err
     monkeypatch.setattr(fitting, "compile_update", real)
     run(tmp_path)
-    assert read(tmp_path)["training"]["steps"] == 18
+    assert read_results(tmp_path)["training"]["steps"] == 18
 
 
 def test_a_users_mistake_anywhere_is_one_sentence_and_exit_code_2(monkeypatch, capsys):

@@ -110,6 +110,13 @@ def test_results_cannot_be_changed():
         RESULTS.seed = 1
 
 
+@pytest.mark.parametrize(
+    ("word", "several"), [("alphabet", "alphabets"), ("class", "classes"), ("family", "families"), ("key", "keys")]
+)
+def test_words_have_plurals(word, several):
+    assert results.plural(word) == several
+
+
 def test_a_card_names_its_task():
     assert RESULTS.one_shot["official_runs"].card.task == "20-way 1-shot"
 

@@ -32,7 +32,7 @@ def test_a_run_is_evaluated_and_can_be_opened_again(tmp_path):
     results = run.evaluate()
     opened = runs.open_run(tmp_path, dataset=make_dataset())
     chex.assert_trees_all_equal(run.params, opened.params)
-    assert opened.history == run.history
+    assert opened.training == run.training
     assert opened.evaluate() == results
     assert (tmp_path / "report.html").exists()
 
@@ -73,7 +73,7 @@ def test_baselines_are_measured_by_a_function_of_their_own(tmp_path):
     with pytest.raises(UserError, match="trains no network: call measure_baselines"):
         train(tmp_path, baselines)
     results = runs.measure_baselines(baselines, tmp_path, dataset=make_dataset())
-    assert set(results["baselines"]) == {"nearest_neighbour", "modified_hausdorff"}
+    assert set(results.baselines) == {"nearest_neighbour", "modified_hausdorff"}
 
 
 def test_a_folder_without_a_checkpoint_cannot_be_opened(tmp_path):

@@ -4,6 +4,7 @@ docs/runs.jsonl has runs with their commit, docs/earlier_figures.json has figure
 """
 
 import json
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,9 @@ from typing import Any
 from record_runs import read_runs
 
 from siamese_jax.experiments import find
+from siamese_jax.pretrained import read
+from siamese_jax.report.tables import interval
+from siamese_jax.results import RunResults
 
 ROOT = Path(__file__).parent.parent
 PAPER_NETWORK = find("omniglot_20way_paper_allpairs").name
@@ -24,9 +28,9 @@ def earlier() -> dict[str, Any]:
 
 
 @cache
-def card() -> dict[str, Any]:
-    """Returns the model card of the network that comes with the package."""
-    return json.loads((ROOT / "siamese_jax" / "weights" / "best" / "card.json").read_text())
+def card() -> RunResults:
+    """Return the results in the model card of the network that comes with the package."""
+    return read("best").card.results
 
 
 @cache
@@ -42,6 +46,11 @@ def runs() -> dict[str, list[dict[str, Any]]]:
 def accuracies(name: str, protocol: str = "official_runs", part: str = "one_shot") -> list[float]:
     """Returns the accuracies in [0, 1] of the recorded runs of that name, by seed."""
     return [row[part][protocol]["accuracy"] for row in runs()[name]]
+
+
+def interval_of(row: Mapping[str, Any], key: str = "ci95") -> str:
+    """Return an interval of a record in per cent; a dash where it has none."""
+    return interval(row.get(key))
 
 
 def mean(values: list[float]) -> float:

@@ -22,7 +22,7 @@ from docs_records import PAPER_NETWORK, accuracies, earlier, runs
 
 from siamese_jax.devices import keep_freed_memory
 from siamese_jax.experiments import REDUCED, find
-from siamese_jax.report import published
+from siamese_jax import published
 from siamese_jax.report.tables import interval, percent, table
 from siamese_jax.specs import AdamW, Experiment, NetSpec, NWay, Omniglot
 from siamese_jax.storage import files
@@ -194,7 +194,10 @@ def measure(rung: Rung, seed: int, minutes: float, data_dir: str | None, archive
         "seconds": seconds,
         "steps": pause.step,
         "loss": float(pause.metrics[-1][experiment.loss.name]),
-        **{name: result[name] for name in ("accuracy", "ci95", "ci95_by_alphabet", "trials")},
+        "accuracy": result.accuracy,
+        "ci95": result.ci95,
+        "ci95_by_alphabet": result.ci95_by_group,
+        "trials": result.card.trials,
     }
 
 
@@ -247,7 +250,7 @@ def write_page(rows: list[dict[str, Any]], docs: Path) -> None:
     ]
     lines = []
     for number, ((change, of_rung), mean, gain) in enumerate(zip(by_rung.items(), means, gains, strict=True)):
-        each = [f"{percent(row['accuracy'])} ({interval(row)})" for row in of_rung]
+        each = [f"{percent(row['accuracy'])} ({interval(row['ci95'])})" for row in of_rung]
         steps = "–".join(dict.fromkeys(f"{row['steps']:,}" for row in sorted(of_rung, key=lambda row: row["steps"])))
         lines.append([str(number), change, steps, "; ".join(each), percent(mean), gain])
     plots.save(plots.ladder_figure(by_rung), docs / "ladder.png")
@@ -258,10 +261,10 @@ def write_page(rows: list[dict[str, Any]], docs: Path) -> None:
     fell_short = earlier()["paper_network"]
     page = PAGE.format(
         paper_network=PAPER_NETWORK,
-        four_official=f"{percent(four['official_runs']['accuracy'])} % ({interval(four['official_runs'])})",
+        four_official=f"{percent(four['official_runs']['accuracy'])} % ({interval(four['official_runs']['ci95'])})",
         four_validation=percent(four["validation"]["accuracy"]),
         four=_four_minutes(),
-        paper=published.TABLE_2["convolutional siamese net (the paper's own)"],
+        paper=published.TABLE_2[published.PAPER_NETWORK],
         arc=published.ELSEWHERE["attentive recurrent comparators"][0],
         views=" and ".join(dict.fromkeys(map(percent, accuracies(BEST, part="one_shot_views")))),
         rate_steps=fell_short["steps"],

@@ -15,7 +15,7 @@ from typing import Any
 from siamese_jax.experiments import EXPERIMENTS
 from siamese_jax.report.tables import interval, percent, table
 from siamese_jax.storage import files
-from siamese_jax.storage.experiment_file import read_json
+from siamese_jax.storage.results_file import read_results
 
 RUNS = Path(__file__).parent.parent / "docs" / "runs.jsonl"
 COLUMNS = (
@@ -25,27 +25,29 @@ COLUMNS = (
     ("the same, 8 views", "one_shot_views", "within_alphabet"),
 )
 """Heads, and where in results.json their figures stand."""
-KEPT = ("accuracy", "ci95", "trials")
 
 
 def record(workdir: Path, minutes: float, commit: str, flagfile: str | None = None) -> dict[str, Any]:
     """Returns what the table needs of a finished run."""
-    results = read_json(workdir / "results.json")
-    if results is None or results["training"]["stopped_by"] == "not finished":
+    results = read_results(workdir)
+    if results.training is None or results.training.stopped_by == "not finished":
         raise SystemExit(f"{workdir} is not finished")
-    of_name = Path(flagfile).read_text() if flagfile else f"--experiment={results['experiment']}"
-    made, named = _flags(results["command"]), _flags(of_name)
+    of_name = Path(flagfile).read_text() if flagfile else f"--experiment={results.experiment}"
+    made, named = _flags(results.command), _flags(of_name)
     if made != named:
         there, here = (" ".join(sorted(flags)) or "nothing" for flags in (made - named, named - made))
         raise SystemExit(f"{workdir} is another run than {flagfile or 'its experiment'}: {there} there, {here} here")
     measured = {
-        part: {name: {key: one[key] for key in KEPT} for name, one in results[part].items()}
+        part: {
+            name: {"accuracy": one.accuracy, "ci95": one.ci95, "trials": one.card.trials}
+            for name, one in getattr(results, part).items()
+        }
         for part in ("one_shot", "one_shot_views")
-        if part in results
+        if getattr(results, part)
     }
-    about = {"experiment": results["experiment"], "seed": results["seed"], "command": results["command"]}
+    about = {"experiment": results.experiment, "seed": results.seed, "command": results.command}
     about |= {} if flagfile is None else {"flagfile": flagfile}
-    return {**about, "commit": commit, "minutes": minutes, "steps": results["training"]["steps"], **measured}
+    return {**about, "commit": commit, "minutes": minutes, "steps": results.training.steps, **measured}
 
 
 def read_runs() -> list[dict[str, Any]]:
@@ -90,7 +92,7 @@ def _name(row: dict[str, Any]) -> str:
 
 
 def _cell(result: dict[str, Any] | None) -> str:
-    return f"{percent(result['accuracy'])} ({interval(result)})" if result else "–"
+    return f"{percent(result['accuracy'])} ({interval(result['ci95'])})" if result else "–"
 
 
 def _mean(results: list[dict[str, Any] | None]) -> str:

@@ -13,6 +13,7 @@ OF_RESULTS = (
     results.RunResults,
     results.DataDescription,
     results.SetDescription,
+    results.Words,
     results.Environment,
     results.TrainingSummary,
     results.OneShotResult,

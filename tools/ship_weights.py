@@ -4,12 +4,11 @@ python tools/ship_weights.py --workdir=runs/… --name=best --commit=HASH
 """
 
 import argparse
-import dataclasses
-import json
 from pathlib import Path
 
 from siamese_jax import pretrained
 from siamese_jax.storage.experiment_file import read_experiment
+from siamese_jax.storage.results_file import read_results
 from siamese_jax.training.fit import read_fitted
 
 
@@ -22,12 +21,10 @@ def main() -> None:
     flags = parser.parse_args()
     experiment = read_experiment(flags.workdir)
     fitted = read_fitted(experiment, experiment.data.image_side, flags.workdir)
-    results = json.loads((flags.workdir / "results.json").read_text())
+    results = read_results(flags.workdir)
     if fitted is None or fitted.history.stopped_by(experiment) == "not finished":
         raise SystemExit(f"{flags.workdir} is not finished")
-    card = pretrained.make_card(
-        flags.name, experiment, fitted.step, dataclasses.asdict(fitted.history), results, flags.commit
-    )
+    card = pretrained.make_card(flags.name, experiment, results, flags.commit)
     folder = pretrained.FOLDER / flags.name
     pretrained.write(folder, experiment, fitted.params, card)
     size = sum(path.stat().st_size for path in folder.iterdir())

@@ -11,13 +11,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from docs_records import PAPER_NETWORK, ROOT, accuracies, card, earlier, mean, runs
+from docs_records import PAPER_NETWORK, ROOT, accuracies, card, earlier, interval_of, mean, runs
 from draw_architecture import architecture, floors
 from record_runs import read_runs, runs_table
 
+from siamese_jax import published
 from siamese_jax.evaluation.protocols import DIGITS, PROTOCOLS, SHOTS, WAYS
 from siamese_jax.experiments import EXPERIMENTS, find
-from siamese_jax.report import published
 from siamese_jax.report.departures import choices, differences
 from siamese_jax.report.tables import bullets, interval, percent, ranges, sentence, table
 from siamese_jax.sampling.splits import DRAWERS
@@ -50,17 +50,17 @@ def in_short() -> str:
         values, recorded = accuracies(name), runs()[name]
         first = recorded[0]["one_shot"]["official_runs"]
         minutes = f"{mean([row['minutes'] for row in recorded]):.0f} min"
-        cells = [f"`{name}`{note}", f"**{100 * mean(values):.1f}**", interval(first), str(len(values)), minutes]
+        cells = [f"`{name}`{note}", f"**{100 * mean(values):.1f}**", interval_of(first), str(len(values)), minutes]
         rows.append((mean(values), cells))
     small = earlier()["runs"]["omniglot_20way_small"]
     result = small["one_shot"]["official_runs"]
     cells = ["`omniglot_20way_small`: the paper's recipe at 35×35", f"**{100 * result['accuracy']:.1f}**"]
-    rows.append((result["accuracy"], [*cells, interval(result), "1", f"{small['minutes']:.0f} min"]))
+    rows.append((result["accuracy"], [*cells, interval_of(result), "1", f"{small['minutes']:.0f} min"]))
     theirs = {
         "attentive recurrent comparators (2017)": published.ELSEWHERE["attentive recurrent comparators"][0],
         "Bayesian program learning (2015)": published.ELSEWHERE["Bayesian program learning"][0],
         "humans": published.TABLE_2["humans"],
-        "the paper (2015)": published.TABLE_2["convolutional siamese net (the paper's own)"],
+        "the paper (2015)": published.TABLE_2[published.PAPER_NETWORK],
     }
     rows += [(value / 100, [who, f"{value:.1f}", "–", "–", "–"]) for who, value in theirs.items()]
     lines = [cells for _, cells in sorted(rows, key=lambda row: -row[0])]
@@ -75,7 +75,7 @@ def all_runs() -> str:
 def protocols() -> str:
     """One network of each recipe under every protocol."""
     best, small = runs()["omniglot_20way_best"][0], earlier()["runs"]["omniglot_20way_small"]
-    by_alphabet, split = earlier()["best"]["ci95_by_alphabet"], DRAWERS["paper"]
+    by_alphabet, split = card().one_shot, DRAWERS["paper"]
     drawers = {"official_runs": "1–8", "validation": ranges(split["validation"])}
     lines = []
     for name in ("official_runs", "koch_400", "within_alphabet", "unstructured", *DIGITS, "validation"):
@@ -85,10 +85,10 @@ def protocols() -> str:
                 f"`{name}`",
                 f"{ours['trials']:,}",
                 "–" if name in DIGITS else drawers.get(name, ranges(split["test"])),
-                f"{percent(ours['accuracy'])} ({interval(ours)})",
-                interval(by_alphabet, name),
-                f"{percent(theirs['accuracy'])} ({interval(theirs)})",
-                interval(theirs, "ci95_by_alphabet"),
+                f"{percent(ours['accuracy'])} ({interval_of(ours)})",
+                interval(by_alphabet[name].ci95_by_group),
+                f"{percent(theirs['accuracy'])} ({interval_of(theirs)})",
+                interval_of(theirs, "ci95_by_alphabet"),
             ]
         )
     head = ["protocol", "trials", "drawers", "`best`", "by alphabet", "`small`", "by alphabet"]
@@ -102,13 +102,13 @@ def ways() -> str:
     for name, run in of.items():
         for shots in SHOTS:
             each = [run["one_shot"][f"{n}_way_{shots}_shot"] for n in WAYS]
-            lines.append([f"`{name}`, {shots}-shot", *(f"{percent(r['accuracy'])} ({interval(r)})" for r in each)])
+            lines.append([f"`{name}`, {shots}-shot", *(f"{percent(r['accuracy'])} ({interval_of(r)})" for r in each)])
     return table(["", *(f"{n}-way" for n in WAYS)], lines)
 
 
 def verification() -> str:
     """Same or different: the shipped network and the small one."""
-    best = {**card()["verification"], **{k: v for k, v in earlier()["best"].items() if k.endswith("_ci95")}}
+    best = vars(card().verification.test)
     small = earlier()["runs"]["omniglot_20way_small"]["verification"]
     rows = (
         ("accuracy at the validation threshold", "accuracy", "ci95"),
@@ -116,7 +116,7 @@ def verification() -> str:
         ("equal error rate", "equal_error_rate", "equal_error_rate_ci95"),
     )
     lines = [
-        [label, *(f"{percent(part[key])} ({interval(part, bounds)})" for part in (best, small))]
+        [label, *(f"{percent(part[key])} ({interval_of(part, bounds)})" for part in (best, small))]
         for label, key, bounds in rows
     ]
     return table(["10,000 test pairs, in %", "`best`", "`small`"], lines)
@@ -183,21 +183,21 @@ def searched() -> str:
     for label, name in (("set by hand", "paper_learning_by_hand"), ("found by the search", "paper_learning_winner")):
         for row in runs()[name]:
             results = [row["one_shot"][protocol] for protocol in ("validation", "official_runs", "within_alphabet")]
-            cells = [f"{percent(result['accuracy'])} ({interval(result)})" for result in results]
+            cells = [f"{percent(result['accuracy'])} ({interval_of(result)})" for result in results]
             lines.append([label, str(row["seed"]), *cells])
     return table(["values", "seed", "validation (2,000)", "official runs (400)", "within alphabet (10,000)"], lines)
 
 
 def shipped() -> str:
     """What the card of the shipped network says of one-shot trials."""
-    one_shot, views = card()["one_shot"], card()["one_shot_views"]
+    one_shot, views = card().one_shot, card().one_shot_views
     lines = []
     for name in ("official_runs", "koch_400", "within_alphabet", "unstructured", *DIGITS):
         with_views = views.get(name)
-        averaged = f"{percent(with_views['accuracy'])} ({interval(with_views)})" if with_views else "–"
+        averaged = f"{percent(with_views.accuracy)} ({interval(with_views.ci95)})" if with_views else "–"
         plain = one_shot[name]
-        cells = [f"{percent(plain['accuracy'])} ({interval(plain)})", averaged, f"{plain['trials']:,}"]
-        lines.append([f"`{name}`", ranges(plain["drawers"]), *cells])
+        cells = [f"{percent(plain.accuracy)} ({interval(plain.ci95)})", averaged, f"{plain.card.trials:,}"]
+        lines.append([f"`{name}`", ranges(plain.card.authors), *cells])
     return table(["protocol", "drawers", "accuracy (%)", "with 8 views (%)", "trials"], lines)
 
 
@@ -211,14 +211,10 @@ def table_2() -> str:
     """The paper's table 2 and what others published of the same task."""
     theirs = {who: (f"{value:.1f}", "the paper, table 2") for who, value in published.TABLE_2.items()}
     theirs |= {
-        who: (f"{value:.1f}", source) for who, (value, source) in (published.ELSEWHERE | _five_alphabets()).items()
+        who: (f"{value:.1f}", source) for who, (value, source) in (published.ELSEWHERE | published.OF_FIVE).items()
     }
     lines = [[who, *cells] for who, cells in sorted(theirs.items(), key=lambda row: -float(row[1][0]))]
     return table(["who", "accuracy (%)", "source"], lines)
-
-
-def _five_alphabets() -> Mapping[str, tuple[float, str]]:
-    return published.SMALL_BACKGROUNDS
 
 
 def table_3() -> str:
@@ -227,13 +223,13 @@ def table_3() -> str:
     measured = earlier()["runs"]
     neighbour = measured["baselines_20way"]["baselines"]["nearest_neighbour"]["mnist_10way_10000"]
     ours = [
-        ("`omniglot_20way_best`, seed 0", card()["one_shot"]["mnist_10way"]),
-        ("`omniglot_20way_best`, seed 0", card()["one_shot"]["mnist_10way_10000"]),
+        ("`omniglot_20way_best`, seed 0", runs()["omniglot_20way_best"][0]["one_shot"]["mnist_10way"]),
+        ("`omniglot_20way_best`, seed 0", runs()["omniglot_20way_best"][0]["one_shot"]["mnist_10way_10000"]),
         ("`mnist_10way`", measured["mnist_10way"]["one_shot"]["mnist_10way"]),
         ("`mnist_10way`", measured["mnist_10way"]["one_shot"]["mnist_10way_10000"]),
         ("`baselines_20way`: nearest neighbour on pixels", neighbour),
     ]
-    lines = [[who, f"{percent(r['accuracy'])} ({interval(r)})", f"{r['trials']:,}", "measured"] for who, r in ours]
+    lines = [[who, f"{percent(r['accuracy'])} ({interval_of(r)})", f"{r['trials']:,}", "measured"] for who, r in ours]
     return table(["who", "accuracy (%)", "trials", ""], [*theirs, *lines])
 
 
@@ -255,7 +251,7 @@ def earlier_runs() -> str:
             *((f"{BASELINES[who]}, ", part) for who, part in run.get("baselines", {}).items()),
         ]
         shown = [
-            f"{who}`{protocol}` {percent(result['accuracy'])} ({interval(result)})"
+            f"{who}`{protocol}` {percent(result['accuracy'])} ({interval_of(result)})"
             for who, part in parts
             for protocol, result in part.items()
             if protocol in ("official_runs", "mnist_10way_10000") or name == "mnist_10way"

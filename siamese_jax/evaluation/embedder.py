@@ -1,4 +1,4 @@
-"""Embedding and comparing: host loops over two jitted functions; every image is embedded once."""
+"""Embedding and comparing images: host loops over two jitted functions. Every image is embedded once."""
 
 import functools
 import hashlib
@@ -16,17 +16,18 @@ from siamese_jax.network.siamese import Params, SiameseNet
 from siamese_jax.records import Episodes
 
 PAIRS = 4000
-"""Embeddings compared at a time; a matter of memory and speed, not of results."""
+"""How many pairs of embeddings are compared at a time. It bounds the memory and does not change results."""
 
 
 class Evaluator:
-    """A network's jitted embedding and comparing; made once, so that each is compiled once.
+    """A network's compiled embedding and comparing.
 
-    Embeddings are kept for as long as the parameters are the same object: each image is embedded once, whatever is
-    measured on it. With `views`, each image is embedded as the mean over them.
+    Embeddings are kept as long as the parameters are the same object, so each image is embedded once, however many
+    protocols use it. With `views`, the embedding of an image is the mean over its views (test-time augmentation).
     """
 
     def __init__(self, net: SiameseNet, embed_batch: int, combine: str = "mean_score", views: Affine | None = None):
+        self.net = net
         self._embed_batch = embed_batch
         self._embed = jax.jit(net.embed_images if views is None else functools.partial(embed_views, net, views))
         self._compare = jax.jit(net.compare_pairs)
@@ -37,7 +38,7 @@ class Evaluator:
         self._embeddings: np.ndarray | None = None
 
     def embed(self, params: Params, images: np.ndarray) -> np.ndarray:
-        """Images, uint8 [N, H, W] -> embeddings [N, D]; only what these parameters have not seen is embedded."""
+        """Return the embeddings [N, D] of images, uint8 [N, H, W]; only images that are new are embedded."""
         if params is not self._params:
             self._params, self._places, self._embeddings = params, {}, None
         names = [hashlib.blake2b(image, digest_size=16).digest() for image in np.ascontiguousarray(images)]
@@ -49,14 +50,14 @@ class Evaluator:
         return self._embeddings[[self._places[name] for name in names]]
 
     def _embed_new(self, params: Params, images: np.ndarray) -> np.ndarray:
-        """Embeds some images at a time; the last few are padded to a full batch."""
+        """Embed images in batches of one size; the last batch is padded."""
         batch = self._embed_batch
         padded = np.concatenate([images, np.zeros((-len(images) % batch, *images.shape[1:]), np.uint8)])
         parts = [self._embed(params, jnp.asarray(padded[i : i + batch])) for i in range(0, len(padded), batch)]
         return np.concatenate(jax.device_get(parts))[: len(images)]
 
     def episode_logits(self, params: Params, images: np.ndarray, episodes: Episodes) -> np.ndarray:
-        """Scores [R, Q, n_way] of runs whose rows index `images`; only images that the runs use are embedded."""
+        """Return scores [R, Q, n_way] of episodes whose rows index `images`; only images that they use are embedded."""
         rows, places = np.unique(
             np.concatenate([np.ravel(episodes.support), np.ravel(episodes.query)]), return_inverse=True
         )
@@ -67,12 +68,12 @@ class Evaluator:
         together = min(count, max(1, PAIRS // (queries * n_way * k_shot)))
         scores = []
         for first in range(0, count, together):
-            some = np.arange(first, first + together) % count  # the last is filled up: one shape, compiled once
+            some = np.arange(first, first + together) % count  # filled up: only one shape is compiled
             scores.append(self._score(params, embeddings[support[some]], embeddings[query[some]]))
         return _finite(np.concatenate(jax.device_get(scores))[:count], "one-shot scores")
 
     def pair_logits(self, params: Params, images: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
-        """Logits [N] of pairs of rows of `images`; each image is embedded once."""
+        """Return logits [N] of pairs of rows of `images`; each image is embedded once."""
         embeddings = self.embed(params, images)
         parts = [
             self._compare(params, embeddings[left[i : i + PAIRS]], embeddings[right[i : i + PAIRS]])

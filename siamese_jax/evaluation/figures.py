@@ -1,80 +1,119 @@
-"""The pictures of a run, drawn from what was measured and from the network itself, and written beside its report."""
+"""The pictures of a run: plotted from its results, its metrics, its scores and its network, beside its report.
 
-from collections.abc import Mapping, Sequence
+Each function can be called alone; `plot_run` calls them all.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy.special import expit
+from scipy.special import expit, softmax
 
 from siamese_jax import keys, plots
 from siamese_jax.evaluation.embedder import Evaluator
+from siamese_jax.evaluation.measure import Measurement
 from siamese_jax.evaluation.one_shot import Measured
 from siamese_jax.images.distort import apply_warp, sample_warp
 from siamese_jax.learning.health import loss_of_guessing
-from siamese_jax.network.siamese import Params, SiameseNet, as_input
-from siamese_jax.records import Images
+from siamese_jax.learning.losses import TRAIN_P_SAME
+from siamese_jax.network.siamese import Params, as_input
+from siamese_jax.records import Dataset, Images
+from siamese_jax.results import RunResults
 from siamese_jax.specs import Experiment
 from siamese_jax.statistics import mistakes
 
 HARDEST, CONFUSED = 2, 3
-"""Trials, and confusions, that are shown of each alphabet."""
+"""How many trials, and how many confusions, are shown of each group."""
 ORIGINALS, COPIES = 6, 8
 """Rows and columns of figure 5."""
 
 
-def draw_trials(workdir: Path, images: Images, measured: Mapping[str, Measured], title: str) -> None:
-    """Draws figure 7 and the hardest trials from the released runs, confusions from the many random trials."""
-    pixels, official = images.images, measured["official_runs"]
-    episodes, first = official.episodes, official.scores[0, 0].astype(float)
+def plot_run(
+    workdir: Path,
+    experiment: Experiment,
+    dataset: Dataset,
+    sets: Mapping[str, Images],
+    evaluator: Evaluator,
+    params: Params,
+    measurement: Measurement,
+    rows: Sequence[Mapping[str, Any]],
+) -> None:
+    """Write all pictures for which the run has something to show.
+
+    Args:
+      workdir: Where they are written.
+      experiment: As it was trained.
+      dataset: All images.
+      sets: The train, validation and test set.
+      evaluator: Embeds and compares.
+      params: The parameters that were measured.
+      measurement: What was measured.
+      rows: The lines of metrics.jsonl.
+    """
+    plot_training(workdir, experiment, sets["train"], rows)
+    plot_results(workdir, experiment.name, measurement.results)
+    if official := measurement.measured.get("official_runs"):
+        many = measurement.measured.get("within_alphabet", official)
+        plot_trials(workdir, experiment, dataset.images, official, many)
+        plot_network(workdir, experiment, dataset.images, official, evaluator, params)
+
+
+def plot_results(workdir: Path, label: str, results: RunResults) -> None:
+    """Plot accuracy by the number of ways and by group, and the errors of verification, where they were measured."""
+    if any("_way_" in name for name in results.one_shot):
+        plots.save(plots.n_way_figure({label: results.one_shot}), workdir / "n_way.png")
+        plots.save(plots.groups_figure(results.one_shot, results.data.words), workdir / "groups.png")
+    if results.verification:
+        plots.save(plots.roc_figure({label: results.verification.test}), workdir / "roc.png")
+
+
+def plot_trials(workdir: Path, experiment: Experiment, images: Images, official: Measured, many: Measured) -> None:
+    """Plot trials: figure 7 and the hardest ones from the official runs, confusions from many random trials."""
+    pixels, episodes = images.images, official.episodes
+    scale, values = score_scale(experiment.loss.name)
     query, supports = pixels[episodes.query[0, 0]], pixels[episodes.support[0, :, 0]]
-    figure = plots.trial_figure(query, supports, expit(first), int(episodes.answer[0, 0]), title)
+    title = f"{experiment.name}: the first trial of the first run"
+    figure = plots.trial_figure(
+        query, supports, values(official.scores[0, 0]), int(episodes.answer[0, 0]), title, scale
+    )
     plots.save(figure, workdir / "trial.png")
-    trials = mistakes.hardest(official.scores, episodes, images.group_index, HARDEST)
-    shown = [_hard(images, official, run, place) for of_it in trials.values() for run, place in of_it]
-    plots.save(plots.hardest_figure(shown), workdir / "hardest.png")
-    many = measured.get("within_alphabet", official)
+    hardest = mistakes.hardest(official.scores, episodes, images.group_index, HARDEST)
+    shown = [_hard(images, official, run, place, values) for trials in hardest.values() for run, place in trials]
+    plots.save(plots.hardest_figure(shown, scale), workdir / "hardest.png")
     found = mistakes.confusions(many.scores, many.episodes, images, CONFUSED)
-    rows = [_confused(images, alphabet, confusion) for alphabet, of_it in found.items() for confusion in of_it]
-    plots.save(plots.confused_figure(rows), workdir / "confused.png")
+    confused = [_confused(images, group, confusion) for group, some in found.items() for confusion in some]
+    plots.save(plots.confused_figure(confused), workdir / "confused.png")
 
 
-def draw_accuracy(workdir: Path, label: str, results: Mapping[str, Any]) -> None:
-    """Draws accuracy by the number of ways and by alphabet, and the errors of verification."""
-    one_shot = results["one_shot"]
-    if any("_way_" in name for name in one_shot):
-        plots.save(plots.n_way_figure({label: one_shot}), workdir / "n_way.png")
-        plots.save(plots.alphabets_figure(one_shot), workdir / "alphabets.png")
-    plots.save(plots.roc_figure({label: results["verification"]["test"]}), workdir / "roc.png")
-
-
-def draw_network(
+def plot_network(
     workdir: Path,
     experiment: Experiment,
     images: Images,
     official: Measured,
-    net: SiameseNet,
     evaluator: Evaluator,
     params: Params,
 ) -> None:
-    """Plot the filters of the first layer, and the contributions of units in the first released trial, if any."""
-    if first := params.get("conv1", params.get("stem")):
-        plots.save(plots.filters_figure(np.asarray(first["kernel"])), workdir / "filters.png")
-    if not net.has_contributions:
-        return
+    """Plot the filters of the first layer, and the contributions of units in the first official trial, if any."""
     query, right, rival = images.images[list(_rows(official, 0, 0))]
+    if first := first_filters(params):
+        layer, kernel = first
+        plots.save(plots.filters_figure(kernel, layer), workdir / "filters.png")
     embedded = evaluator.embed(params, np.stack([query, right, rival]))
-    terms, rests = zip(*(net.contributions(params, embedded[0], other) for other in embedded[1:]), strict=True)
+    if not evaluator.net.has_contributions:
+        return
+    terms, rests = zip(*(evaluator.net.contributions(params, embedded[0], other) for other in embedded[1:]), strict=True)
     title = f"{experiment.name}: the first trial of the first run, unit by unit"
-    figure = plots.units_figure(*map(np.asarray, terms), query, right, rival, float(rests[0]), title)
+    p_same = experiment.loss.name in TRAIN_P_SAME
+    figure = plots.units_figure(*map(np.asarray, terms), query, right, rival, float(rests[0]), title, p_same)
     plots.save(figure, workdir / "units.png")
 
 
-def draw_training(workdir: Path, experiment: Experiment, train: Images, rows: Sequence[dict[str, Any]]) -> None:
-    """Draws the curves of training, and figure 5: some of the images that it saw, distorted as it saw them."""
-    if rows:  # a network that came as a file left none
+def plot_training(workdir: Path, experiment: Experiment, train: Images, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Plot the training curves, and figure 5: some training images, distorted as training distorts them."""
+    if rows:  # a packaged network has none
         guessing = loss_of_guessing(experiment, rows)
         figure = plots.training_figure(rows, experiment.evaluation.n_way, experiment.loss.name, guessing)
         plots.save(figure, workdir / "training.png")
@@ -94,27 +133,49 @@ def draw_training(workdir: Path, experiment: Experiment, train: Images, rows: Se
     plots.save(plots.distortions_figure(shown), workdir / "distortions.png")
 
 
+def score_scale(loss: str) -> tuple[str, Callable[[np.ndarray], np.ndarray]]:
+    """Return how the scores [n_way] of a trial are shown: the name of the scale, and the function onto it.
+
+    The sigmoid of a logit is p(same) only for a loss that trains p(same). The n-way loss trains the softmax over the
+    supports. Other losses train distances, whose logits are shown as they are.
+    """
+    if loss in TRAIN_P_SAME:
+        return "p(same)", lambda scores: expit(scores.astype(float))
+    if loss == "n_way":
+        return "softmax over the supports", lambda scores: softmax(scores.astype(float))
+    return "logit", lambda scores: scores.astype(float)
+
+
+def first_filters(params: Params) -> tuple[str, np.ndarray] | None:
+    """Return the name and the kernel [h, w, 1, F] of the convolution that sees the image; None if there is none."""
+    for layer, arrays in params.items():
+        if np.ndim(kernel := arrays.get("kernel")) == 4 and kernel.shape[2] == 1:
+            return layer, np.asarray(kernel)
+    return None
+
+
 def _rows(measured: Measured, run: int, place: int) -> tuple[int, int, int]:
-    """Returns the rows of a trial's query, of its right support, and of the wrong one that scored highest."""
+    """Return the rows of a trial's query, of its right support, and of the wrong one that scored highest."""
     episodes, answer = measured.episodes, measured.episodes.answer[run, place]
     rival = np.where(np.arange(episodes.support.shape[1]) == answer, -np.inf, measured.scores[run, place]).argmax()
     return int(episodes.query[run, place]), *episodes.support[run, [answer, rival], 0].tolist()
 
 
-def _hard(images: Images, measured: Measured, run: int, place: int) -> plots.HardTrial:
+def _hard(
+    images: Images, measured: Measured, run: int, place: int, values: Callable[[np.ndarray], np.ndarray]
+) -> plots.HardTrial:
     rows = _rows(measured, run, place)
     query, right, rival = images.images[list(rows)]
-    score_of = dict(
-        zip(measured.episodes.support[run, :, 0].tolist(), measured.scores[run, place].tolist(), strict=True)
-    )
-    p_right, p_rival = (float(expit(score_of[row])) for row in rows[1:])
-    return plots.HardTrial(images.group_names[images.group_index[rows[0]]], query, right, p_right, rival, p_rival)
+    shown = values(measured.scores[run, place]).tolist()
+    of_row = dict(zip(measured.episodes.support[run, :, 0].tolist(), shown, strict=True))
+    name = images.group_names[images.group_index[rows[0]]]
+    return plots.HardTrial(name, query, right, of_row[rows[1]], rival, of_row[rows[2]])
 
 
-def _confused(images: Images, alphabet: int, confusion: mistakes.Confusion) -> plots.Confused:
-    """Shows each character by its first drawing."""
+def _confused(images: Images, group: int, confusion: mistakes.Confusion) -> plots.Confused:
+    """Show each class by its first image."""
     shown, taken_for = (
         images.images[np.argmax(images.class_index == character)]
         for character in (confusion.shown, confusion.taken_for)
     )
-    return plots.Confused(images.group_names[alphabet], shown, taken_for, confusion.times, confusion.trials)
+    return plots.Confused(images.group_names[group], shown, taken_for, confusion.times, confusion.trials)

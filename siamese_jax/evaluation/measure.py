@@ -1,65 +1,95 @@
-"""Measuring: what a network, or a comparison that learns nothing, reaches under every protocol, written to a workdir.
+"""Measuring: what a network, or an untrained baseline, reaches under every protocol.
 
-Figures are written before anything is drawn of them: a picture is never a reason to lose a figure.
+The three steps of an evaluation are apart: `measure_network` or `measure_baselines` computes results, `write` stores
+them, and then `figures.plot_run` and `report.write_report` show them. A failed plot never loses a result.
 """
 
 import functools
-import os
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import jax
 
 from siamese_jax import __version__
+from siamese_jax.devices import usable_cores
 from siamese_jax.errors import UserError
-from siamese_jax.evaluation import figures, one_shot, verification, views
+from siamese_jax.evaluation import one_shot, verification, views
 from siamese_jax.evaluation.baselines import BASELINES, episode_scores
 from siamese_jax.evaluation.embedder import Evaluator
 from siamese_jax.evaluation.one_shot import Measured, Score
-from siamese_jax.evaluation.protocols import DIGITS, Protocol, protocols
-from siamese_jax.network.siamese import Params, SiameseNet
+from siamese_jax.evaluation.protocols import DIGITS, protocols
+from siamese_jax.network.siamese import Params
 from siamese_jax.records import Dataset, Images
-from siamese_jax.report import PICTURES, write_report, write_results
+from siamese_jax.report import PICTURES
+from siamese_jax.results import (
+    DataDescription,
+    Environment,
+    OneShotResult,
+    RunResults,
+    SetDescription,
+    TrainingSummary,
+    Words,
+)
 from siamese_jax.specs import EvalSpec, Experiment
-from siamese_jax.storage.files import write_arrays
-from siamese_jax.storage.log import read_metrics
+from siamese_jax.storage.results_file import write_results
 from siamese_jax.training.fit import Fitted
 
-Results = dict[str, Any]
 LoadDigits = Callable[[int | None], Images]
-"""Side that images are resized to, or None -> MNIST's test digits; UserError where they cannot be had."""
+"""Takes the side that images are resized to, or None; returns MNIST's test digits. UserError if they are not there."""
 
-COMPARED_UNDER = {
+BASELINE_PROTOCOLS = {
     "nearest_neighbour": ("official_runs", "koch_400", *DIGITS),
-    # Of 400 trials each; 10,000 would take minutes.
+    # 400 trials each: 10,000 would take minutes.
     "modified_hausdorff": ("official_runs", "koch_400", "mnist_10way"),
 }
-"""The protocols under which a comparison that learns nothing is measured."""
-VIEWED_UNDER = ("official_runs", "koch_400", "within_alphabet")
-"""The protocols under which averaged views are measured: each image costs as many times as there are views."""
+"""The protocols that each untrained baseline is measured under."""
+VIEWED_PROTOCOLS = ("official_runs", "koch_400", "within_alphabet")
+"""The protocols that test-time augmentation is measured under. Each image is embedded once per view."""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What was measured: results for results.json, and what they were computed from.
+
+    Attributes:
+      results: The results.
+      measured: Scores and trials by protocol, or by "BASELINE.PROTOCOL", without those of test-time augmentation.
+    """
+
+    results: RunResults
+    measured: Mapping[str, Measured]
 
 
 def measure_network(
     experiment: Experiment,
-    workdir: Path,
     dataset: Dataset,
     sets: dict[str, Images],
-    net: SiameseNet,
     evaluator: Evaluator,
-    fitted: Fitted,
+    params: Params,
+    training: TrainingSummary,
     load_digits: LoadDigits,
     command: str,
     spec: EvalSpec | None = None,
-) -> Results:
-    """Measures the best parameters; writes results.json, trials.npz, the pictures and the report. Returns the results.
+) -> Measurement:
+    """Measure a network under every protocol.
 
-    `experiment` is as it was trained. `spec` is how it is measured, if otherwise, and `evaluator` combines as it says;
-    the trials that the epoch was chosen by stay what they were. `command` is what runs the experiment again.
+    Args:
+      experiment: As it was trained. Validation trials always follow it, so that the selected epoch can be checked.
+      dataset: All images, and the episodes that were released with them.
+      sets: The train, validation and test set.
+      evaluator: Embeds and compares, combining several supports as `spec` says.
+      params: The parameters to measure.
+      training: How they were trained.
+      load_digits: Loads MNIST.
+      command: The command that repeats the run.
+      spec: How to evaluate. None is as the experiment says.
+
+    Raises:
+      UserError: The network has diverged, or the pairs of verification cannot be sampled.
     """
     spec = experiment.evaluation if spec is None else spec
-    params, step, history = fitted
     score = functools.partial(evaluator.episode_logits, params)
     seen = {"trained": sets["train"], "chosen": sets["validation"]}
     wanted = protocols(spec, dataset.episodes)
@@ -67,88 +97,97 @@ def measure_network(
     side = dataset.images.images.shape[1]
     on_digits, no_digits = _on_digits(spec, score, lambda: load_digits(side), seen)
     measured |= {**on_digits, "validation": one_shot.validation_one_shot(score, experiment, sets, spec.combine)}
-    by_protocol = _results(measured)
-    if "within_alphabet" in by_protocol:
-        by_protocol["random_trials"] = by_protocol[
-            "within_alphabet"
-        ]  # its name in results.json before there were protocols
-    results = {
-        **_about(experiment, dataset, sets, command),
-        "training": {
-            "epochs": history.epochs,
-            "steps": step,
-            "seconds": history.seconds,
-            "best_epoch": history.best_epoch,
-            "best_validation_accuracy": history.best_accuracy,
-            "pairs_per_second": history.pairs_per_second,
-            "stopped_by": history.stopped_by(experiment),
-        },
-        "verification": verification.verification(evaluator, params, experiment, sets["validation"], sets["test"]),
-        "one_shot": by_protocol,
-        "not_measured": refused | no_digits,
-    }
+    viewed = {}
     if spec.views > 1:
-        results["one_shot_views"] = _viewed(experiment, spec, dataset, sets, net, params, seen, wanted)
-    _write(workdir, results, measured)
-    rows = read_metrics(workdir)
-    figures.draw_training(workdir, experiment, sets["train"], rows)
-    figures.draw_accuracy(workdir, experiment.name, results)
-    if "official_runs" in measured:
-        title = f"{experiment.name}: the first trial of the first run"
-        figures.draw_trials(workdir, dataset.images, measured, title)
-        figures.draw_network(workdir, experiment, dataset.images, measured["official_runs"], net, evaluator, params)
-    write_report(workdir, experiment, results, rows)
-    return results
+        maps = views.sample_views(experiment.distort, spec.views)
+        of_views = functools.partial(
+            Evaluator(evaluator.net, spec.embed_batch, spec.combine, maps).episode_logits, params
+        )
+        some = {name: wanted[name]._replace(views=spec.views) for name in VIEWED_PROTOCOLS if name in wanted}
+        viewed, _ = one_shot.one_shot_by_protocol(of_views, dataset, sets, seen, some)
+    results = RunResults(
+        experiment=experiment.name,
+        seed=experiment.seed,
+        command=command,
+        data=_describe(experiment, dataset, sets),
+        environment=environment(),
+        training=training,
+        verification=verification.verification(evaluator, params, experiment, sets["validation"], sets["test"]),
+        one_shot=_results(measured),
+        one_shot_views=_results(viewed),
+        baselines={},
+        not_measured=refused | no_digits,
+    )
+    return Measurement(results, measured)
 
 
 def measure_baselines(
     experiment: Experiment,
-    workdir: Path,
     dataset: Dataset,
     sets: dict[str, Images],
     load_digits: LoadDigits,
     command: str,
-) -> Results:
-    """Measures the comparisons that learn nothing; writes results.json, trials.npz and the report. As above."""
+) -> Measurement:
+    """Measure the untrained baselines; the arguments are those of `measure_network`."""
     wanted = protocols(experiment.evaluation, dataset.episodes)
     digits = functools.cache(lambda: load_digits(None))
     measured, not_measured = {}, {}
-    for name, under in COMPARED_UNDER.items():
+    for name, under in BASELINE_PROTOCOLS.items():
         score = functools.partial(episode_scores, BASELINES[name])
         some = {protocol: wanted[protocol] for protocol in under if protocol in wanted}
         measured[name], refused = one_shot.one_shot_by_protocol(score, dataset, sets, {}, some)
         on_digits, no_digits = _on_digits(experiment.evaluation, score, digits, {}, [p for p in under if p in DIGITS])
         measured[name] |= on_digits
         not_measured |= refused | no_digits
-    results = {
-        **_about(experiment, dataset, sets, command),
-        "baselines": {name: _results(part) for name, part in measured.items()},
-        "not_measured": not_measured,
-    }
-    trials = {f"{name}.{protocol}": part for name, parts in measured.items() for protocol, part in parts.items()}
-    _write(workdir, results, trials)
-    write_report(workdir, experiment, results, [])
-    return results
+    results = RunResults(
+        experiment=experiment.name,
+        seed=experiment.seed,
+        command=command,
+        data=_describe(experiment, dataset, sets),
+        environment=environment(),
+        training=None,
+        verification=None,
+        one_shot={},
+        one_shot_views={},
+        baselines={name: _results(part) for name, part in measured.items()},
+        not_measured=not_measured,
+    )
+    return Measurement(results, {f"{who}.{name}": one for who, part in measured.items() for name, one in part.items()})
 
 
-def _viewed(
-    experiment: Experiment,
-    spec: EvalSpec,
-    dataset: Dataset,
-    sets: dict[str, Images],
-    net: SiameseNet,
-    params: Params,
-    seen: one_shot.Seen,
-    wanted: Mapping[str, Protocol],
-) -> Results:
-    """Measures with averaged views; each card says of how many."""
-    maps = views.sample_views(experiment.distort, spec.views)
-    score = functools.partial(Evaluator(net, spec.embed_batch, spec.combine, maps).episode_logits, params)
-    some = {name: wanted[name] for name in VIEWED_UNDER if name in wanted}
-    measured, _ = one_shot.one_shot_by_protocol(score, dataset, sets, seen, some)
-    return {
-        name: {**result, "card": {**result["card"], "views": spec.views}} for name, result in _results(measured).items()
-    }
+def write(workdir: Path, measurement: Measurement) -> None:
+    """Write results.json and trials.npz, and remove pictures, which show earlier results; UserError if it fails."""
+    write_results(workdir, measurement.results, {name: part.credit for name, part in measurement.measured.items()})
+    for name in PICTURES:
+        (workdir / name).unlink(missing_ok=True)
+
+
+def training_summary(experiment: Experiment, fitted: Fitted) -> TrainingSummary:
+    """Return how a network was trained."""
+    history, speed = fitted.history, fitted.history.pairs_per_second
+    return TrainingSummary(
+        epochs=history.epochs,
+        steps=fitted.step,
+        seconds=history.seconds,
+        best_epoch=history.best_epoch,
+        best_validation_accuracy=history.best_accuracy,
+        pairs_per_second=speed if speed == speed else None,  # NaN if nothing was timed
+        stopped_by=history.stopped_by(experiment),
+    )
+
+
+def environment() -> Environment:
+    """Return the software and the machine of this process."""
+    return Environment(
+        siamese_jax=__version__,
+        jax=jax.__version__,
+        python=platform.python_version(),
+        backend=jax.default_backend(),
+        device=jax.devices()[0].device_kind,
+        devices=jax.device_count(),
+        cores=usable_cores(),
+        x64=bool(jax.config.jax_enable_x64),
+    )
 
 
 def _on_digits(
@@ -156,9 +195,9 @@ def _on_digits(
     score: Score,
     load: Callable[[], Images],
     seen: one_shot.Seen,
-    names: Any = tuple(DIGITS),
+    names: Iterable[str] = tuple(DIGITS),
 ) -> tuple[dict[str, Measured], dict[str, str]]:
-    """Measures MNIST's digits; returns what was measured, and why it was not, by name."""
+    """Measure MNIST's digits; return what was measured, and why the rest was not, by protocol."""
     if not spec.mnist:
         return {}, dict.fromkeys(names, "evaluation.mnist is false")
     try:
@@ -168,54 +207,24 @@ def _on_digits(
     return one_shot.one_shot_on_digits(score, digits, seen, spec.combine, names), {}
 
 
-def _results(measured: Mapping[str, Measured]) -> Results:
+def _results(measured: Mapping[str, Measured]) -> dict[str, OneShotResult]:
     return {name: part.result for name, part in measured.items()}
 
 
-def _write(workdir: Path, results: Results, measured: Mapping[str, Measured]) -> None:
-    """Writes results.json, and trials.npz: the credit [R, Q] of each trial, by which two runs are compared in pairs.
-
-    results.json last: where one was written, its trials stand beside it. Pictures of an earlier measurement go: not
-    every one is drawn again.
-    """
-    write_arrays(workdir / "trials.npz", {name: part.credit.astype("float32") for name, part in measured.items()})
-    write_results(workdir, results)
-    for name in PICTURES:
-        (workdir / name).unlink(missing_ok=True)
-
-
-def _about(experiment: Experiment, dataset: Dataset, sets: dict[str, Images], command: str) -> Results:
-    return {
-        "experiment": experiment.name,
-        "seed": experiment.seed,
-        "command": command,
-        "data": {
-            "name": experiment.data.name,
-            "background": getattr(experiment.data, "background", "all"),
-            "image_side": dataset.images.images.shape[1],
-            "drawer_split": experiment.data.drawer_split,
-            "sets": {name: _described(part) for name, part in sets.items()},
+def _describe(experiment: Experiment, dataset: Dataset, sets: dict[str, Images]) -> DataDescription:
+    return DataDescription(
+        name=experiment.data.name,
+        background=getattr(experiment.data, "background", "all"),
+        image_side=dataset.images.images.shape[1],
+        split=experiment.data.drawer_split,
+        words=Words(**dataset.images.words._asdict()),
+        sets={
+            name: SetDescription(
+                groups=part.group_names,
+                classes=int(part.class_index[-1]) + 1,
+                authors=tuple(sorted(set(part.author.tolist()))),
+                images=len(part.images),
+            )
+            for name, part in sets.items()
         },
-        "environment": _environment(),
-    }
-
-
-def _described(part: Images) -> Results:
-    return {
-        "alphabets": part.group_names,
-        "characters": int(part.class_index[-1]) + 1,
-        "drawers": sorted(set(part.author.tolist())),
-        "images": len(part.images),
-    }
-
-
-def _environment() -> Results:
-    return {
-        "siamese_jax": __version__,
-        "jax": jax.__version__,
-        "python": platform.python_version(),
-        "backend": jax.default_backend(),
-        "device": jax.devices()[0].device_kind,
-        "devices": jax.device_count(),
-        "cores": os.cpu_count(),
-    }
+    )

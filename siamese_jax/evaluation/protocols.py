@@ -6,7 +6,7 @@ same for every network, and two networks can be compared trial by trial.
 
 import hashlib
 import json
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -14,6 +14,7 @@ import numpy as np
 from siamese_jax import keys
 from siamese_jax.evaluation.doctor import Seen
 from siamese_jax.records import Dataset, Episodes, Images
+from siamese_jax.results import Card
 from siamese_jax.sampling import splits
 from siamese_jax.sampling.episodes import sample_authorless_episodes, sample_episodes
 from siamese_jax.sampling.layout import layout_of
@@ -30,7 +31,7 @@ class Protocol(NamedTuple):
 
     `combine` is what a class of several supports scores, as in `EvalSpec`.
     `drawers` are those of the test set, or all that training does not have. `mixed` takes the ways of a run from all
-    alphabets at once instead of from one.
+    alphabets at once instead of from one. `views` are averaged in each embedding (test-time augmentation).
     """
 
     label: str
@@ -41,6 +42,7 @@ class Protocol(NamedTuple):
     mixed: bool = False
     seed: int | None = SEED
     combine: str = EvalSpec.combine
+    views: int = 1
 
 
 # Five supports and a query need six drawers, and the test set has four. The drawers of validation are as new to the
@@ -105,28 +107,23 @@ def sample(name: str, protocol: Protocol, dataset: Dataset, sets: dict[str, Imag
     return Episodes(rows[support], rows[query], answer)
 
 
-def card(protocol: Protocol, images: Images, episodes: Episodes, seen: Seen) -> dict[str, Any]:
-    """Says what a result stands for: whose drawings were compared, how, and what the network had seen before.
-
-    `trials_id` names the trials themselves: two results with the same one can be compared trial by trial.
-    """
+def card(protocol: Protocol, images: Images, episodes: Episodes, seen: Seen) -> Card:
+    """Return what a result stands for: whose images were compared, how, and what the network had seen before."""
     rows = np.union1d(episodes.support, episodes.query)
     n_way, k_shot = np.shape(episodes.support)[1:]
-    return {
-        "protocol": protocol.label,
-        "n_way": n_way,
-        "k_shot": k_shot,
-        "combine": protocol.combine if k_shot > 1 else None,
-        "trials": np.size(episodes.query),
-        "alphabets": [images.group_names[i] for i in np.unique(images.group_index[rows])],
-        "drawers": np.unique(images.author[rows][images.author[rows] >= 0]).tolist(),
-        "seed": protocol.seed,
-        "trials_id": _trials_id(images, episodes),
-        **{
-            f"{used}_on": {"alphabets": list(part.group_names), "drawers": np.unique(part.author).tolist()}
-            for used, part in seen.items()
-        },
-    }
+    return Card(
+        protocol=protocol.label,
+        n_way=n_way,
+        k_shot=k_shot,
+        combine=protocol.combine if k_shot > 1 else None,
+        trials=np.size(episodes.query),
+        groups=tuple(images.group_names[i] for i in np.unique(images.group_index[rows])),
+        authors=tuple(np.unique(images.author[rows][images.author[rows] >= 0]).tolist()),
+        seed=protocol.seed,
+        trials_id=_trials_id(images, episodes),
+        views=protocol.views,
+        seen=tuple(seen),
+    )
 
 
 def _trials_id(images: Images, episodes: Episodes) -> str:

@@ -1,4 +1,4 @@
-"""Averaged views: an image is embedded as the mean over itself and some affine distortions of it."""
+"""Test-time augmentation: the embedding of an image is the mean over the image and affine distortions."""
 
 import jax
 import jax.numpy as jnp
@@ -11,14 +11,14 @@ from siamese_jax.specs import DistortSpec
 
 
 def sample_views(spec: DistortSpec, count: int) -> Affine:
-    """Draws the views [count] of EvalSpec: the image itself, then affine distortions, the same for all images."""
+    """Return `count` views: the image itself, then affine distortions by `spec`. They are the same for all images."""
     each = jax.random.split(keys.stream(keys.root_key(0), "views"), count)
     drawn = Warp(jax.vmap(lambda key: sample_affine(key, spec))(each))
     return without(drawn, jnp.arange(count) == 0).affine
 
 
 def embed_views(net: SiameseNet, views: Affine, params: Params, images: Array) -> Array:
-    """Images, uint8 [N, H, W] -> the means [N, D] of their embeddings over views [V]."""
+    """Return the mean embeddings [N, D] of images, uint8 [N, H, W], over views [V]."""
     plain = as_input(images)[..., 0]
 
     def of_view(view: Affine) -> Array:

@@ -11,6 +11,8 @@ from jax import Array
 
 from siamese_jax.specs import LossSpec
 
+TRAIN_P_SAME = ("cross_entropy", "all_pairs")
+"""Losses after which the sigmoid of a logit is p(same). Others train choices or distances."""
 NEVER = -1e9
 """The score of a character that does not exist: it is never chosen, and it is finite."""
 

@@ -1,10 +1,10 @@
-"""Every picture of a report: how training went, how good the network is, what it confuses and what it has learned.
+"""The pictures of a report: how training went, how good the network is, what it confuses and what it has learned.
 
-Each picture is a function of plain arrays and results that returns a matplotlib Figure; `save` writes it as PNG.
-Matplotlib is imported when a picture is made, since that takes a while; pyplot and its global state are not used.
+Each picture is a function of arrays and results that returns a matplotlib Figure. `save` writes it as PNG. Matplotlib
+is imported when a picture is made, because the import is slow. Pyplot and its global state are not used.
 """
 
-from siamese_jax.plots.accuracy import alphabets_figure, comparison_figure, n_way_figure
+from siamese_jax.plots.accuracy import comparison_figure, groups_figure, n_way_figure
 from siamese_jax.plots.ladder import ladder_figure
 from siamese_jax.plots.network import distortions_figure, filters_figure, units_figure
 from siamese_jax.plots.style import save
@@ -15,11 +15,11 @@ from siamese_jax.plots.verification import roc_figure
 __all__ = [
     "Confused",
     "HardTrial",
-    "alphabets_figure",
     "comparison_figure",
     "confused_figure",
     "distortions_figure",
     "filters_figure",
+    "groups_figure",
     "hardest_figure",
     "ladder_figure",
     "n_way_figure",

@@ -1,28 +1,30 @@
-"""One-shot accuracy: by the number of ways, by alphabet, and of several runs beside what was published.
+"""One-shot accuracy: by the number of ways, by group, and of several runs beside published figures.
 
-Results are those of results.json, with accuracies in [0, 1]; pictures show per cent.
+Accuracies of results are in [0, 1]; pictures show per cent.
 """
 
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import chex
 import numpy as np
 
 from siamese_jax.plots.style import BLUE, COLOURS, GREY, LINES, MARKERS, SKY, blank, legend_below, plain, spoken
+from siamese_jax.results import Interval, OneShot, OneShotResult, Words, plural
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Result = Mapping[str, Any]
 
+def n_way_figure(by_run: Mapping[str, OneShot]) -> "Figure":
+    """Plot accuracy against the number of ways, a line per run and k_shot, with 95 % intervals and the chance level.
 
-def n_way_figure(by_run: Mapping[str, Mapping[str, Result]]) -> "Figure":
-    """Draws accuracy against the number of ways, a line for each run and k_shot, with 95 % intervals and chance.
+    Args:
+      by_run: The one-shot results of each run, by its label. Those named `5_way_1_shot` and the like are plotted.
 
-    `by_run` has the label of each run and its one-shot results, of which those named `5_way_1_shot` and the like are
-    drawn. ValueError where there are none.
+    Raises:
+      ValueError: No run has any of them.
     """
     grids = {label: _grid(one_shot) for label, one_shot in by_run.items()}
     ways = sorted({n_way for grid in grids.values() for line in grid.values() for n_way in line})
@@ -34,8 +36,8 @@ def n_way_figure(by_run: Mapping[str, Mapping[str, Result]]) -> "Figure":
     axes = figure.subplots()
     for run, (label, grid) in enumerate(grids.items()):
         for k_shot, line in grid.items():
-            accuracy = 100 * np.array([part["accuracy"] for part in line.values()])
-            bounds = 100 * np.array([part["ci95"] for part in line.values()]).T
+            accuracy = 100 * np.array([part.accuracy for part in line.values()])
+            bounds = 100 * np.array([part.ci95 for part in line.values()]).T
             shot = shots.index(k_shot)
             sign = run if several else shot
             axes.errorbar(
@@ -51,38 +53,46 @@ def n_way_figure(by_run: Mapping[str, Mapping[str, Result]]) -> "Figure":
                 label=f"{label}: {_shots(k_shot, line)}" if several else _shots(k_shot, line),
             )
     n = np.linspace(ways[0], ways[-1], 100)
-    axes.plot(n, 100 / n, color=GREY, linestyle=":", linewidth=1.5, label="chance: 1/n")
-    axes.set(title="one-shot accuracy within alphabets, with 95 % intervals", xticks=ways, ylim=(0, 102))
-    axes.set(xlabel="n: characters to choose from", ylabel="right answers (%)")
+    axes.plot(n, 100 / n, color=GREY, linestyle=":", linewidth=1.5, label="chance level: 1/n")
+    axes.set(title="one-shot accuracy, with 95 % intervals", xticks=ways, ylim=(0, 102))
+    axes.set(xlabel="n: classes to choose from", ylabel="right answers (%)")
     plain(axes)
     legend_below(axes)
     return figure
 
 
-def alphabets_figure(one_shot: Mapping[str, Result]) -> "Figure":
-    """Draws the one-shot accuracy of each alphabet, a panel of bars for each number of ways; the best alphabet on top.
+def groups_figure(one_shot: OneShot, words: Words) -> "Figure":
+    """Plot the one-shot accuracy of each group, a panel of bars per number of ways.
 
-    The results named `5_way_1_shot` and the like are drawn; each has `by_alphabet`: name -> trials, accuracy. Alphabets
-    are sorted by the most ways. ValueError where there are none.
+    Groups are sorted by their accuracy in the task with the most ways, the best on top.
+
+    Args:
+      one_shot: Results by protocol. Those named `5_way_1_shot` and the like are plotted.
+      words: What the data source calls a group.
+
+    Raises:
+      ValueError: There are none of them.
     """
     panels = _grid(one_shot).get(1, {})
     if not panels:
         raise ValueError(f"no one-shot results by n_way in {', '.join(one_shot) or 'no results'}")
-    hardest = panels[max(panels)]["by_alphabet"]
-    names = sorted(hardest, key=lambda name: (-hardest[name]["accuracy"], name))
+    hardest = panels[max(panels)].by_group
+    names = sorted(hardest, key=lambda name: (-hardest[name].accuracy, name))
     figure = blank(2.6 + 1.7 * len(panels), 1.9 + 0.33 * len(names), layout="constrained")
     figure.get_layout_engine().set(wspace=0.1)  # so that a value stands nearer to its own bar than to the next panel
-    figure.suptitle("one-shot accuracy of each test alphabet", fontsize=12, fontweight="bold")
+    figure.suptitle(f"one-shot accuracy of each test {words.group}", fontsize=12, fontweight="bold")
     for axes, (n_way, part) in zip(np.ravel(figure.subplots(1, len(panels), sharey=True)), panels.items(), strict=True):
-        of_alphabet = [part["by_alphabet"][name] for name in names]
-        percent = [100 * a["accuracy"] for a in of_alphabet]
+        of_group = [part.by_group[name] for name in names]
+        percent = [100 * one.accuracy for one in of_group]
         axes.barh(range(len(names)), percent, height=0.72, color=SKY)
         for place, value in enumerate(percent):
             axes.text(132, place, f"{value:.1f}", ha="right", va="center", fontsize=9)
-        axes.axvline(100 * part["accuracy"], color="black", linestyle="--", linewidth=1.2, label="all alphabets")
-        axes.axvline(100 / n_way, color="black", linestyle=":", linewidth=1.5, label="chance: 1/n")
-        axes.set_title(f"{n_way}-way: {100 * part['accuracy']:.1f} %", fontsize=11)
-        axes.set_xlabel(f"right answers (%)\n{_trials(of_alphabet)} trials each", fontsize=9)
+        axes.axvline(
+            100 * part.accuracy, color="black", linestyle="--", linewidth=1.2, label=f"all {plural(words.group)}"
+        )
+        axes.axvline(100 / n_way, color="black", linestyle=":", linewidth=1.5, label="chance level: 1/n")
+        axes.set_title(f"{n_way}-way: {100 * part.accuracy:.1f} %", fontsize=11)
+        axes.set_xlabel(f"right answers (%)\n{_trials([one.trials for one in of_group])} trials each", fontsize=9)
         axes.set(xlim=(0, 100), xticks=[0, 50, 100])
         axes.tick_params(axis="y", length=0)
         plain(axes, grid="x")
@@ -96,13 +106,18 @@ def alphabets_figure(one_shot: Mapping[str, Result]) -> "Figure":
 def comparison_figure(
     labels: Sequence[str],
     accuracies: Sequence[float],
-    intervals: Sequence[tuple[float, float]],
+    intervals: Sequence[Interval],
     published: Mapping[str, float],
     title: str = "20-way one-shot on the official runs",
 ) -> "Figure":
-    """Draws several runs as bars with their 95 % intervals among hatched bars of what was published, the best on top.
+    """Plot runs as bars with 95 % intervals among hatched bars of published figures, the best on top.
 
-    `accuracies` and `intervals` in [0, 1]; `published` in per cent, as it was printed.
+    Args:
+      labels: Names of the runs.
+      accuracies: Their accuracies, in [0, 1].
+      intervals: Their intervals, in [0, 1].
+      published: Published accuracies in per cent, by who reached them.
+      title: The title.
     """
     chex.assert_equal(len(labels), len(accuracies))
     chex.assert_equal(len(labels), len(intervals))
@@ -115,7 +130,7 @@ def comparison_figure(
     named = set()
     for place, (percent, _, interval) in enumerate(rows):
         word = "published" if interval is None else "measured, with 95 % interval"
-        # Labels that begin with an underscore stay out of the legend, which tells each kind once.
+        # The legend names each kind once: matplotlib leaves out labels that begin with an underscore.
         label = f"_{word}" if word in named else word
         named.add(word)
         axes.barh(place, percent, height=0.68, label=label, **(printed if interval is None else measured))
@@ -138,21 +153,21 @@ def comparison_figure(
     return figure
 
 
-def _grid(one_shot: Mapping[str, Result]) -> dict[int, dict[int, Result]]:
-    """Returns the results named by their ways and shots: {k_shot: {n_way: result}}, both rising."""
-    grid: dict[int, dict[int, Result]] = {}
+def _grid(one_shot: OneShot) -> dict[int, dict[int, OneShotResult]]:
+    """Return the results that are named by their ways and shots: {k_shot: {n_way: result}}, both rising."""
+    grid: dict[int, dict[int, OneShotResult]] = {}
     for part in sorted(
-        (part for name, part in one_shot.items() if name == f"{part['n_way']}_way_{part['k_shot']}_shot"),
-        key=lambda part: (part["k_shot"], part["n_way"]),
+        (part for name, part in one_shot.items() if name == f"{part.card.n_way}_way_{part.card.k_shot}_shot"),
+        key=lambda part: (part.card.k_shot, part.card.n_way),
     ):
-        grid.setdefault(part["k_shot"], {})[part["n_way"]] = part
+        grid.setdefault(part.card.k_shot, {})[part.card.n_way] = part
     return grid
 
 
-def _shots(k_shot: int, line: Mapping[int, Result]) -> str:
-    return f"{k_shot}-shot ({_trials(line.values())} trials each)"
+def _shots(k_shot: int, line: Mapping[int, OneShotResult]) -> str:
+    return f"{k_shot}-shot ({_trials([part.card.trials for part in line.values()])} trials each)"
 
 
-def _trials(parts: Iterable[Result]) -> str:
-    counts = sorted({part["trials"] for part in parts})
-    return f"{counts[0]:,}" if len(counts) == 1 else f"{counts[0]:,}–{counts[-1]:,}"
+def _trials(counts: Sequence[int]) -> str:
+    low, high = min(counts), max(counts)
+    return f"{low:,}" if low == high else f"{low:,}–{high:,}"

@@ -1,4 +1,4 @@
-"""What the network sees and has learned: distorted images, the first layer's filters, and what its units decide."""
+"""What the network sees and has learned: distorted images, the filters of the first layer, and its units."""
 
 import math
 from typing import TYPE_CHECKING
@@ -14,9 +14,11 @@ if TYPE_CHECKING:
 
 
 def distortions_figure(images: np.ndarray, title: str = "Affine distortions") -> "Figure":
-    """Draws each original and its distorted copies as a row (paper, figure 5).
+    """Plot originals and their distorted copies, an image per row (paper, figure 5).
 
-    `images` uint8 [n, 1 + copies, H, W], the original first.
+    Args:
+      images: uint8 [n, 1 + copies, H, W], the original first.
+      title: The title.
     """
     chex.assert_rank(images, 4)
     count, columns = images.shape[:2]
@@ -35,10 +37,12 @@ def distortions_figure(images: np.ndarray, title: str = "Affine distortions") ->
     return figure
 
 
-def filters_figure(kernel: np.ndarray, layer: str = "conv1") -> "Figure":
-    """Draws a first layer's filters in a grid, all on one scale of grey that is symmetric about 0 (paper, figure 6).
+def filters_figure(kernel: np.ndarray, layer: str) -> "Figure":
+    """Plot the filters of a first layer in a grid, on one grey scale that is symmetric about 0 (paper, figure 6).
 
-    `kernel` [h, w, 1, F] as in the parameters. Ink adds where a weight is dark, and takes away where it is light.
+    Args:
+      kernel: Weights [h, w, 1, F]. Dark is positive: ink there raises the output.
+      layer: Name of the layer.
     """
     chex.assert_shape(kernel, (None, None, 1, None))
     height, width, _, count = kernel.shape
@@ -57,7 +61,7 @@ def filters_figure(kernel: np.ndarray, layer: str = "conv1") -> "Figure":
         figure,
         MARGIN,
         top - 0.12,
-        "all on one scale; ink adds where dark, takes away where light",
+        "one scale for all; ink raises the output where dark",
         fontsize=9,
         va="bottom",
     )
@@ -83,27 +87,37 @@ def units_figure(
     wrong_image: np.ndarray,
     bias: float,
     title: str = "One decision, unit by unit",
+    p_same: bool = True,
 ) -> "Figure":
-    """Draws what each unit of the embedding adds to the logits of two supports, and how few units decide between them.
+    """Plot what each unit of the embedding adds to the logits of two supports, and how few units decide between them.
 
-    `right` and `wrong` [D] are the terms α_j |query_j − support_j| of the right support and of the strongest wrong one
-    (paper, section 3.1): their sums and `bias` make the two logits. Images are uint8 [H, W].
+    Left: the terms of each support, sorted. Right: the cumulative lead of the right support, starting with the units
+    that differ most. The lead ends at the difference of the logits. Marked are the units that make up half and nine
+    tenths of all absolute differences.
 
-    Left, the terms of each support from lowest to highest. Right, the lead that the right support gains, term by term,
-    from the units that tell the two apart most; it ends at the difference of the logits. The units that make up half
-    and nine tenths of all absolute differences are marked.
+    Args:
+      right: Terms α_j |query_j − support_j| [D] of the right support (paper, section 3.1). Their sum and `bias` make
+        its logit.
+      wrong: Terms [D] of the wrong support with the highest score.
+      query: Image, uint8 [H, W].
+      right_image: Image of the right support.
+      wrong_image: Image of the wrong support.
+      bias: Bias of the logit.
+      title: The title.
+      p_same: Whether the network was trained on p(same), so that the sigmoid of a logit is p(same).
     """
     right, wrong = np.asarray(right, float), np.asarray(wrong, float)
     chex.assert_rank([right, wrong], 1)
     chex.assert_equal_shape([right, wrong])
     logits = {"right": right.sum() + bias, "wrong": wrong.sum() + bias}
-    words = {word: f"{word}: p = {expit(logit):.3f}\nlogit {_signed(logit)}" for word, logit in logits.items()}
+    p = {word: f": p = {expit(logit):.3f}" if p_same else "" for word, logit in logits.items()}
+    words = {word: f"{word}{p[word]}\nlogit {_signed(logit)}" for word, logit in logits.items()}
     side, panel = 1.25, (3.9, 3.5)
     title, top = heading(title, 11.4)
     top += 0.45
     figure = blank(11.4, top + 5.0)
     entitle(figure, title)
-    # The frames are in the manner of the curves.
+    # Frames have the colours and dashes of the curves.
     shown = (
         (query, "query", {}),
         (right_image, words["right"], {"color": BLUE, "linewidth": 2.5}),
@@ -136,7 +150,7 @@ def units_figure(
         needed = int(np.searchsorted(share, part * share[-1])) + 1 if share[-1] else 0
         label = f"{needed:,} of {len(right):,} units make {word} of all differences"
         gain.axvline(needed, color=GREY, linestyle=line, linewidth=1.2, label=label)
-    gain.set_title("who decides: the lead, unit by unit", fontsize=11)
+    gain.set_title("cumulative lead, unit by unit", fontsize=11)
     gain.set(xlabel="units added, those that differ most first", ylabel="lead in logit (above 0: right choice)")
     for axes in (terms, gain):
         plain(axes)

@@ -1,4 +1,4 @@
-"""Trials as the network saw them: one whole trial, the hardest ones, and the characters it confuses."""
+"""Trials as the network saw them: one whole trial, the hardest ones, and the classes that it confuses."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -19,23 +19,23 @@ SMALL = 0.85
 
 
 class HardTrial(NamedTuple):
-    """A query, its right support and the wrong one that scored highest: images uint8 [H, W], probabilities p(same).
+    """A query, its right support and the rival, the wrong support that scored highest; images are uint8 [H, W].
 
-    The network chose the rival if `p_rival` is above `p_right`; at equal values they are tied.
+    The network chose the one with the higher score; equal scores are a tie.
     """
 
-    alphabet: str
+    group: str
     query: np.ndarray
     right: np.ndarray
-    p_right: float
+    right_score: float
     rival: np.ndarray
-    p_rival: float
+    rival_score: float
 
 
 class Confused(NamedTuple):
-    """A character that was `shown` in `trials` queries and `taken_for` another in `times` of them; uint8 [H, W]."""
+    """A class that was `shown` in `trials` queries and `taken_for` another in `times` of them; uint8 [H, W]."""
 
-    alphabet: str
+    group: str
     shown: np.ndarray
     taken_for: np.ndarray
     times: int
@@ -43,16 +43,21 @@ class Confused(NamedTuple):
 
 
 def trial_figure(
-    query: np.ndarray, supports: np.ndarray, probabilities: np.ndarray, answer: int, title: str
+    query: np.ndarray, supports: np.ndarray, scores: np.ndarray, answer: int, title: str, scale: str = "p(same)"
 ) -> "Figure":
-    """Draws one trial as in the paper's figure 7: the query, and each support with the network's p(same) under it.
+    """Plot one trial as in the paper's figure 7: the query, and each support with its score.
 
-    `query` uint8 [H, W] and `supports` uint8 [n_way, H, W], 0 for paper, 255 for full ink; `probabilities` [n_way];
-    `answer` in [0, n_way) is the right support. The network's choice is the highest probability; equals are "tied".
+    Args:
+      query: Image, uint8 [H, W], 0 for paper and 255 for full ink.
+      supports: Images, uint8 [n_way, H, W].
+      scores: [n_way] on the scale. The network chooses the highest; equal ones are tied.
+      answer: The right support, in [0, n_way).
+      title: The title.
+      scale: What the scores are, in words.
     """
-    chex.assert_rank([query, supports, probabilities], [2, 3, 1])
-    chex.assert_equal(len(supports), len(probabilities))
-    probabilities = np.asarray(probabilities)
+    chex.assert_rank([query, supports, scores], [2, 3, 1])
+    chex.assert_equal(len(supports), len(scores))
+    scores = np.asarray(scores)
     columns = len(supports) if len(supports) <= 5 else max(5, math.ceil(math.sqrt(1.25 * len(supports))))
     rows = math.ceil(len(supports) / columns)
 
@@ -67,18 +72,18 @@ def trial_figure(
     ink(axes, query)
     axes.set_title("query", fontsize=11)
     indent = (across - SUPPORT) / 2
-    write(figure, left + indent, top - 0.12, "supports, each with its p(same)", fontsize=11, va="bottom")
+    write(figure, left + indent, top - 0.12, f"supports, each with its {scale}", fontsize=11, va="bottom")
 
-    chosen = probabilities == probabilities.max()
+    chosen = scores == scores.max()
     for i, support in enumerate(supports):
         row, column = divmod(i, columns)
         axes = place(figure, Box(left + column * across + indent, top + row * down, SUPPORT, SUPPORT))
-        _support(axes, support, probabilities[i], bool(chosen[i]), i == answer, tied=chosen.sum() > 1)
+        _support(axes, support, scores[i], bool(chosen[i]), i == answer, tied=chosen.sum() > 1)
     return figure
 
 
 def _mark(chosen: bool, right: bool, tied: bool) -> tuple[str, dict[str, Any]]:
-    """Returns the word under a support and the style of its frame: solid where chosen, dashed where only right."""
+    """Return the word under a support and its frame: solid if it was chosen, dashed if it is only right."""
     if chosen:
         word = ("tied, right" if right else "tied") if tied else ("right choice" if right else "wrong choice")
         return word, {"color": BLUE if right else ORANGE, "linewidth": 3.5}
@@ -87,33 +92,38 @@ def _mark(chosen: bool, right: bool, tied: bool) -> tuple[str, dict[str, Any]]:
     return "", {"color": PALE, "linewidth": 0.8}
 
 
-def hardest_figure(rows: Sequence[HardTrial], title: str = "The hardest trials of each alphabet") -> "Figure":
-    """Draws trials, those of an alphabet beside each other: query, right support and strongest wrong one, each with p.
+def hardest_figure(
+    rows: Sequence[HardTrial], scale: str = "p(same)", title: str = "The hardest trials of each alphabet"
+) -> "Figure":
+    """Plot trials, a line per group: the query, the right support and the rival, each with its score.
 
-    An alphabet's trials stand in the order given, alphabets in that of their first trials.
+    Args:
+      rows: The trials. Groups are plotted in the order of their first trials.
+      scale: What the scores are, in words.
+      title: The title.
     """
 
     def draw(images: "list[Axes]", trial: HardTrial) -> None:
         query, right, rival = images
         ink(query, trial.query)
         query.set_xlabel("query", fontsize=9, labelpad=4)
-        tied = trial.p_right == trial.p_rival
-        _support(right, trial.right, trial.p_right, trial.p_right >= trial.p_rival, True, tied, between="\n")
-        _support(rival, trial.rival, trial.p_rival, trial.p_rival >= trial.p_right, False, tied, between="\n")
-        if trial.p_rival < trial.p_right:
+        ours, theirs = trial.right_score, trial.rival_score
+        _support(right, trial.right, ours, ours >= theirs, True, tied=ours == theirs, between="\n")
+        _support(rival, trial.rival, theirs, theirs >= ours, False, tied=ours == theirs, between="\n")
+        if theirs < ours:
             rival.set_xlabel(f"{rival.get_xlabel()}\nrunner-up")
 
     note = (
-        "query, right support and the wrong one that scored highest, with p(same); "
-        "solid frame: the network's choice, dashed: the right answer that it passed over"
+        f"query, right support and the wrong support with the highest score; numbers: {scale}; "
+        "solid frame: the network's choice, dashed: the right answer, not chosen"
     )
-    return _by_alphabet(rows, 3, draw, title, note)
+    return _by_group(rows, 3, draw, title, note)
 
 
 def confused_figure(rows: Sequence[Confused], title: str = "The characters most often confused") -> "Figure":
-    """Draws confusions, those of an alphabet beside each other: the character shown and the one it was taken for.
+    """Plot confusions, a line per group: the class shown and the one it was taken for.
 
-    An alphabet's confusions stand in the order given, alphabets in that of their first ones.
+    Groups are plotted in the order of their first confusions.
     """
 
     def draw(images: "list[Axes]", confused: Confused) -> None:
@@ -123,38 +133,42 @@ def confused_figure(rows: Sequence[Confused], title: str = "The characters most 
         images[0].text(1.12, 0.5, "→", transform=images[0].transAxes, ha="center", va="center", fontsize=11)
         images[1].set_xlabel(f"{confused.times:,} of {confused.trials:,} times", fontsize=9, labelpad=4)
 
-    note = "each character shown → the one it was taken for, and in how many of the trials that showed it"
-    return _by_alphabet(rows, 2, draw, title, note)
+    note = "the character shown → the character it was taken for, and in how many of the trials that showed it"
+    return _by_group(rows, 2, draw, title, note)
 
 
-def _by_alphabet(rows: Sequence[Any], images: int, draw: Callable, title: str, note: str) -> "Figure":
-    """Lays out groups of `images` images, one alphabet a line, and lets `draw` fill each group's axes."""
-    alphabets: dict[str, list[Any]] = {}
+def _by_group(rows: Sequence[Any], images: int, draw: Callable, title: str, note: str) -> "Figure":
+    """Lay out rows of `images` images each, a line per group, and let `draw` fill the axes of each row."""
+    by_group: dict[str, list[Any]] = {}
     for row in rows:
-        alphabets.setdefault(row.alphabet, []).append(row)
-    groups = max(map(len, alphabets.values()), default=1)
+        by_group.setdefault(row.group, []).append(row)
+    most = max(map(len, by_group.values()), default=1)
     across, down, names, gap = 1.05, 1.35, 1.6, 0.35
-    width = max(names + groups * (images * across + gap), 5.5)
+    width = max(names + most * (images * across + gap), 5.5)
     title, below_title = heading(title, width)
     note, below_note = heading(note, width)
     top = below_title + below_note
-    figure = blank(width, top + max(0.1, len(alphabets) * down))
+    figure = blank(width, top + max(0.1, len(by_group) * down))
     entitle(figure, title)
-    write(figure, MARGIN, below_title + 0.08, note if rows else "There are none.", va="top", fontsize=9)
-    for line, (alphabet, group) in enumerate(alphabets.items()):
+    write(figure, MARGIN, below_title + 0.08, note if rows else "None.", va="top", fontsize=9)
+    for line, (group, of_group) in enumerate(by_group.items()):
         y = top + line * down
-        write(figure, MARGIN, y + SMALL / 2, spoken(alphabet, 15), va="center", fontsize=10)
-        for i, row in enumerate(group):
+        write(figure, MARGIN, y + SMALL / 2, spoken(group, 15), va="center", fontsize=10)
+        for i, row in enumerate(of_group):
             x = names + i * (images * across + gap)
             draw([place(figure, Box(x + j * across, y, SMALL, SMALL)) for j in range(images)], row)
     return figure
 
 
 def _support(
-    axes: "Axes", image: np.ndarray, p: float, chosen: bool, right: bool, tied: bool, between: str = " "
+    axes: "Axes", image: np.ndarray, score: float, chosen: bool, right: bool, tied: bool, between: str = " "
 ) -> None:
-    """Draws a support with its probability, a word and a frame."""
+    """Draw a support with its score, a word and a frame."""
     ink(axes, image)
     word, frame = _mark(chosen, right, tied)
     axes.spines[:].set(**frame)
-    axes.set_xlabel(f"{p:.3f}{between}{word}".strip(), fontsize=10 if between == " " else 9, labelpad=4)
+    axes.set_xlabel(f"{_signed(score)}{between}{word}".strip(), fontsize=10 if between == " " else 9, labelpad=4)
+
+
+def _signed(score: float) -> str:
+    return f"{score:.3f}".replace("-", "−")

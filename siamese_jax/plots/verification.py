@@ -1,4 +1,4 @@
-"""Verification: how often two images of one character are accepted, and two of different ones refused."""
+"""Verification: how often two images of one class are accepted, and images of two classes refused."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -7,20 +7,23 @@ import numpy as np
 from scipy.stats import norm
 
 from siamese_jax.plots.style import COLOURS, GREY, LINES, MARKERS, Box, blank, place, plain
+from siamese_jax.results import VerificationResult
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 TICKS = (0.1, 1, 5, 10, 20, 40, 60, 80, 90, 95, 99, 99.9)
-"""Per cent, where a normal-deviate axis is labelled."""
+"""Labels of a normal-deviate axis, in per cent."""
 
 
-def roc_figure(by_run: Mapping[str, Mapping[str, Any]]) -> "Figure":
-    """Draws the ROC (left) and the DET curve (right; Martin et al. 1997) of each run.
+def roc_figure(by_run: Mapping[str, VerificationResult]) -> "Figure":
+    """Plot the ROC curve (left) and the DET curve (right; Martin et al. 1997) of each run.
 
-    `by_run` has the label of each run and the test part of its verification results: `roc`, `auc`, `equal_error_rate`
-    and `operating_points`, all rates in [0, 1]. The DET curve shows both errors on normal-deviate axes, where scores
-    that are normal make a straight line; rates of 0 and 1 are infinitely far on them and are not drawn.
+    The DET curve shows both errors on normal-deviate axes. Normally distributed scores make a straight line there.
+    Rates of 0 and 1 are infinitely far away on them and are not plotted.
+
+    Args:
+      by_run: Verification on the test set of each run, by its label.
     """
     side, top = 4.0, 0.5
     figure = blank(10.4, top + side + 0.75 + 0.42 * len(by_run))
@@ -28,22 +31,22 @@ def roc_figure(by_run: Mapping[str, Mapping[str, Any]]) -> "Figure":
     largest = 0.4
     for i, (label, part) in enumerate(by_run.items()):
         line = {"color": COLOURS[i % len(COLOURS)], "linestyle": LINES[i % len(LINES)]}
-        accepted = np.asarray(part["roc"]["false_accept_rate"], float)
-        refused = 1 - np.asarray(part["roc"]["true_accept_rate"], float)
+        accepted = np.asarray(part.roc.false_accept_rate, float)
+        refused = 1 - np.asarray(part.roc.true_accept_rate, float)
         roc.plot(100 * accepted, 100 * (1 - refused), label=_summary(label, part), **line)
         det.plot(_deviate(accepted), _deviate(refused), **line)
-        equal = part["equal_error_rate"]
+        equal = part.equal_error_rate
         marked = [(equal, equal, "equal error rate")]
-        for point in part["operating_points"]:
-            name = f"at {100 * point['false_accept_rate']:g} % false accepts"
-            marked.append((point["measured_false_accept_rate"], point["false_reject_rate"], name))
+        for point in part.operating_points:
+            name = f"at {100 * point.false_accept_rate:g} % false accepts"
+            marked.append((point.measured_false_accept_rate, point.false_reject_rate, name))
         for marker, (x, y, name) in zip(MARKERS, marked, strict=False):
             dot = {"color": line["color"], "markeredgecolor": "black", "markersize": 8, "clip_on": False}
-            # What a marker means is told once, not for every run.
+            # The legend explains each marker once.
             det.plot(_deviate([x]), _deviate([y]), marker, label="_" if i else name, **dot)
         largest = max(largest, *(y for _, y, _ in marked))
     roc.plot([0, 100], [0, 100], color=GREY, linestyle=":", linewidth=1.5)
-    roc.text(62, 55, "chance", color=GREY, fontsize=9)
+    roc.text(62, 55, "chance level", color=GREY, fontsize=9)
     roc.set(title="ROC", xlim=(0, 100), ylim=(0, 100.5))
     roc.set(xlabel="false accepts: different, called same (%)", ylabel="true accepts: same, called same (%)")
 
@@ -65,17 +68,17 @@ def roc_figure(by_run: Mapping[str, Mapping[str, Any]]) -> "Figure":
     return figure
 
 
-def _summary(label: str, part: Mapping[str, Any]) -> str:
-    """Returns a run's figures in words, two lines."""
+def _summary(label: str, part: VerificationResult) -> str:
+    """Return the figures of a run in two lines."""
     points = ", ".join(
-        f"{100 * p['false_reject_rate']:.1f} % at {100 * p['false_accept_rate']:g} % false accepts"
-        for p in part["operating_points"]
+        f"{100 * p.false_reject_rate:.1f} % at {100 * p.false_accept_rate:g} % false accepts"
+        for p in part.operating_points
     )
     rejects = f"; false rejects: {points}" if points else ""
-    return f"{label}\nAUC {part['auc']:.4f}; equal error rate {100 * part['equal_error_rate']:.2f} %{rejects}"
+    return f"{label}\nAUC {part.auc:.4f}; equal error rate {100 * part.equal_error_rate:.2f} %{rejects}"
 
 
 def _deviate(rates: Any) -> np.ndarray:
-    """Returns the normal deviates of rates in [0, 1]; NaN, which leaves a gap, for 0 and 1."""
+    """Return the normal deviates of rates in [0, 1]; NaN for 0 and 1, which leaves a gap."""
     deviates = norm.ppf(np.asarray(rates, float))
     return np.where(np.isfinite(deviates), deviates, np.nan)

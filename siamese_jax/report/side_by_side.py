@@ -2,36 +2,55 @@
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from siamese_jax.report.beside import MNIST, on_mnist, small_background, table_2, table_3
-from siamese_jax.report.one_shot import BASELINES, OneShot, label, task, without_duplicates
-from siamese_jax.report.pictures import COMPARISON_PICTURES, ONE_SHOT, TRAINING, VERIFICATION, section
-from siamese_jax.report.sections import ending, losses, rate
+from siamese_jax.report.headline import MAIN
+from siamese_jax.report.one_shot import BASELINES, label
+from siamese_jax.report.pictures import (
+    COMPARISON_PICTURES,
+    HEADLINE,
+    ONE_SHOT,
+    TRAINING,
+    VERIFICATION,
+    section,
+    shown,
+)
+from siamese_jax.report.sections import ENDINGS, by_set, losses, threshold_cells
 from siamese_jax.report.tables import duration, interval, percent, ranges, table, value
+from siamese_jax.results import OneShot, OneShotResult, RunResults, Words, plural
 from siamese_jax.specs import DESCRIPTION, EvalSpec, Experiment, leaves
 from siamese_jax.statistics.intervals import PairedDifference
 
+if TYPE_CHECKING:
+    import numpy as np
+
 
 class Run(NamedTuple):
-    """What a run's folder tells of it."""
+    """What a run has left in its folder.
+
+    Attributes:
+      name: Its name in the report.
+      experiment: What was run.
+      results: What was measured.
+      rows: The lines of metrics.jsonl.
+      trials: The credit [R, Q] of each trial, as `storage.results_file` writes it.
+    """
 
     name: str
     experiment: Experiment
-    results: Mapping[str, Any]
-    rows: Sequence[Mapping[str, Any]] = ()
-    """The lines of metrics.jsonl."""
-    trials: Mapping[str, Any] = {}
-    """The credit [R, Q] of each trial by protocol, as trials.npz has it; empty for runs from before it was kept."""
+    results: RunResults
+    rows: Sequence[Mapping[str, Any]]
+    trials: "Mapping[str, np.ndarray]"
 
 
 class Contestant(NamedTuple):
-    """A network, or a comparison that learns nothing: its results, and the credit [R, Q] of its trials, by protocol."""
+    """A network or an untrained baseline, with its results and the credit [R, Q] of its trials by protocol."""
 
     name: str
     data: str
     one_shot: OneShot
-    trials: Mapping[str, Any]
+    trials: "Mapping[str, np.ndarray]"
 
     @property
     def on_lakes_runs(self) -> bool:
@@ -49,66 +68,93 @@ class Paired(NamedTuple):
 
 
 def contestants(runs: Sequence[Run]) -> list[Contestant]:
-    """Returns all whose one-shot accuracy was measured; a run of baselines has several."""
+    """Return everyone whose one-shot accuracy was measured; a run of baselines has several."""
     return [contestant for run in runs for contestant in _contestants(run)]
 
 
 def comparison(
     runs: Sequence[Run], paired: Sequence[Paired] = (), pictures: Sequence[str] = tuple(COMPARISON_PICTURES)
 ) -> str:
-    """Returns the report of several runs as Markdown; `pictures` are files beside it."""
+    """Return the report of several runs as Markdown.
+
+    Args:
+      runs: The runs.
+      paired: Their differences on the same trials.
+      pictures: The picture files beside the report.
+    """
     everyone = contestants(runs)
     sections = (
-        f"# {len(runs)} runs side by side\n\n{_runs(runs)}",
+        f"# {len(runs)} runs side by side\n\n{_headline(everyone)}",
+        *shown(HEADLINE, pictures, COMPARISON_PICTURES),
+        section("Runs", _runs(runs), pictures, COMPARISON_PICTURES),
         section(ONE_SHOT, _one_shot(runs, everyone), pictures, COMPARISON_PICTURES),
-        section("The same trials, two by two", _paired(paired), pictures, COMPARISON_PICTURES),
+        section("Differences on the same trials", _paired(paired), pictures, COMPARISON_PICTURES),
         section(VERIFICATION, _verification(runs), pictures, COMPARISON_PICTURES),
         section(TRAINING, _training(runs), pictures, COMPARISON_PICTURES),
-        section("What differs between them", _fields(runs), pictures, COMPARISON_PICTURES),
+        section("Fields that differ", _fields(runs), pictures, COMPARISON_PICTURES),
     )
     return "\n\n".join(part.strip("\n") for part in sections if part) + "\n"
 
 
 def _contestants(run: Run) -> Iterator[Contestant]:
-    data = run.results["data"]["name"]
-    if one_shot := run.results.get("one_shot"):
-        yield Contestant(run.name, data, without_duplicates(one_shot), run.trials)
-    for who, one_shot in run.results.get("baselines", {}).items():
+    data = run.results.data.name
+    if run.results.one_shot:
+        yield Contestant(run.name, data, run.results.one_shot, run.trials)
+    for who, one_shot in run.results.baselines.items():
         trials = {p: run.trials[f"{who}.{p}"] for p in one_shot if f"{who}.{p}" in run.trials}
         yield Contestant(f"{run.name}: {BASELINES[who]}", data, one_shot, trials)
 
 
+def _headline(everyone: Sequence[Contestant]) -> str:
+    """Return the accuracies of all contestants on the main trials that they share, the best first."""
+    for protocol in MAIN:
+        trials = {_trials_id(one, protocol) for one in everyone}
+        if len(trials) != 1 or None in trials:
+            continue
+        ranked = sorted(everyone, key=lambda one: -one.one_shot[protocol].accuracy)
+        results = [(one.name, one.one_shot[protocol]) for one in ranked]
+        accuracies = "; ".join(f"{who} **{percent(of.accuracy)} %** ({interval(of.ci95)})" for who, of in results)
+        card = results[0][1].card
+        what = label(ranked[0].data, protocol, results[0][1])
+        return f"On the same {card.trials:,} trials ({card.task}, {what}; 95 % intervals): {accuracies}."
+    return "The runs share no trials: compare their accuracies by their intervals."
+
+
+def _trials_id(one: Contestant, protocol: str) -> str | None:
+    return one.one_shot[protocol].card.trials_id if protocol in one.one_shot else None
+
+
 def _runs(runs: Sequence[Run]) -> str:
-    def row(run):
-        results = run.results
+    def row(run: Run) -> list[str]:
+        results, data = run.results, run.results.data
         return [
-            run.name, results["experiment"], str(results["seed"]), results["data"]["name"],
-            f"{results['data']['image_side']}×{results['data']['image_side']}", results["data"]["drawer_split"],
+            run.name, results.experiment, str(results.seed), data.name, f"{data.image_side}×{data.image_side}",
+            data.split,
         ]  # fmt: skip
 
-    return table(["run", "experiment", "seed", "data", "pixels", "drawer split"], [row(run) for run in runs])
+    return table(["run", "experiment", "seed", "data", "pixels", "split"], [row(run) for run in runs])
 
 
 def _one_shot(runs: Sequence[Run], everyone: Sequence[Contestant]) -> str:
     if not everyone:
         return ""
-    # A row is one protocol on one data set by the same drawers: what differs in these cannot share a row.
+    # One row is one protocol on one data source and the same authors. Whatever differs in these needs a row of its own.
     rows: dict[tuple[str, ...], dict[str, str]] = {}
     for one in everyone:
         for protocol, part in one.one_shot.items():
             data = "MNIST" if protocol in MNIST else one.data
-            what = (label(one.data, protocol, part), data, _task(part), ranges(part["drawers"]))
-            cell = f"{percent(part['accuracy'])} ({interval(part)}; {part['trials']:,})"
+            what = (label(one.data, protocol, part), data, _task(part), ranges(part.card.authors))
+            cell = f"{percent(part.accuracy)} ({interval(part.ci95)}; {part.card.trials:,})"
             rows.setdefault(what, {})[one.name] = cell
     names = [one.name for one in everyone]
-    text = "Accuracy in per cent (its 95 % interval, by bootstrap over whole runs; trials).\n\n"
+    text = "Accuracy in per cent (95 % interval by bootstrap over whole episodes; number of trials).\n\n"
     text += table(
-        ["measured on", "data", "task", "drawers", *names],
+        ["measured on", "data", "task", plural(_words(runs).author), *names],
         [[*what, *(cells.get(name, "–") for name in names)] for what, cells in rows.items()],
     )
     official = [(f"**{o.name}**", o.one_shot["official_runs"]) for o in everyone if o.on_lakes_runs]
     if official:
-        small = any(small_background(run.results["data"]) for run in runs)
+        small = any(small_background(run.results.data) for run in runs)
         text += "\n\n### Beside the paper's table 2\n\n" + table_2(official, small)
     digits = [row for one in everyone for row in on_mnist(f"**{one.name}**", one.one_shot)]
     if digits:
@@ -116,20 +162,26 @@ def _one_shot(runs: Sequence[Run], everyone: Sequence[Contestant]) -> str:
     return text
 
 
-def _task(part: Mapping[str, Any]) -> str:
-    """Returns a task in words, with how several supports were combined unless it is the usual way."""
-    combine = part["card"].get("combine")
-    return task(part) if combine in (None, EvalSpec.combine) else f"{task(part)}, {combine.replace('_', ' ')}"
+def _words(runs: Sequence[Run]) -> Words:
+    """Return the words of the runs' data source, or general ones if they differ."""
+    found = {run.results.data.words for run in runs}
+    return found.pop() if len(found) == 1 else Words(group="group", class_="class", author="author")
+
+
+def _task(part: OneShotResult) -> str:
+    """Return a task in words, with the way to combine several supports unless it is the default."""
+    combine = part.card.combine
+    return part.card.task if combine in (None, EvalSpec.combine) else f"{part.card.task}, {combine.replace('_', ' ')}"
 
 
 def _paired(paired: Sequence[Paired]) -> str:
     if not paired:
         return ""
     text = (
-        "Both answered the very same trials, so that their luck with them is the same, and small differences show. "
-        "The difference is the first's accuracy minus the second's; p is how often chance alone would make one as "
-        "large if the two were equally good. Neither says what training again with another seed, or other alphabets, "
-        "would bring; and of twenty rows with no difference behind them, about one has p below 0.05.\n\n"
+        "Both answered the same trials, so small differences can be seen. The difference is the accuracy of the first "
+        "minus that of the second. p is the probability of a difference at least as large if both were equally good. "
+        "Interval and p cover the choice of trials, not the training seed or other groups. Of twenty rows without a "
+        "real difference, about one has p below 0.05.\n\n"
     )
     head = [
         "measured on", "task", "first", "second", "difference (points)", "95 % interval", "p", "only first right",
@@ -158,42 +210,47 @@ def _paired_row(pair: Paired) -> list[str]:
 def _verification(runs: Sequence[Run]) -> str:
     rows = [
         [
-            run.name, name, ranges(run.results["data"]["sets"][name]["drawers"]), f"{part['pairs']:,}",
-            percent(part["accuracy"]), interval(part), f"{part['threshold']:#.3g}",
+            run.name, name, ranges(run.results.data.sets[name].authors), f"{part.pairs:,}", percent(part.accuracy),
+            interval(part.ci95), *threshold_cells(part, run.experiment),
         ]
         for run in runs
-        for name, part in run.results.get("verification", {}).items()
+        if run.results.verification
+        for name, part in by_set(run.results.verification).items()
     ]  # fmt: skip
     if not rows:
         return ""
-    head = ["run", "set", "drawers", "pairs", "accuracy (%)", "95 % interval (%)", "threshold on p(same)"]
-    note = "Intervals are by bootstrap over whole alphabets; thresholds were chosen on validation."
+    words = _words(runs)
+    head = [
+        "run", "set", plural(words.author), "pairs", "accuracy (%)", "95 % interval (%)", "threshold (logit)",
+        "as p(same)",
+    ]  # fmt: skip
+    note = f"Intervals are by bootstrap over whole {plural(words.group)}. Thresholds were chosen on validation."
     return f"{table(head, rows)}\n\n{note}"
 
 
 def _training(runs: Sequence[Run]) -> str:
-    rows = [_training_row(run) for run in runs if run.results.get("training")]
+    rows = [_training_row(run) for run in runs if run.results.training]
     head = [
-        "run", "epochs", "steps", "best epoch", "time", "seconds", "pairs a second", "last loss", "backend",
-        "how it ended",
+        "run", "epochs", "steps", "best epoch", "time", "seconds", "pairs per second", "last loss", "backend",
+        "why it ended",
     ]  # fmt: skip
     return table(head, rows) if rows else ""
 
 
 def _training_row(run: Run) -> list[str]:
-    training, machine = run.results["training"], run.results.get("environment")
-    a_second, loss = rate(training), losses(run.rows, run.experiment.loss.name)
+    training, machine = run.results.training, run.results.environment
+    speed, loss = training.pairs_per_second, losses(run.rows, run.experiment.loss.name)
     return [
         run.name,
-        f"{training['epochs']:,}",
-        f"{training['steps']:,}",
-        f"{training['best_epoch']}",
-        duration(training["seconds"]),
-        f"{training['seconds']:,.0f}",
-        f"{a_second:,.0f}" if a_second else "–",
+        f"{training.epochs:,}",
+        f"{training.steps:,}",
+        f"{training.best_epoch}",
+        duration(training.seconds),
+        f"{training.seconds:,.0f}",
+        f"{speed:,.0f}" if speed else "–",
         f"{loss[-1]:.3f}" if loss else "–",
-        f"{machine['backend']} ({machine['cores']} CPU cores)" if machine else "–",
-        ending(training),
+        f"{machine.backend} ({machine.cores} CPU cores)",
+        ENDINGS[training.stopped_by],
     ]
 
 
@@ -206,5 +263,5 @@ def _fields(runs: Sequence[Run]) -> str:
         if name not in DESCRIPTION and len({repr(of.get(name)) for of in fields}) > 1
     ]
     if not rows:
-        return "Nothing: every field of their experiments is the same."
-    return "Every other field is the same.\n\n" + table(["field", *(run.name for run in runs)], rows)
+        return "All fields of their experiments are equal."
+    return "All other fields are equal.\n\n" + table(["field", *(run.name for run in runs)], rows)

@@ -1,13 +1,19 @@
-"""Markdown and the words for numbers: tables that read as tables in raw text, too."""
+"""Markdown tables, readable as raw text, too, and numbers in words."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
+
+from siamese_jax.results import Interval
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Returns a Markdown table padded so that it reads as a table in raw text, too.
+    """Return a Markdown table with aligned columns.
 
-    Words stand to the left, as does the whole first column, and numbers to the right.
+    The first column and columns of words are aligned to the left, columns of numbers to the right.
+
+    Args:
+      head: The heads of the columns.
+      rows: The cells of each row.
     """
     head, *rows = ([cell.replace("|", "\\|") for cell in row] for row in (head, *rows))
     widths = [max(3, *(len(row[i]) for row in (head, *rows))) for i in range(len(head))]
@@ -26,29 +32,29 @@ def _begins_as_number(cell: str) -> bool:
 
 
 def bullets(lines: Iterable[str]) -> str:
-    """Returns a Markdown list."""
+    """Return a Markdown list."""
     return "\n".join(f"* {line}" for line in lines)
 
 
 def percent(fraction: float) -> str:
-    """Returns a fraction in per cent: 0.855 is "85.50"."""
+    """Return a fraction in per cent: 0.855 is "85.50"."""
     return f"{100 * fraction:.2f}"
 
 
-def interval(part: Mapping[str, Any], key: str = "ci95") -> str:
-    """Returns a 95 % interval of a result in per cent; a dash where there is none."""
-    return "–".join(f"{100 * bound:.1f}" for bound in part[key]) if part.get(key) else "–"
+def interval(bounds: Interval | None) -> str:
+    """Return an interval in per cent: (0.841, 0.913) is "84.1–91.3", and None is a dash."""
+    return "–".join(f"{100 * bound:.1f}" for bound in bounds) if bounds else "–"
 
 
 def value(number: Any) -> str:
-    """Returns a field's value as it is written in a sentence."""
+    """Return the value of a field as it is written in a sentence."""
     if isinstance(number, int) and not isinstance(number, bool):
         return f"{number:,}"
     return f"{number:g}" if isinstance(number, float) else str(number)
 
 
 def ranges(numbers: Iterable[int]) -> str:
-    """Returns numbers in words: [1, 2, 3, 7] is "1–3, 7", and none is a dash."""
+    """Return numbers as ranges: [1, 2, 3, 7] is "1–3, 7", and no number is a dash."""
     runs: list[list[int]] = []
     for number in sorted(numbers):
         if runs and number == runs[-1][-1] + 1:
@@ -59,7 +65,7 @@ def ranges(numbers: Iterable[int]) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Returns a time in the unit that a person would take."""
+    """Return a time in seconds, minutes or hours."""
     if seconds < 120:
         return f"{seconds:.0f} seconds"
     minutes = round(seconds / 60)
@@ -67,5 +73,5 @@ def duration(seconds: float) -> str:
 
 
 def sentence(text: str) -> str:
-    """Returns text that ends with a full stop."""
+    """Return a text with a full stop at its end."""
     return text if text.endswith(".") or not text else text + "."

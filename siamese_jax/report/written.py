@@ -1,4 +1,4 @@
-"""Writes what a run or a comparison leaves for programs and for people."""
+"""Writes report.md and report.html."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -9,19 +9,25 @@ from siamese_jax.report.html import page
 from siamese_jax.report.pictures import PICTURES, there
 from siamese_jax.report.sections import report
 from siamese_jax.report.side_by_side import Paired, Run, comparison
+from siamese_jax.results import RunResults
 from siamese_jax.specs import Experiment
 from siamese_jax.storage import files
 
 
-def write_results(workdir: str | os.PathLike, results: Mapping[str, Any]) -> None:
-    """Writes `results` to WORKDIR/results.json; UserError if that cannot be done."""
-    files.write_json(Path(workdir) / "results.json", results)
-
-
 def write_report(
-    workdir: str | os.PathLike, experiment: Experiment, results: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]
+    workdir: str | os.PathLike, experiment: Experiment, results: RunResults, rows: Sequence[Mapping[str, Any]]
 ) -> None:
-    """Writes WORKDIR/report.md and report.html, which show the pictures that stand there; UserError if it cannot be."""
+    """Write report.md and report.html of a run, with those pictures that are in its folder.
+
+    Args:
+      workdir: The folder of the run.
+      experiment: What was run.
+      results: What was measured.
+      rows: The lines of metrics.jsonl.
+
+    Raises:
+      UserError: A file cannot be written.
+    """
     workdir = Path(workdir)
     _write(workdir, report(experiment, results, rows, there(workdir, PICTURES)))
 
@@ -29,7 +35,17 @@ def write_report(
 def write_comparison(
     folder: str | os.PathLike, runs: Sequence[Run], paired: Sequence[Paired], pictures: Sequence[str]
 ) -> None:
-    """Writes FOLDER/report.md and report.html of several runs, with pictures that stand there; UserError as above."""
+    """Write report.md and report.html of several runs.
+
+    Args:
+      folder: Where they are written.
+      runs: The runs.
+      paired: Their differences on the same trials.
+      pictures: The picture files in the folder.
+
+    Raises:
+      UserError: A file cannot be written.
+    """
     _write(Path(folder), comparison(runs, paired, pictures))
 
 

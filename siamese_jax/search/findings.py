@@ -16,10 +16,11 @@ from siamese_jax import plots
 from siamese_jax.experiments import all_fields, as_flags, find
 from siamese_jax.report import page
 from siamese_jax.report.tables import bullets, duration, interval, percent, table, value
+from siamese_jax.results import OneShotResult, RunResults
 from siamese_jax.search.study import reason_of
 from siamese_jax.specs import Experiment, with_values
 from siamese_jax.storage import files
-from siamese_jax.storage.experiment_file import read_json
+from siamese_jax.storage.results_file import read_results
 
 PICTURES = {
     "history.png": ("plot_optimization_history", "Each trial's accuracy, and the best so far"),
@@ -152,10 +153,10 @@ def winner_folder(folder: Path, trial: int, seed: int) -> Path:
     return folder / "winner" / f"trial{trial}-seed{seed}"
 
 
-def read_winner(folder: Path, trial: int) -> list[Mapping[str, Any]]:
-    """Returns the results of the winner's runs, by seed, that stand in its folders."""
-    found = [read_json(path) for path in (folder / "winner").glob(f"trial{trial}-seed*/results.json")]
-    return sorted(found, key=lambda results: results["seed"])
+def read_winner(folder: Path, trial: int) -> list[RunResults]:
+    """Return the results of those runs of the winner that have any, by seed."""
+    found = [read_results(path.parent) for path in (folder / "winner").glob(f"trial{trial}-seed*/results.json")]
+    return sorted(found, key=lambda results: results.seed)
 
 
 def report(
@@ -164,7 +165,7 @@ def report(
     trials: Sequence[FrozenTrial],
     best: FrozenTrial | None,
     pictures: Sequence[str],
-    winner: Sequence[Mapping[str, Any]],
+    winner: Sequence[RunResults],
 ) -> str:
     """Returns the report of a study as Markdown; `plan` as `plan.described` returns it, `winner` its results."""
     failed = [trial for trial in trials if reason_of(trial)]
@@ -212,7 +213,7 @@ def _searched(text: str) -> list[str]:
     return [f"`{field}`", f"`{space}`"]
 
 
-def _winner(best: FrozenTrial | None, runs: Sequence[Mapping[str, Any]]) -> str:
+def _winner(best: FrozenTrial | None, runs: Sequence[RunResults]) -> str:
     if best is None:
         return "No trial has been completed."
     fields = table(["field", "value"], [[f"`{field}`", value(found)] for field, found in best.params.items()])
@@ -221,14 +222,8 @@ def _winner(best: FrozenTrial | None, runs: Sequence[Mapping[str, Any]]) -> str:
         return text + "In this folder it has not been trained again, nor measured on test."
     rows = [
         [
-            str(run["seed"]),
-            *(
-                f"{percent(run['one_shot'][protocol]['accuracy'])} ({interval(run['one_shot'][protocol])}; "
-                f"{run['one_shot'][protocol]['trials']:,})"
-                if protocol in run["one_shot"]
-                else "–"
-                for protocol in ("official_runs", "within_alphabet", "validation")
-            ),
+            str(run.seed),
+            *(_cell(run.one_shot.get(protocol)) for protocol in ("official_runs", "within_alphabet", "validation")),
         ]
         for run in runs
     ]
@@ -238,6 +233,10 @@ def _winner(best: FrozenTrial | None, runs: Sequence[Mapping[str, Any]]) -> str:
         + "It was trained again from the start, for as long as the experiment says, and measured on test once a seed "
         + f"(per cent; 95 % interval; trials):\n\n{table(head, rows)}"
     )
+
+
+def _cell(result: OneShotResult | None) -> str:
+    return f"{percent(result.accuracy)} ({interval(result.ci95)}; {result.card.trials:,})" if result else "–"
 
 
 def _trials(trials: Sequence[FrozenTrial]) -> str:

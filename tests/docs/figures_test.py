@@ -6,16 +6,16 @@ import statistics
 
 import pages
 import pytest
-from docs_records import PAPER_NETWORK, accuracies, card, earlier, mean, runs
+from docs_records import PAPER_NETWORK, accuracies, card, earlier, interval_of, mean, runs
 from PIL import Image
 from write_docs import GENERATED, PART, architecture, compared, floors, rendered
 
 from siamese_jax.experiments import find
-from siamese_jax.report import published
+from siamese_jax import published
 from siamese_jax.report.tables import interval, percent
 
 BEST = "omniglot_20way_best"
-OWN = "convolutional siamese net (the paper's own)"
+OWN = published.PAPER_NETWORK
 
 
 def tenth(fraction: float) -> str:
@@ -36,7 +36,7 @@ def minutes(name: str) -> float:
 def sentences() -> dict[str, list[str]]:
     """Return sentences by page, with their figures taken from the records. Each must stand on its page."""
     shipped, measured, copied = card(), earlier()["runs"], earlier()
-    verified, official = shipped["verification"], published.TABLE_2
+    verified, official = shipped.verification.test, published.TABLE_2
     paper, humans = official[OWN], official["humans"]
     small = measured["omniglot_20way_small"]["one_shot"]
     best = runs()[BEST][0]["one_shot"]
@@ -51,7 +51,7 @@ def sentences() -> dict[str, list[str]]:
     step = statistics.median(
         json.loads((pages.ROOT / "benchmarks" / "results" / "train_loop_105.json").read_text())["ours_s"]
     )
-    digits = shipped["one_shot"]["mnist_10way_10000"]
+    digits = shipped.one_shot["mnist_10way_10000"]
     short = measured["omniglot_20way"]
     widest = max(max(accuracies(name)) - min(accuracies(name)) for name in runs())
     return {
@@ -63,9 +63,9 @@ def sentences() -> dict[str, list[str]]:
             f"Why not {paper:.0f} %?",
         ],
         "docs/pretrained.md": [
-            f"{percent(verified['accuracy'])} % of {verified['pairs']:,} test pairs are right ({interval(verified)})",
-            f"{tenth(digits['accuracy'])} % on {digits['trials']:,} ten-way trials of MNIST digits "
-            f"({interval(digits)}), where the paper's network has "
+            f"{percent(verified.accuracy)} % of {verified.pairs:,} test pairs are right ({interval(verified.ci95)})",
+            f"{tenth(digits.accuracy)} % on {digits.card.trials:,} ten-way trials of MNIST digits "
+            f"({interval(digits.ci95)}), where the paper's network has "
             f"{published.TABLE_3[OWN]} % on 400",
             f"({percent(accuracies(BEST, 'validation')[1])} %, against "
             f"{percent(accuracies(BEST, 'validation')[0])} % for seed 0), and it reaches "
@@ -79,7 +79,7 @@ def sentences() -> dict[str, list[str]]:
             f"differ by up to {100 * widest:.1f} points on the official runs",
             f"Its two seeds score {both(PAPER_NETWORK)} % on the official runs",
             f"It scores {percent(four['one_shot']['official_runs']['accuracy'])} % "
-            f"({interval(four['one_shot']['official_runs'])}) after {four['minutes']} minutes",
+            f"({interval_of(four['one_shot']['official_runs'])}) after {four['minutes']} minutes",
             f"and the other three reach {tenth(tested[0])}–{tenth(tested[-1])} %",
             f"Expect about {100 * tested[-1]:.0f} %.",
             f"extrapolated from {128 / step:.0f} pairs/s. An update of 128 pairs takes {step:.1f} s on two cores",
@@ -87,15 +87,15 @@ def sentences() -> dict[str, list[str]]:
         "docs/evaluation.md": [
             f"the same network scores {100 * of_tasks[0][0]:.0f} to {100 * of_tasks[0][-1]:.0f} % (`best`) or "
             f"{100 * of_tasks[1][0]:.0f} to {100 * of_tasks[1][-1]:.0f} % (`small`)",
-            f"scores {percent(koch[0]['accuracy'])} % ({interval(koch[0])}) with seed 0 and "
-            f"{percent(koch[1]['accuracy'])} % ({interval(koch[1])}) with seed 1",
+            f"scores {percent(koch[0]['accuracy'])} % ({interval_of(koch[0])}) with seed 0 and "
+            f"{percent(koch[1]['accuracy'])} % ({interval_of(koch[1])}) with seed 1",
             "Both are 95 % bootstrap intervals",
             f"error on the official runs is {100 - published.ELSEWHERE['modified Hausdorff distance'][0]:.1f} %; "
             f"measured here, it is {percent(1 - hausdorff['official_runs']['accuracy'])} %",
             f"scores {tenth(neighbour['official_runs']['accuracy'])} % there, where the paper prints "
             f"{official['1-nearest neighbour']} %",
             f"On 10,000 MNIST trials it scores {tenth(neighbour['mnist_10way_10000']['accuracy'])} % "
-            f"({interval(neighbour['mnist_10way_10000'])}), where the paper prints "
+            f"({interval_of(neighbour['mnist_10way_10000'])}), where the paper prints "
             f"{published.TABLE_3['1-nearest neighbour']} %",
             f"by {ahead['points']} points. That could be chance (−{-ahead['ci95'][0]} to {ahead['ci95'][1]}, "
             f"p = {ahead['p']})",
@@ -109,7 +109,7 @@ def sentences() -> dict[str, list[str]]:
             f"{start['unit_deviation']}. With the scaled initialisation it is {start['unit_deviation_scaled']}.",
             f"({start['loss_after_epoch_1']}) through the first epoch",
             f"it answers {tenth(start['one_shot']['validation']['accuracy'])} % of 320 validation trials "
-            f"({interval(start['one_shot']['validation'])}); with the scaled initialisation it answers "
+            f"({interval_of(start['one_shot']['validation'])}); with the scaled initialisation it answers "
             f"{tenth(start['validation_with_scaled_weights'])} %",
             f"one of them prints {published.TABLE_1[90_000][1]} for 30,000 pairs",
         ],

@@ -4,7 +4,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy import stats
-from scipy.special import expit
 from tiny import SIDE, make_dataset, make_experiment
 
 from siamese_jax.errors import UserError
@@ -13,6 +12,7 @@ from siamese_jax.evaluation.protocols import protocols
 from siamese_jax.images.distort import Affine, apply_affine
 from siamese_jax.keys import root_key
 from siamese_jax.network.siamese import as_input, build, init_params
+from siamese_jax.results import GroupResult
 from siamese_jax.sampling.splits import split
 from siamese_jax.specs import DistortSpec
 
@@ -115,23 +115,23 @@ def test_embedding_in_batches_changes_nothing_and_keeps_the_count(count):
 def test_a_constant_network_scores_one_third_of_three_ways_and_its_ties_are_counted():
     constant = {**PARAMS, "out": {"weight": jnp.zeros((8, 1)), "bias": jnp.ones(1)}}
     result = official(make_evaluator(), constant).result
-    np.testing.assert_allclose(result["accuracy"], 1 / 3)
-    assert (result["trials"], result["correct"], result["ties"]) == (6, 2, 6)
-    assert any("output is constant" in warning for warning in result["warnings"])
+    np.testing.assert_allclose(result.accuracy, 1 / 3)
+    assert (result.card.trials, result.correct, result.ties) == (6, 2, 6)
+    assert any("output is constant" in warning for warning in result.warnings)
 
 
 def test_a_result_says_which_drawers_were_seen_in_training():
     measured, _ = by_protocol("official_runs", "within_alphabet", "2_way_5_shot")
     results = {name: part.result for name, part in measured.items()}
     random = results["within_alphabet"]
-    assert results["official_runs"]["drawers"] == results["official_runs"]["drawers_seen_in_training"] == [1, 2]
-    assert any("1, 2 also drew characters" in warning for warning in results["official_runs"]["warnings"])
-    assert set(random["drawers"]) <= {17, 18, 19, 20}
-    assert random["drawers_seen_in_training"] == []
-    assert results["2_way_5_shot"]["drawers"] == [13, 14, 15, 16, 17, 18, 19, 20]
-    assert any("13, 14, 15, 16" in w and "chosen on" in w for w in results["2_way_5_shot"]["warnings"])
-    low, high = random["ci95"]
-    assert low <= random["accuracy"] <= high
+    assert results["official_runs"].card.authors == results["official_runs"].authors_seen_in_training == (1, 2)
+    assert any("1, 2 also drew characters" in warning for warning in results["official_runs"].warnings)
+    assert set(random.card.authors) <= {17, 18, 19, 20}
+    assert random.authors_seen_in_training == ()
+    assert results["2_way_5_shot"].card.authors == (13, 14, 15, 16, 17, 18, 19, 20)
+    assert any("13, 14, 15, 16" in w and "chosen on" in w for w in results["2_way_5_shot"].warnings)
+    low, high = random.ci95
+    assert low <= random.accuracy <= high
 
 
 def test_a_protocol_that_cannot_be_measured_is_refused_with_the_reason_and_the_others_are_measured():
@@ -153,11 +153,11 @@ def test_trials_of_alphabets_that_were_trained_or_chosen_on_are_refused():
 def test_validation_trials_are_measured_as_what_they_are():
     score = functools.partial(make_evaluator().episode_logits, PARAMS)
     result = one_shot.validation_one_shot(score, EXPERIMENT, SETS).result
-    assert "chosen" in result["card"]["protocol"]
-    assert result["trials"] == 12
+    assert "chosen" in result.card.protocol
+    assert result.card.trials == 12
     runs = one_shot.validation_episodes(EXPERIMENT, SETS["validation"])
     accuracy = one_shot.validation_accuracy(make_evaluator(), PARAMS, SETS["validation"], runs)
-    np.testing.assert_allclose(result["accuracy"], accuracy)
+    np.testing.assert_allclose(result.accuracy, accuracy)
 
 
 def test_what_was_measured_holds_the_scores_and_the_credit_of_each_trial():
@@ -165,7 +165,7 @@ def test_what_was_measured_holds_the_scores_and_the_credit_of_each_trial():
     assert measured.scores.shape == (2, 3, 3)
     right = measured.scores.argmax(axis=-1) == DATASET.episodes.answer
     np.testing.assert_array_equal(measured.credit, right)
-    assert measured.result["accuracy"] == right.mean()
+    assert measured.result.accuracy == right.mean()
     assert measured.episodes is DATASET.episodes
 
 
@@ -178,16 +178,16 @@ def test_a_result_is_told_by_alphabet_and_has_an_interval_over_alphabets():
 
     many = type(runs)(*(np.concatenate([part] * 10) for part in runs))
     two_alphabets = one_shot.one_shot(score, DATASET.images, runs, PROTOCOLS["official_runs"], SEEN).result
-    assert two_alphabets["by_alphabet"] == {
-        "e": {"trials": 3, "correct": 3, "accuracy": 1.0},
-        "f": {"trials": 3, "correct": 1, "accuracy": 1 / 3},
+    assert two_alphabets.by_group == {
+        "e": GroupResult(trials=3, correct=3, accuracy=1.0),
+        "f": GroupResult(trials=3, correct=1, accuracy=1 / 3),
     }
-    assert two_alphabets["ci95_by_alphabet"] == two_alphabets["ci95"] == (1 / 3, 1.0)
+    assert two_alphabets.ci95_by_group == two_alphabets.ci95 == (1 / 3, 1.0)
     right = np.concatenate([right] * 10)
     twenty_runs = one_shot.one_shot(score, DATASET.images, many, PROTOCOLS["official_runs"], SEEN).result
-    assert twenty_runs["ci95_by_alphabet"] == (1 / 3, 1.0)  # as many alphabets as before
-    assert 0.4 < twenty_runs["ci95"][0] < twenty_runs["ci95"][1] < 0.9
-    assert twenty_runs["by_alphabet"]["f"]["trials"] == 30
+    assert twenty_runs.ci95_by_group == (1 / 3, 1.0)  # as many alphabets as before
+    assert 0.4 < twenty_runs.ci95[0] < twenty_runs.ci95[1] < 0.9
+    assert twenty_runs.by_group["f"].trials == 30
 
 
 def noisy_verification(monkeypatch, test_shift=0.0):
@@ -212,34 +212,43 @@ def noisy_verification(monkeypatch, test_shift=0.0):
 def test_verification_has_areas_errors_and_intervals_that_a_normal_law_foretells(monkeypatch):
     result, made = noisy_verification(monkeypatch)
     for name in ("validation", "test"):
-        part, same = result[name], np.arange(4000) % 2 == 0
+        part, same = getattr(result, name), np.arange(4000) % 2 == 0
         won = made[name][same][:, None] > made[name][~same]
-        np.testing.assert_allclose(part["auc"], won.mean())
-        np.testing.assert_allclose(part["equal_error_rate"], stats.norm.sf(1.25), atol=0.02)
+        np.testing.assert_allclose(part.auc, won.mean())
+        np.testing.assert_allclose(part.equal_error_rate, stats.norm.sf(1.25), atol=0.02)
         for key in ("auc", "equal_error_rate"):
-            low, high = part[f"{key}_ci95"]
-            assert low < part[key] < high < low + 0.05
-        accept, drawn = part["roc"]["false_accept_rate"], part["roc"]["true_accept_rate"]
+            low, high = getattr(part, f"{key}_ci95")
+            assert low < getattr(part, key) < high < low + 0.05
+        accept, drawn = part.roc.false_accept_rate, part.roc.true_accept_rate
         assert len(accept) == len(drawn) <= 200
-        np.testing.assert_allclose(np.trapezoid(drawn, accept), part["auc"], atol=0.002)
+        np.testing.assert_allclose(np.trapezoid(drawn, accept), part.auc, atol=0.002)
 
 
 def test_operating_points_are_chosen_on_validation_and_measured_on_both_sets(monkeypatch):
     result, made = noisy_verification(monkeypatch, test_shift=0.5)
     same = np.arange(4000) % 2 == 0
     for i, asked in enumerate((0.01, 0.001)):
-        chosen, tested = (result[name]["operating_points"][i] for name in ("validation", "test"))
-        assert chosen["false_accept_rate"] == tested["false_accept_rate"] == asked
-        assert chosen["threshold"] == tested["threshold"]
-        assert 0.5 * asked <= chosen["measured_false_accept_rate"] <= asked
-        assert tested["measured_false_accept_rate"] > asked  # since test was shifted, and nothing is chosen there
+        chosen, tested = (getattr(result, name).operating_points[i] for name in ("validation", "test"))
+        assert chosen.false_accept_rate == tested.false_accept_rate == asked
+        assert chosen.threshold == tested.threshold
+        assert 0.5 * asked <= chosen.measured_false_accept_rate <= asked
+        assert tested.measured_false_accept_rate > asked  # since test was shifted, and nothing is chosen there
         for point, name in ((chosen, "validation"), (tested, "test")):
-            called_same = expit(made[name]) >= point["threshold"]
-            np.testing.assert_allclose(point["measured_false_accept_rate"], called_same[~same].mean())
-            np.testing.assert_allclose(point["true_accept_rate"], called_same[same].mean())
-            np.testing.assert_allclose(point["false_reject_rate"], 1 - called_same[same].mean())
+            called_same = made[name] >= point.threshold
+            np.testing.assert_allclose(point.measured_false_accept_rate, called_same[~same].mean())
+            np.testing.assert_allclose(point.true_accept_rate, called_same[same].mean())
+            np.testing.assert_allclose(point.false_reject_rate, 1 - called_same[same].mean())
             for key in ("measured_false_accept_rate", "true_accept_rate"):
-                assert point[f"{key}_ci95"][0] <= point[key] <= point[f"{key}_ci95"][1]
+                low, high = getattr(point, f"{key}_ci95")
+                assert low <= getattr(point, key) <= high
+
+
+def test_a_threshold_that_accepts_no_pair_is_none():
+    """Of four pairs, the "different" one with the highest logit is above both "same" pairs."""
+    logits, same, group = np.array([3.0, 2.0, 1.0, 0.0]), np.array([False, True, True, False]), np.array([0, 0, 1, 1])
+    result = verification._of_set(logits, same, group, 1.5, {0.001: np.inf})
+    (point,) = result.operating_points
+    assert (point.threshold, point.true_accept_rate, point.measured_false_accept_rate) == (None, 0.0, 0.0)
 
 
 def test_verification_takes_its_threshold_from_validation_alone():
@@ -247,10 +256,10 @@ def test_verification_takes_its_threshold_from_validation_alone():
     result = verification.verification(evaluator, PARAMS, EXPERIMENT, SETS["validation"], SETS["test"])
     other = SETS["test"]._replace(images=255 - SETS["test"].images)
     changed = verification.verification(evaluator, PARAMS, EXPERIMENT, SETS["validation"], other)
-    assert result["validation"] == changed["validation"]
-    assert result["test"]["threshold"] == result["validation"]["threshold"] == changed["test"]["threshold"]
-    assert result["test"]["pairs"] == 8
-    assert result["validation"]["accuracy"] >= 0.5
+    assert result.validation == changed.validation
+    assert result.test.threshold == result.validation.threshold == changed.test.threshold
+    assert result.test.pairs == 8
+    assert result.validation.accuracy >= 0.5
 
 
 def test_validation_trials_are_the_same_every_time_and_change_with_the_seed():

@@ -15,7 +15,7 @@ from siamese_jax.evaluation.protocols import protocols
 from siamese_jax.keys import root_key
 from siamese_jax.network.siamese import build, init_params
 from siamese_jax.sampling.splits import split
-from siamese_jax.specs import DistortSpec, with_values
+from siamese_jax.specs import DistortSpec, LossSpec, with_values
 
 EXPERIMENT = make_experiment()
 DATASET = make_dataset()
@@ -43,49 +43,78 @@ def saved(monkeypatch) -> dict[str, tuple]:
     return drawn
 
 
+def plot_trials(experiment=EXPERIMENT, many="official_runs"):
+    figures.plot_trials(Path(), experiment, DATASET.images, MEASURED["official_runs"], MEASURED[many])
+
+
 def test_the_trial_and_the_hardest_ones_show_the_images_and_scores_that_were_measured(saved):
-    figures.draw_trials(Path(), DATASET.images, MEASURED, "a title")
+    plot_trials()
     runs, scores = DATASET.episodes, MEASURED["official_runs"].scores
-    query, supports, p, answer, title = saved["trial.png"]
+    query, supports, p, answer, title, scale = saved["trial.png"]
     np.testing.assert_array_equal(query, DATASET.images.images[runs.query[0, 0]])
     np.testing.assert_array_equal(supports, DATASET.images.images[runs.support[0, :, 0]])
     np.testing.assert_allclose(p, expit(scores[0, 0].astype(float)))
-    assert (answer, title) == (runs.answer[0, 0], "a title")
-
-    (rows,) = saved["hardest.png"]
-    assert [row.alphabet for row in rows] == ["e", "e", "f", "f"]
+    assert (answer, title) == (runs.answer[0, 0], "omniglot_20way: the first trial of the first run")
+    rows, of_hardest = saved["hardest.png"]
+    assert scale == of_hardest == "p(same)"
+    assert [row.group for row in rows] == ["e", "e", "f", "f"]
     margins = []
     for r in range(2):
         right = [scores[r, q, runs.answer[r, q]] for q in range(3)]
         wrong = [max(scores[r, q, w] for w in range(3) if w != runs.answer[r, q]) for q in range(3)]
         margins += sorted(float(expit(float(a)) - expit(float(b))) for a, b in zip(right, wrong, strict=True))[:2]
-    np.testing.assert_allclose([row.p_right - row.p_rival for row in rows], margins, rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose([row.right_score - row.rival_score for row in rows], margins, rtol=1e-5, atol=1e-7)
     place = next(q for q in range(3) if np.array_equal(rows[0].query, DATASET.images.images[runs.query[0, q]]))
     of_answer = DATASET.images.images[runs.support[0, runs.answer[0, place], 0]]
     np.testing.assert_array_equal(rows[0].right, of_answer)
 
 
+@pytest.mark.parametrize(("loss", "scale"), [("n_way", "softmax over the supports"), ("triplet", "logit")])
+def test_scores_that_were_not_trained_as_p_same_are_not_shown_as_p_same(saved, loss, scale):
+    experiment = replace(EXPERIMENT, loss=LossSpec(loss))
+    plot_trials(experiment)
+    scores = MEASURED["official_runs"].scores[0, 0].astype(float)
+    shown, rows = saved["trial.png"], saved["hardest.png"]
+    expected = np.exp(scores) / np.exp(scores).sum() if loss == "n_way" else scores
+    np.testing.assert_allclose(shown[2], expected, rtol=1e-6)
+    assert (shown[-1], rows[-1]) == (scale, scale)
+    figures.plot_network(Path(), experiment, DATASET.images, MEASURED["official_runs"], EVALUATOR, PARAMS)
+    assert saved["units.png"][-1] is False
+
+
 def test_units_are_those_of_the_first_trials_right_and_strongest_wrong_support(saved):
     official = MEASURED["official_runs"]
-    figures.draw_network(Path(), EXPERIMENT, DATASET.images, official, NET, EVALUATOR, PARAMS)
-    right, wrong, query, _, _, bias, _ = saved["units.png"]
+    figures.plot_network(Path(), EXPERIMENT, DATASET.images, official, EVALUATOR, PARAMS)
+    right, wrong, query, _, _, bias, _, p_same = saved["units.png"]
+    assert p_same is True
     scores, answer = official.scores[0, 0], DATASET.episodes.answer[0, 0]
     np.testing.assert_allclose(right.sum() + bias, scores[answer], rtol=1e-4)
     np.testing.assert_allclose(wrong.sum() + bias, np.delete(scores, answer).max(), rtol=1e-4)
     np.testing.assert_array_equal(query, DATASET.images.images[DATASET.episodes.query[0, 0]])
     np.testing.assert_array_equal(saved["filters.png"][0], PARAMS["conv1"]["kernel"])
+    assert saved["filters.png"][1] == "conv1"
+
+
+def test_filters_are_named_after_the_layer_that_they_are_from(saved):
+    residual = replace(EXPERIMENT.network, tower="residual", width=8, stages=1)
+    net, params = build(residual), init_params(root_key(0), residual, SIDE)
+    evaluator = embedder.Evaluator(net, embed_batch=16)
+    figures.plot_network(Path(), EXPERIMENT, DATASET.images, MEASURED["official_runs"], evaluator, params)
+    kernel, layer = saved["filters.png"]
+    np.testing.assert_array_equal(kernel, params["stem"]["kernel"])
+    assert layer == "stem"
 
 
 def test_a_tower_without_convolutions_has_no_picture_of_filters(saved):
     dense = with_values(EXPERIMENT.network, {"tower": "dense", "hidden": 5})
     net, params = build(dense), init_params(root_key(0), dense, SIDE)
     evaluator = embedder.Evaluator(net, embed_batch=16)
-    figures.draw_network(Path(), EXPERIMENT, DATASET.images, MEASURED["official_runs"], net, evaluator, params)
+    figures.plot_network(Path(), EXPERIMENT, DATASET.images, MEASURED["official_runs"], evaluator, params)
     assert set(saved) == {"units.png"}
 
 
 def test_distorted_samples_stand_beside_their_originals_and_only_where_there_are_distortions(saved):
-    figures.draw_training(Path(), EXPERIMENT, SETS["train"], [])
+    figures.plot_training(Path(), EXPERIMENT, SETS["train"], [])
     (shown,) = saved["distortions.png"]
     assert shown.shape == (figures.ORIGINALS, 1 + figures.COPIES, SIDE, SIDE)
     assert shown.dtype == np.uint8
@@ -95,12 +124,12 @@ def test_distorted_samples_stand_beside_their_originals_and_only_where_there_are
     assert "training.png" not in saved  # a network that came as a file left no lines of metrics
     saved.clear()
     rows = [{"step": 1, "epoch": 1, "cross_entropy": 0.7, "accuracy": 0.5}]
-    figures.draw_training(Path(), replace(EXPERIMENT, distort=DistortSpec(copies=0)), SETS["train"], rows)
+    figures.plot_training(Path(), replace(EXPERIMENT, distort=DistortSpec(copies=0)), SETS["train"], rows)
     assert set(saved) == {"training.png"}
 
 
 def test_confusions_show_the_characters_that_were_taken_for_each_other(saved):
-    figures.draw_trials(Path(), DATASET.images, {**MEASURED, "within_alphabet": MEASURED["2_way_1_shot"]}, "")
+    plot_trials(many="2_way_1_shot")
     (rows,) = saved["confused.png"]
     many = MEASURED["2_way_1_shot"]
     wrong = many.scores.argmax(axis=-1) != many.episodes.answer

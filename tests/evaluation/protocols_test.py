@@ -50,12 +50,12 @@ def test_trials_of_digits_have_the_number_that_is_stated_pass_the_doctor_and_kno
     assert runs.query.size == DIGITS[name].trials
     examine_episodes(digits, runs, 10, SEEN)
     about = card(DIGITS[name], digits, runs, SEEN)
-    assert (about["drawers"], about["alphabets"]) == ([], ["digits"])
+    assert (about.authors, about.groups) == ((), ("digits",))
     other = Episodes(runs.support, runs.query[::-1], runs.answer[::-1])
-    assert card(DIGITS[name], digits, other, SEEN)["trials_id"] != about["trials_id"]
+    assert card(DIGITS[name], digits, other, SEEN).trials_id != about.trials_id
     swapped = runs.query.copy()  # another image of the same digit: only its row tells
     swapped[0, 0] = 5 * (swapped[0, 0] // 5) + (swapped[0, 0] + 1) % 5
-    assert card(DIGITS[name], digits, runs._replace(query=swapped), SEEN)["trials_id"] != about["trials_id"]
+    assert card(DIGITS[name], digits, runs._replace(query=swapped), SEEN).trials_id != about.trials_id
 
 
 def test_the_official_runs_are_those_of_the_data():
@@ -116,21 +116,20 @@ def test_a_protocol_for_which_there_are_too_few_characters_is_refused():
 
 def test_a_card_says_what_was_compared_and_what_had_been_seen():
     said = card(PROTOCOLS["koch_400"], DATASET.images, drawn("koch_400"), SEEN)
-    assert (said["n_way"], said["k_shot"], said["trials"], said["seed"]) == (20, 1, 400, 0)
-    assert said["alphabets"] == ["e", "f"]
-    assert set(said["drawers"]) <= {17, 18, 19, 20}
-    assert said["trained_on"] == {"alphabets": ["a", "b"], "drawers": [*range(1, 13)]}
-    assert said["chosen_on"] == {"alphabets": ["c", "d"], "drawers": [13, 14, 15, 16]}
+    assert (said.n_way, said.k_shot, said.trials, said.seed) == (20, 1, 400, 0)
+    assert said.groups == ("e", "f")
+    assert set(said.authors) <= {17, 18, 19, 20}
+    assert said.seen == ("trained", "chosen")
     official = card(PROTOCOLS["official_runs"], DATASET.images, DATASET.episodes, {})
-    assert official["seed"] is None
-    assert official["combine"] is None
+    assert official.seed is None
+    assert official.combine is None
     five = card(PROTOCOLS["5_way_5_shot"], DATASET.images, drawn("5_way_5_shot"), SEEN)
-    assert five["combine"] == "mean_score"
-    assert not {"trained_on", "chosen_on"} & official.keys()
+    assert five.combine == "mean_score"
+    assert official.seen == ()
 
 
 def trials_id(runs, alphabets=DATASET.images, protocol="koch_400"):
-    return card(PROTOCOLS[protocol], alphabets, runs, {})["trials_id"]
+    return card(PROTOCOLS[protocol], alphabets, runs, {}).trials_id
 
 
 def test_the_same_trials_have_the_same_id_at_any_image_size_and_whatever_was_seen():
@@ -140,7 +139,7 @@ def test_the_same_trials_have_the_same_id_at_any_image_size_and_whatever_was_see
     smaller = DATASET.images._replace(images=DATASET.images.images[:, ::3, ::3])
     assert trials_id(runs, smaller) == found
     assert trials_id(Episodes(*(part.astype(np.int64) for part in runs)), protocol="unstructured") == found
-    assert card(PROTOCOLS["koch_400"], DATASET.images, runs, SEEN)["trials_id"] == found
+    assert card(PROTOCOLS["koch_400"], DATASET.images, runs, SEEN).trials_id == found
     # Other rows, but the same drawings: those of drawers 17 to 20 alone.
     few = select(DATASET.images, np.ones(6, bool), range(17, 21))
     moved = Episodes(*((rows // 20) * 4 + rows % 20 - 16 for rows in runs[:2]), runs.answer)

@@ -14,11 +14,11 @@ from siamese_jax.results import (
     TrainingSummary,
     Verification,
     VerificationResult,
+    Words,
 )
 
 CARD = Card(
     protocol="the runs released with the data",
-    data="omniglot",
     n_way=20,
     k_shot=1,
     combine=None,
@@ -55,7 +55,6 @@ WITHIN = OneShotResult(
     warnings=("3 trials have equal highest scores",),
     card=Card(
         protocol="random trials within alphabet",
-        data="omniglot",
         n_way=20,
         k_shot=1,
         combine=None,
@@ -105,6 +104,7 @@ RESULTS = RunResults(
         background="all",
         image_side=35,
         split="paper",
+        words=Words(group="alphabet", class_="character", author="drawer"),
         sets={
             "train": SetDescription(groups=("Latin", "Greek"), classes=50, authors=tuple(range(1, 13)), images=600),
             "validation": SetDescription(groups=("Keble",), classes=26, authors=(13, 14, 15, 16), images=104),

@@ -1,24 +1,27 @@
 """Accuracies are drawn where they were measured, with their intervals, trials and chance."""
 
+import dataclasses
+
 import numpy as np
 import pytest
+from example_run import RESULTS, one_shot
 from pictures import assert_readable, texts
 
-from siamese_jax.plots import alphabets_figure, comparison_figure, n_way_figure
-from siamese_jax.report import TABLE_2
+from siamese_jax.plots import comparison_figure, groups_figure, n_way_figure
+from siamese_jax.published import TABLE_2
+from siamese_jax.results import GroupResult
 
+WORDS = RESULTS.data.words
 LONG = "Old_Church_Slavonic_(Cyrillic)"
 
 
 def result(n_way, k_shot, accuracy, by_alphabet=None):
-    return {
-        "n_way": n_way,
-        "k_shot": k_shot,
-        "trials": 3000,
-        "accuracy": accuracy,
-        "ci95": (accuracy - 0.03, accuracy + 0.01),
-        "by_alphabet": {name: {"trials": 300, "accuracy": value} for name, value in (by_alphabet or {}).items()},
+    by_group = {
+        name: GroupResult(trials=300, correct=300 * value, accuracy=value)
+        for name, value in (by_alphabet or {}).items()
     }
+    ci95 = accuracy - 0.03, accuracy + 0.01
+    return one_shot(n_way=n_way, k_shot=k_shot, trials=3000, accuracy=accuracy, ci95=ci95, by_group=by_group)
 
 
 def grid(scale=1.0, alphabets=("b", LONG, "a_b")):
@@ -38,17 +41,17 @@ def curves(figure):
 
 
 def test_accuracy_is_drawn_in_per_cent_at_its_n_with_its_interval():
-    one_shot, five_shot = curves(n_way_figure({"run": grid()})).values()
-    assert one_shot.get_label() == "1-shot (3,000 trials each)"
-    np.testing.assert_allclose(one_shot.lines[0].get_xydata(), [(2, 96), (5, 90), (10, 80), (15, 70), (20, 60)])
+    of_one, five_shot = curves(n_way_figure({"run": grid()})).values()
+    assert of_one.get_label() == "1-shot (3,000 trials each)"
+    np.testing.assert_allclose(of_one.lines[0].get_xydata(), [(2, 96), (5, 90), (10, 80), (15, 70), (20, 60)])
     np.testing.assert_allclose(five_shot.lines[0].get_xydata(), [(5, 95), (20, 80)])
-    bars = one_shot.lines[2][0].get_segments()
+    bars = of_one.lines[2][0].get_segments()
     np.testing.assert_allclose(bars[-1], [(20, 57), (20, 61)])
 
 
 def test_chance_is_one_of_n():
     figure = n_way_figure({"run": grid()})
-    chance = next(line for line in figure.axes[0].lines if line.get_label() == "chance: 1/n")
+    chance = next(line for line in figure.axes[0].lines if line.get_label() == "chance level: 1/n")
     x, y = chance.get_data()
     np.testing.assert_allclose(x * y, 100)
     assert (x[0], x[-1]) == (2, 20)
@@ -69,15 +72,17 @@ def test_the_words_beside_the_curves_are_readable(runs):
 
 
 def test_results_that_are_not_of_the_grid_are_refused_alone():
-    for draw in (n_way_figure, lambda by_run: alphabets_figure(by_run["run"])):
+    for draw in (n_way_figure, lambda by_run: groups_figure(by_run["run"], WORDS)):
         with pytest.raises(ValueError, match="run"):
             draw({"run": {"official_runs": result(20, 1, 0.9)}})
 
 
 def test_each_alphabet_has_a_bar_for_each_n_the_best_of_the_hardest_task_first():
     results = grid()
-    results["20_way_1_shot"]["by_alphabet"]["a_b"]["accuracy"] = 0.99
-    figure = alphabets_figure(results)
+    of_20 = results["20_way_1_shot"]
+    better = of_20.by_group | {"a_b": dataclasses.replace(of_20.by_group["a_b"], accuracy=0.99)}
+    results["20_way_1_shot"] = one_shot(of_20, by_group=better)
+    figure = groups_figure(results, WORDS)
     assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == [
         "a b",
         "b",
@@ -92,15 +97,17 @@ def test_each_alphabet_has_a_bar_for_each_n_the_best_of_the_hardest_task_first()
 
 
 def test_alphabets_stand_beside_the_accuracy_of_all_and_chance():
-    axes = alphabets_figure(grid()).axes[-1]
-    assert {line.get_label(): line.get_xdata()[0] for line in axes.lines} == {"all alphabets": 60, "chance: 1/n": 5}
+    axes = groups_figure(grid(), WORDS).axes[-1]
+    lines = {line.get_label(): line.get_xdata()[0] for line in axes.lines}
+    assert lines == {"all alphabets": 60, "chance level: 1/n": 5}
+    assert axes.figure.get_suptitle() == "one-shot accuracy of each test alphabet"
     assert "300 trials each" in axes.get_xlabel()
 
 
 @pytest.mark.parametrize("count", [1, 2, 10, 20])
 @pytest.mark.parametrize("scale", [1 / 0.98, 0.05])
 def test_the_words_beside_the_bars_are_readable_for_few_alphabets_and_many(count, scale):
-    assert_readable(alphabets_figure(grid(scale, [f"{LONG}_{i}" for i in range(count)])))
+    assert_readable(groups_figure(grid(scale, [f"{LONG}_{i}" for i in range(count)]), WORDS))
 
 
 def test_runs_are_drawn_among_what_was_published_by_accuracy():

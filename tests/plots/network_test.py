@@ -27,23 +27,24 @@ def test_the_words_beside_distortions_are_readable(rows, copies):
 def test_filters_are_drawn_on_one_scale_that_is_symmetric_about_zero():
     kernel = np.random.default_rng(0).normal(size=(4, 3, 1, 32))
     kernel[0, 0, 0, 5] = -7
-    *grid, bar = filters_figure(kernel, "conv1").axes
+    *grid, bar = filters_figure(kernel, "stem").axes
     for i, axes in enumerate(grid):
         np.testing.assert_array_equal(axes.images[0].get_array(), kernel[:, :, 0, i])
         assert axes.images[0].get_clim() == (-7, 7)
     assert len(grid) == 32
+    assert bar.figure.texts[0].get_text() == "stem: 32 filters of 4×3"
     assert bar.get_ylim() == (-7, 7)
 
 
 @pytest.mark.parametrize(("count", "columns"), [(1, 1), (2, 2), (16, 4), (32, 8), (64, 8), (7, 4), (256, 16)])
 def test_filters_stand_in_a_full_grid_and_their_words_are_readable(count, columns):
-    figure = filters_figure(np.zeros((10, 10, 1, count)))
+    figure = filters_figure(np.zeros((10, 10, 1, count)), "conv1")
     assert len({round(axes.get_position().x0, 6) for axes in figure.axes[:-1]}) == columns
     assert_readable(figure)
 
 
-def decision(right=(-4.0, 1.0, 0.0, -0.5), wrong=(-1.0, -3.0, 0.0, -0.5), title="One decision"):
-    return units_figure(np.array(right), np.array(wrong), *IMAGES[0, :3], bias=2.0, title=title)
+def decision(right=(-4.0, 1.0, 0.0, -0.5), wrong=(-1.0, -3.0, 0.0, -0.5), title="One decision", p_same=True):
+    return units_figure(np.array(right), np.array(wrong), *IMAGES[0, :3], bias=2.0, title=title, p_same=p_same)
 
 
 def test_a_decision_shows_its_images_with_logits_that_are_the_terms_and_the_bias():
@@ -52,6 +53,11 @@ def test_a_decision_shows_its_images_with_logits_that_are_the_terms_and_the_bias
         np.testing.assert_array_equal(axes.images[0].get_array(), 255 - image)
     said = [axes.get_xlabel() for axes in figure.axes[:3]]
     assert said == ["query", "right: p = 0.182\nlogit −1.50", "wrong: p = 0.076\nlogit −2.50"]
+
+
+def test_without_p_same_a_decision_shows_logits_alone():
+    said = [axes.get_xlabel() for axes in decision(p_same=False).axes[:3]]
+    assert said == ["query", "right\nlogit −1.50", "wrong\nlogit −2.50"]
 
 
 def test_terms_are_sorted_for_each_support():

@@ -18,6 +18,23 @@ def trial(n_way=20, answer=3, **probabilities):
     return trial_figure(supports[answer], supports, p, answer, "A trial"), supports
 
 
+def notes(figure):
+    """Every text of a figure in one."""
+    return " ".join(text.get_text() for text in texts(figure))
+
+
+def test_the_scale_of_the_scores_is_named():
+    """A network that was trained on choices has no p(same)."""
+    images, scores = np.zeros((5, 5, 5), np.uint8), np.array([-16.2, -15.9, -20, -18, -17])
+    choices = trial_figure(images[0], images, scores, 1, "A trial", "logit")
+    assert "supports, each with its logit" in notes(choices)
+    assert words(choices)[:2] == ["−16.200", "−15.900 right choice"]
+    hardest = notes(hardest_figure([hard(0.2, 0.7)], "softmax over the supports"))
+    assert "numbers: softmax over the supports;" in hardest.replace("\n", " ")
+    assert "p(same)" not in notes(choices) + hardest
+    assert "supports, each with its p(same)" in notes(trial()[0])
+
+
 def words(figure):
     """What stands under each support, in order."""
     return [axes.get_xlabel() for axes in figure.axes if not axes.get_title()]
@@ -80,8 +97,8 @@ def image(value):
     return np.full((5, 5), value, np.uint8)
 
 
-def hard(p_right, p_rival, alphabet=LONG):
-    return HardTrial(alphabet, image(1), image(2), p_right, image(3), p_rival)
+def hard(right_score, rival_score, group=LONG):
+    return HardTrial(group, image(1), image(2), right_score, image(3), rival_score)
 
 
 def drawn(figure):
@@ -120,7 +137,7 @@ def test_a_confusion_shows_both_characters_and_how_often():
 
 
 def test_a_network_that_confuses_nothing_is_said_to():
-    assert "There are none." in [text.get_text() for text in texts(confused_figure([]))]
+    assert "None." in [text.get_text() for text in texts(confused_figure([]))]
 
 
 @pytest.mark.parametrize("alphabets", [1, 2, 20])

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from example_run import RESULTS, SMALL, line_with
+from example_run import BASELINE_PARTS, RESULTS, SMALL, WITHIN, changed, line_with, one_shot, with_data
 
 from siamese_jax import plots
 from siamese_jax.errors import UserError
-from siamese_jax.report import TABLE_2, compare
+from siamese_jax.published import TABLE_2
+from siamese_jax.report import compare
+from siamese_jax.results import to_json
 from siamese_jax.specs import with_value
 from siamese_jax.statistics import intervals
 from siamese_jax.storage import files
@@ -43,18 +45,21 @@ def leave(folder, results=RESULTS, experiment=SMALL, trials=None):
     """Writes what a run leaves, with trials [20, 20] by protocol as given."""
     folder.mkdir(parents=True)
     write_experiment(folder, experiment)
-    (folder / "results.json").write_text(json.dumps(results))
+    (folder / "results.json").write_text(json.dumps(to_json(results)))
     (folder / "metrics.jsonl").write_text('{"step": 1, "cross_entropy": 0.7}\n{"step": 2, "cross_entropy": 0.2345}\n')
     if trials is not None:
         np.savez(folder / "trials.npz", **trials)
     return folder
 
 
-def of_trials(name, **changes):
+def with_one_shot(results=RESULTS, **protocols):
+    """Results with some one-shot results replaced or added."""
+    return dataclasses.replace(results, one_shot=results.one_shot | protocols)
+
+
+def of_trials(name):
     """Results whose official runs are the trials of that name."""
-    results = json.loads(json.dumps({**RESULTS, **changes}))
-    results["one_shot"]["official_runs"]["card"]["trials_id"] = name
-    return results
+    return with_one_shot(official_runs=one_shot(trials_id=name))
 
 
 def text_of(folder):
@@ -62,11 +67,13 @@ def text_of(folder):
 
 
 def test_each_protocol_is_a_row_and_each_run_a_column(tmp_path):
-    better = of_trials("t")
-    better["one_shot"]["official_runs"] |= {"accuracy": 0.9, "ci95": [0.871, 0.929]}
+    better = with_one_shot(official_runs=one_shot(accuracy=0.9, ci95=(0.871, 0.929)))
     one, other = leave(tmp_path / "one"), leave(tmp_path / "other", better)
     compare.compare([one, other], tmp_path / "out")
-    section = text_of(tmp_path / "out").split("\n## ")[1].split("\n### ")[0]
+    text = text_of(tmp_path / "out")
+    said = line_with(text, "On the same 400 trials (20-way 1-shot, Lake's 20 official runs; 95 % intervals):")
+    assert said.endswith("other **90.00 %** (87.1–92.9); one **88.25 %** (84.1–91.3).")
+    section = text.split("\n## One-shot")[1].split("\n### ")[0]
     assert [cell.strip() for cell in line_with(section, "measured on").split("|")[5:7]] == ["one", "other"]
     cells = [cell.strip() for cell in line_with(section, "Lake's 20").split("|")[1:-1]]
     assert cells[2:] == ["20-way 1-shot", "1–8", "88.25 (84.1–91.3; 400)", "90.00 (87.1–92.9; 400)"]
@@ -74,9 +81,8 @@ def test_each_protocol_is_a_row_and_each_run_a_column(tmp_path):
 
 
 def test_other_drawers_or_other_data_never_share_a_row(tmp_path):
-    of_glyphs = of_trials("t", data={**RESULTS["data"], "name": "glyphs"})
-    of_others = of_trials("t")
-    of_others["one_shot"]["within_alphabet"]["drawers"] = [1, 2, 3, 4]
+    of_glyphs = with_data(name="glyphs")
+    of_others = with_one_shot(within_alphabet=one_shot(WITHIN, authors=(1, 2, 3, 4)))
     runs = [leave(tmp_path / "a"), leave(tmp_path / "b", of_glyphs), leave(tmp_path / "c", of_others)]
     compare.compare(runs, tmp_path / "out")
     rows = [line for line in text_of(tmp_path / "out").splitlines() if "random trials within alphabet" in line]
@@ -86,9 +92,8 @@ def test_other_drawers_or_other_data_never_share_a_row(tmp_path):
 
 
 def test_digits_are_told_as_mnist_whatever_was_trained_on(tmp_path):
-    part = {**RESULTS["one_shot"]["official_runs"], "drawers": [], "card": {"protocol": "MNIST digits"}}
-    one = of_trials("t", one_shot={**RESULTS["one_shot"], "mnist_10way": part})
-    other = json.loads(json.dumps({**one, "data": {**RESULTS["data"], "name": "glyphs"}}))
+    part = one_shot(authors=(), protocol="MNIST digits")
+    one, other = with_one_shot(mnist_10way=part), with_one_shot(with_data(name="glyphs"), mnist_10way=part)
     compare.compare([leave(tmp_path / "one", one), leave(tmp_path / "other", other)], tmp_path / "out")
     cells = [cell.strip() for cell in line_with(text_of(tmp_path / "out"), "| MNIST digits").split("|")[2:-1]]
     assert cells[0] == "MNIST"
@@ -98,10 +103,8 @@ def test_digits_are_told_as_mnist_whatever_was_trained_on(tmp_path):
 def test_ways_to_combine_several_supports_never_share_a_row(tmp_path):
     runs = []
     for name in ("mean_score", "best_score"):
-        results = of_trials("t")
-        card = {"protocol": "several", "combine": name}
-        results["one_shot"]["20_way_5_shot"] = {**results["one_shot"]["official_runs"], "k_shot": 5, "card": card}
-        runs.append(leave(tmp_path / name, results))
+        several = one_shot(protocol="several", combine=name, k_shot=5)
+        runs.append(leave(tmp_path / name, with_one_shot(**{"20_way_5_shot": several})))
     compare.compare(runs, tmp_path / "out")
     rows = [line.split("|") for line in text_of(tmp_path / "out").splitlines() if line.startswith("| several")]
     assert [row[3].strip() for row in rows] == ["20-way 5-shot", "20-way 5-shot, best score"]
@@ -114,11 +117,10 @@ def test_runs_of_the_same_trials_are_compared_in_pairs_and_only_those(tmp_path):
         leave(tmp_path / "a", of_trials("same"), trials={"official_runs": first}),
         leave(tmp_path / "b", of_trials("same"), trials={"official_runs": second}),
         leave(tmp_path / "c", of_trials("other"), trials={"official_runs": second}),
-        leave(tmp_path / "d", of_trials("same")),  # from before trials were kept
-        leave(tmp_path / "e", RESULTS, trials={"official_runs": second}),  # from before trials had names
+        leave(tmp_path / "d", of_trials("same")),  # whose trials.npz is lost
     ]
     compare.compare(runs, tmp_path / "out")
-    section = text_of(tmp_path / "out").split("two by two")[1].split("\n## ")[0]
+    section = text_of(tmp_path / "out").split("Differences on the same trials")[1].split("\n## ")[0]
     rows = [line for line in section.splitlines() if line.startswith("| Lake")]
     assert [[cell.strip() for cell in row.split("|")[2:-1]] for row in rows] == [
         ["20-way 1-shot", "a", "b", "+10.00", "+9.0 to +11.0", "< 0.001", "160", "120"]
@@ -126,9 +128,8 @@ def test_runs_of_the_same_trials_are_compared_in_pairs_and_only_those(tmp_path):
 
 
 def test_comparisons_that_learn_nothing_take_part_under_their_own_names(tmp_path):
-    part = {**RESULTS["one_shot"]["official_runs"], "accuracy": 0.6125, "card": {"protocol": "x", "trials_id": "same"}}
-    baselines = {name: RESULTS[name] for name in ("experiment", "seed", "command", "data")}
-    baselines["baselines"] = {"modified_hausdorff": {"official_runs": part}}
+    part = one_shot(accuracy=0.6125, trials_id="same")
+    baselines = changed(**BASELINE_PARTS, baselines={"modified_hausdorff": {"official_runs": part}})
     ones = {"modified_hausdorff.official_runs": np.ones((20, 20), np.float32)}
     runs = [
         leave(tmp_path / "net", of_trials("same"), trials={"official_runs": np.zeros((20, 20), np.float32)}),
@@ -144,14 +145,14 @@ def test_only_fields_that_differ_are_told(tmp_path):
     other = with_value(with_value(SMALL, "network.conv2.filters", 64), "data.redraw", True)
     runs = [leave(tmp_path / "a"), leave(tmp_path / "b", experiment=other)]
     compare.compare(runs, tmp_path / "out")
-    section = text_of(tmp_path / "out").split("What differs between them")[1]
+    section = text_of(tmp_path / "out").split("Fields that differ")[1]
     rows = [line for line in section.splitlines() if line.startswith("| `")]
     assert [[cell.strip() for cell in row.split("|")[1:-1]] for row in rows] == [
         ["`data.redraw`", "False", "True"],
         ["`network.conv2.filters`", "128", "64"],
     ]
     compare.compare([runs[0], leave(tmp_path / "c")], tmp_path / "out")
-    assert "Nothing: every field of their experiments is the same." in text_of(tmp_path / "out")
+    assert "All fields of their experiments are equal." in text_of(tmp_path / "out")
 
 
 def test_verification_and_the_cost_of_training_are_told_of_each(tmp_path):
@@ -176,12 +177,10 @@ def test_pictures_are_drawn_of_what_there_is_and_shown(tmp_path):
     assert (tmp_path / "out" / "report.html").read_text(encoding="utf-8").count("data:image/png") == 2
 
 
-def test_an_old_run_without_curves_has_no_part_in_that_picture(tmp_path):
-    old = of_trials("t")
-    del old["verification"]["test"]["roc"]
-    runs = [leave(tmp_path / "old", old), leave(tmp_path / "new")]
-    compare.compare(runs, tmp_path / "out")
-    assert "('roc', ['new'])" in (tmp_path / "out" / "roc.png").read_text(errors="replace")
+def test_runs_without_shared_trials_are_not_ranked(tmp_path):
+    others = with_one_shot(of_trials("others"), within_alphabet=one_shot(WITHIN, trials_id="others"))
+    compare.compare([leave(tmp_path / "a"), leave(tmp_path / "b", others)], tmp_path / "out")
+    assert "The runs share no trials" in text_of(tmp_path / "out")
 
 
 def test_folders_of_one_name_are_told_apart_by_their_paths(tmp_path):
@@ -203,10 +202,7 @@ def test_a_folder_given_as_a_dot_has_the_name_of_where_it_stands(tmp_path, monke
         ("results.json", None, "holds no results"),
         ("results.json", '{"one_shot": ', r"results\.json cannot be read"),
         ("results.json", "{}", "measure the run again"),
-        ("results.json", json.dumps({**RESULTS, "data": {"name": "omniglot"}}), "measure the run again"),
-        ("results.json", json.dumps({**RESULTS, "one_shot": None}), "measure the run again"),
-        ("results.json", json.dumps({**RESULTS, "one_shot": {"official_runs": 3}}), "measure the run again"),
-        ("results.json", json.dumps({**RESULTS, "baselines": []}), "measure the run again"),
+        ("results.json", json.dumps(to_json(RESULTS) | {"one_shot": {"official_runs": 3}}), "measure the run again"),
         ("experiment.json", None, "holds no run"),
         ("metrics.jsonl", '{"step": \n{}\n', "line 1 of .* is not JSON"),
     ],
@@ -219,13 +215,6 @@ def test_a_folder_that_cannot_be_compared_is_one_sentence(tmp_path, name, text, 
     with pytest.raises(UserError, match=words):
         compare.compare([good, bad], tmp_path / "out")
     assert not (tmp_path / "out").exists()
-
-
-def test_results_from_before_there_were_cards_are_to_be_measured_again(tmp_path):
-    old = of_trials("t")
-    del old["one_shot"]["official_runs"]["card"]
-    with pytest.raises(UserError, match="measure the run again with --mode=evaluate"):
-        compare.report_again(leave(tmp_path / "old", old))
 
 
 def test_no_run_is_compared_with_itself_and_no_report_of_a_run_is_overwritten(tmp_path):

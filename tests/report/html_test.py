@@ -1,11 +1,12 @@
 """The page holds all that the Markdown holds, and asks nothing of anyone."""
 
 import base64
+import dataclasses
 import html.parser
 import re
 
 import pytest
-from example_run import RESULTS, SMALL, changed
+from example_run import RESULTS, SMALL, with_data
 
 from siamese_jax.errors import UserError
 from siamese_jax.report import page, report
@@ -106,8 +107,7 @@ def test_numbers_stand_to_the_right_in_tables_that_scroll(made, text):
 
 
 def test_names_with_underscores_and_markup_stay_as_they_are(tmp_path):
-    data = {**RESULTS["data"], "sets": {**RESULTS["data"]["sets"]}}
-    names = ["Malay_(Jawi_-_Arabic)", "Mkhedruli_(Georgian)", "<b>bold</b>"]
-    data["sets"]["test"] = {**data["sets"]["test"], "alphabets": names}
-    made = page(report(SMALL, changed(data=data), pictures=()), tmp_path)
+    names = ("Malay_(Jawi_-_Arabic)", "Mkhedruli_(Georgian)", "<b>bold</b>")
+    test = dataclasses.replace(RESULTS.data.sets["test"], groups=names)
+    made = page(report(SMALL, with_data(sets=RESULTS.data.sets | {"test": test}), pictures=()), tmp_path)
     assert "test: Malay (Jawi - Arabic), Mkhedruli (Georgian), &lt;b&gt;bold&lt;/b&gt;" in made

@@ -6,11 +6,13 @@ import re
 
 import optuna
 import pytest
+from example_run import changed, one_shot
 from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState
 from PIL import Image
 from tiny import make_experiment
 
+from siamese_jax.results import to_json
 from siamese_jax.search.findings import (
     PICTURES,
     _with_short_names,
@@ -101,12 +103,12 @@ def test_the_report_says_what_was_searched_what_came_out_and_that_test_was_not_r
 
 
 def test_the_report_has_the_winners_runs_each_with_trials_and_interval(study, tmp_path):
-    result = {"accuracy": 0.755, "ci95": [0.7, 0.8], "trials": 400}
+    result = one_shot(accuracy=0.755, ci95=(0.7, 0.8))
     for seed in (1, 0):
         folder = winner_folder(tmp_path, 1, seed)
         folder.mkdir(parents=True)
-        one_shot = {"official_runs": result, "validation": result}
-        (folder / "results.json").write_text(json.dumps({"seed": seed, "one_shot": one_shot}))
+        results = changed(seed=seed, one_shot={"official_runs": result, "validation": result})
+        (folder / "results.json").write_text(json.dumps(to_json(results)))
     write_findings(study, tmp_path)
     text = (tmp_path / "report.md").read_text()
     rows = re.findall(r"\| ([01]) +\| 75\.50 \(70\.0–80\.0; 400\)", text)

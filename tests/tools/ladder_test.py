@@ -4,14 +4,17 @@ import importlib
 import itertools
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from example_results import RESULTS
 from plans import BASE, SETS
 
 from siamese_jax import specs
 from siamese_jax.experiments import find
 from siamese_jax.learning.batches import steps_per_epoch
+from siamese_jax.storage.results_file import write_results
 
 FOLDER = Path(__file__).parents[2] / "tools"
 
@@ -89,9 +92,8 @@ def test_the_page_is_that_of_the_rungs_that_were_measured(ladder, tmp_path):
 def test_a_run_is_recorded_under_the_name_of_what_made_it_alone(ladder, tmp_path):
     record = importlib.import_module("record_runs").record
     command = "python -m siamese_jax.main --experiment=omniglot_20way_fast --max_epochs=2 --evaluation.mnist=False"
-    results = {"experiment": "omniglot_20way_fast", "seed": 1, "command": f"{command} --seed=1"}
-    results["training"] = {"steps": 200, "stopped_by": "max_epochs"}
-    (tmp_path / "results.json").write_text(json.dumps(results))
+    results = replace(RESULTS, experiment="omniglot_20way_fast", seed=1, command=f"{command} --seed=1")
+    write_results(tmp_path, results, {})
     flags = tmp_path / "short.flags"
     flags.write_text("# Short.\n--experiment=omniglot_20way_fast\n--max_epochs=2\n--evaluation.mnist=false\n")
     assert record(tmp_path, 3.0, "abc", str(flags))["flagfile"] == str(flags)
@@ -99,9 +101,8 @@ def test_a_run_is_recorded_under_the_name_of_what_made_it_alone(ladder, tmp_path
         SystemExit, match=r"its experiment: --evaluation.mnist=false --max_epochs=2 there, nothing here"
     ):
         record(tmp_path, 3.0, "abc")
-    results["command"] = "python -m siamese_jax.main --experiment=omniglot_20way_fast --seed=1"
-    (tmp_path / "plain").mkdir()
-    (tmp_path / "plain" / "results.json").write_text(json.dumps(results))
+    plain = replace(results, command="python -m siamese_jax.main --experiment=omniglot_20way_fast --seed=1")
+    write_results(tmp_path / "plain", plain, {})
     with pytest.raises(SystemExit, match="nothing there, --evaluation.mnist=false --max_epochs=2 here"):
         record(tmp_path / "plain", 3.0, "abc", str(flags))
     flags.write_text("--experiment=omniglot_20way_fast\n--evaluation.mnist=false\n")
