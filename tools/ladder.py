@@ -20,9 +20,9 @@ from typing import Any, NamedTuple
 
 from docs_records import PAPER_NETWORK, accuracies, earlier, runs
 
+from siamese_jax import published
 from siamese_jax.devices import keep_freed_memory
 from siamese_jax.experiments import REDUCED, find
-from siamese_jax import published
 from siamese_jax.report.tables import interval, percent, table
 from siamese_jax.specs import AdamW, Experiment, NetSpec, NWay, Omniglot
 from siamese_jax.storage import files

@@ -7,7 +7,7 @@ A generated part of a page stands between `<!-- generated: NAME -->` and `<!-- e
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 

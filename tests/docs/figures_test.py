@@ -10,8 +10,8 @@ from docs_records import PAPER_NETWORK, accuracies, card, earlier, interval_of, 
 from PIL import Image
 from write_docs import GENERATED, PART, architecture, compared, floors, rendered
 
-from siamese_jax.experiments import find
 from siamese_jax import published
+from siamese_jax.experiments import find
 from siamese_jax.report.tables import interval, percent
 
 BEST = "omniglot_20way_best"
