@@ -104,7 +104,9 @@ def plot_network(
     embedded = evaluator.embed(params, np.stack([query, right, rival]))
     if not evaluator.net.has_contributions:
         return
-    terms, rests = zip(*(evaluator.net.contributions(params, embedded[0], other) for other in embedded[1:]), strict=True)
+    terms, rests = zip(
+        *(evaluator.net.contributions(params, embedded[0], other) for other in embedded[1:]), strict=True
+    )
     title = f"{experiment.name}: the first trial of the first run, unit by unit"
     p_same = experiment.loss.name in TRAIN_P_SAME
     figure = plots.units_figure(*map(np.asarray, terms), query, right, rival, float(rests[0]), title, p_same)

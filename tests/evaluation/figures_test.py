@@ -15,7 +15,7 @@ from siamese_jax.evaluation.protocols import protocols
 from siamese_jax.keys import root_key
 from siamese_jax.network.siamese import build, init_params
 from siamese_jax.sampling.splits import split
-from siamese_jax.specs import DistortSpec, LossSpec, with_values
+from siamese_jax.specs import DistortSpec, with_value, with_values
 
 EXPERIMENT = make_experiment()
 DATASET = make_dataset()
@@ -71,7 +71,7 @@ def test_the_trial_and_the_hardest_ones_show_the_images_and_scores_that_were_mea
 
 @pytest.mark.parametrize(("loss", "scale"), [("n_way", "softmax over the supports"), ("triplet", "logit")])
 def test_scores_that_were_not_trained_as_p_same_are_not_shown_as_p_same(saved, loss, scale):
-    experiment = replace(EXPERIMENT, loss=LossSpec(loss))
+    experiment = with_value(EXPERIMENT, "loss.name", loss)
     plot_trials(experiment)
     scores = MEASURED["official_runs"].scores[0, 0].astype(float)
     shown, rows = saved["trial.png"], saved["hardest.png"]
