@@ -168,7 +168,7 @@ def _minimal(number: int) -> Experiment:
         FAST,
         name=f"omniglot_20way_minimal{number}",
         summary=f"as omniglot_20way_fast, trained on 5 alphabets, small background set {number}",
-        cost_cpu="10 min on 2 cores",
+        cost_cpu={1: "9 to 11 min on 2 cores", 2: "9 to 10 min on 2 cores"}[number],
         expected=f"official runs {ours} % (seeds 0 and 1; 400 trials each); published: BPL {bpl:.1f} %, a deep "
         f"convnet {convnet:.1f} %",
         data=replace(FAST.data, background=f"small{number}"),

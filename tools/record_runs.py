@@ -73,6 +73,46 @@ def runs_table(rows: list[dict[str, Any]]) -> str:
     return table(["experiment", "seed", "minutes", *(head for head, _, _ in COLUMNS)], lines)
 
 
+def expected(rows: list[dict[str, Any]]) -> str:
+    """Return the official runs of one experiment in words, as its `expected` and the `# result` of a flag file say it.
+
+    Args:
+      rows: Its recorded runs, one per seed.
+    """
+    results = [row["one_shot"]["official_runs"] for row in rows]
+    accuracies, trials = _listed([percent(result["accuracy"]) for result in results]), results[0]["trials"]
+    if len(rows) > 1:
+        seeds = [str(row["seed"]) for row in rows]
+        of_seeds = _listed(seeds) if len(seeds) == 2 else f"{seeds[0]} to {seeds[-1]}"
+        return f"official runs {accuracies} % (seeds {of_seeds}; {trials:,} trials each)"
+    low, high = (f"{100 * bound:.1f}" for bound in results[0]["ci95"])
+    return f"official runs {accuracies} % ({low} to {high}; {trials:,} trials)"
+
+
+def cost(rows: list[dict[str, Any]]) -> str:
+    """Return the minutes of one experiment in words, as its `cost_cpu` and the `# cost` of a flag file say it.
+
+    Args:
+      rows: Its recorded runs, one per seed.
+    """
+    minutes = dict.fromkeys(_duration(row["minutes"]) for row in sorted(rows, key=lambda row: row["minutes"]))
+    first, *_, last = [*minutes, *minutes]
+    return f"{first} min" if first == last else f"{first} to {last} min"
+
+
+def _duration(minutes: float) -> str:
+    if minutes < 5:
+        return f"{minutes:.1f}".removesuffix(".0")
+    hours, rest = divmod(round(minutes), 60)
+    return f"{minutes:.0f}" if minutes < 100 else f"{hours} h {rest:02}"
+
+
+def _listed(words: list[str]) -> str:
+    """Return words as "a", "a and b" or "a, b and c"."""
+    *first, last = words
+    return f"{', '.join(first)} and {last}" if first else last
+
+
 def _flags(text: str) -> set[str]:
     """Returns the flags in a command or a flag file, but for the seed, as written; `True` as `true`, 2e-3 as 0.002."""
     words = (word for line in text.splitlines() if not line.startswith("#") for word in line.split())

@@ -6,6 +6,7 @@ import statistics
 
 import pages
 import pytest
+import record_runs
 from docs_records import PAPER_NETWORK, accuracies, card, earlier, interval_of, mean, runs
 from PIL import Image
 from write_docs import GENERATED, PART, architecture, compared, floors, rendered
@@ -174,9 +175,30 @@ def expected(name: str) -> str:
     return file.read_text().partition("# result: ")[2].partition("\n--")[0] if file.exists() else find(name).expected
 
 
+def cost(name: str) -> str:
+    """Return what the registry, or the first lines of a flag file, say of the cost on a CPU."""
+    file = pages.ROOT / "experiments" / f"{name}.flags"
+    return file.read_text().partition("# cost: ")[2].partition("\n")[0] if file.exists() else find(name).cost_cpu
+
+
 @pytest.mark.parametrize("name", runs())
-def test_the_registry_and_flag_files_expect_what_is_recorded(name):
-    assert [accuracy for accuracy in map(percent, accuracies(name)) if accuracy not in expected(name)] == []
+def test_the_registry_and_flag_files_say_what_is_recorded(name):
+    assert expected(name).startswith(record_runs.expected(runs()[name]))
+    assert cost(name).startswith(record_runs.cost(runs()[name]))
+
+
+def test_records_in_words():
+    def row(seed, accuracy, minutes):
+        result = {"accuracy": accuracy, "ci95": [accuracy - 0.01, accuracy + 0.02], "trials": 400}
+        return {"seed": seed, "minutes": minutes, "one_shot": {"official_runs": result}}
+
+    one, two, three = row(0, 0.915, 3.5), row(1, 0.97, 3.04), row(2, 0.9, 102.4)
+    assert record_runs.expected([one]) == "official runs 91.50 % (90.5 to 93.5; 400 trials)"
+    assert record_runs.expected([one, two]) == "official runs 91.50 and 97.00 % (seeds 0 and 1; 400 trials each)"
+    assert record_runs.expected([one, two, three]).startswith("official runs 91.50, 97.00 and 90.00 % (seeds 0 to 2;")
+    assert [record_runs.cost(rows) for rows in ([one], [one, two], [three], [row(0, 0.9, 10.6), row(1, 0.9, 9.2)])] == [
+        "3.5 min", "3 to 3.5 min", "1 h 42 min", "9 to 11 min",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", sorted(set(earlier()["runs"]) - {"omniglot_20way"}))
