@@ -3,7 +3,7 @@ import pytest
 
 from siamese_jax import specs
 from siamese_jax.errors import UserError
-from siamese_jax.experiments import EXPERIMENTS, QUICK, find
+from siamese_jax.experiments import EXPERIMENTS, QUICK, RENAMED, find
 from siamese_jax.keys import root_key
 from siamese_jax.learning.batches import steps_per_epoch
 from siamese_jax.learning.optimizers import make_optimizer
@@ -57,6 +57,12 @@ def test_an_unknown_experiment_is_refused_with_what_was_probably_meant(name):
     with pytest.raises(UserError, match=f"no experiment '{name}'.*--list") as error:
         find(name)
     assert ("did you mean" in str(error.value)) == (name != "zzz")
+
+
+def test_an_old_name_finds_the_renamed_experiment():
+    for old, new in RENAMED.items():
+        assert old not in EXPERIMENTS
+        assert find(old) is EXPERIMENTS[new]
 
 
 def test_the_quicker_experiments_exist():

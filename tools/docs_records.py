@@ -17,7 +17,7 @@ from siamese_jax.report.tables import interval
 from siamese_jax.results import RunResults
 
 ROOT = Path(__file__).parent.parent
-PAPER_NETWORK = find("omniglot_20way_paper_allpairs").name
+PAPER_NETWORK = "omniglot_20way_paper_n_way"
 """The experiment that trains the paper's network on whole alphabets."""
 
 

@@ -12,7 +12,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from siamese_jax.experiments import EXPERIMENTS
+from siamese_jax.experiments import EXPERIMENTS, find
 from siamese_jax.report.tables import interval, percent, table
 from siamese_jax.storage import files
 from siamese_jax.storage.results_file import read_results
@@ -54,7 +54,9 @@ def read_runs() -> list[dict[str, Any]]:
     """Returns all recorded runs, in the order of the registry and of their seeds, those of flag files last."""
     rows = [json.loads(line) for line in RUNS.read_text().splitlines()] if RUNS.exists() else []
     order = list(EXPERIMENTS)
-    return sorted(rows, key=lambda row: (row.get("flagfile", ""), order.index(row["experiment"]), row["seed"]))
+    return sorted(
+        rows, key=lambda row: (row.get("flagfile", ""), order.index(find(row["experiment"]).name), row["seed"])
+    )
 
 
 def runs_table(rows: list[dict[str, Any]]) -> str:
@@ -128,7 +130,8 @@ def _number(text: str) -> str:
 
 
 def _name(row: dict[str, Any]) -> str:
-    return Path(row.get("flagfile", row["experiment"])).stem
+    """Return the name that a run stands under; an experiment has been renamed."""
+    return Path(row["flagfile"]).stem if "flagfile" in row else find(row["experiment"]).name
 
 
 def _cell(result: dict[str, Any] | None) -> str:

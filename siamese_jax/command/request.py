@@ -2,6 +2,7 @@
 
 import datetime
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,6 +101,8 @@ def resolve() -> Experiment:
             "no experiment is named: add --experiment=NAME (--list shows all; glyphs_20way is the quickest)"
         )
     experiment = find(FLAGS.experiment)
+    if experiment.name != FLAGS.experiment:
+        print(f"{FLAGS.experiment} is now called {experiment.name}", file=sys.stderr)
     if FLAGS.mode == "evaluate":
         if (workdir := _workdir()) is None:
             raise UserError(

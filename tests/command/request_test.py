@@ -132,6 +132,12 @@ def test_every_flag_file_builds_and_says_what_it_costs(path):
         assert any(note.startswith(f"# {word}: ") and "PLACEHOLDER" not in note for note in notes), word
 
 
+def test_a_renamed_experiment_is_found_by_its_old_name_which_says_so():
+    done = resolve("--experiment=omniglot_20way_paper_allpairs")
+    assert "'name': 'omniglot_20way_paper_n_way'" in done.stdout
+    assert done.stderr == "omniglot_20way_paper_allpairs is now called omniglot_20way_paper_n_way\n"
+
+
 def test_the_later_of_a_short_and_a_long_name_counts():
     done = resolve("--experiment=glyphs_20way", "--train_pairs=600", "--data.train_pairs=1600")
     assert "'data.train_pairs': 1600" in done.stdout

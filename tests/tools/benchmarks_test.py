@@ -188,7 +188,7 @@ def test_the_arithmetic_of_a_step_is_what_the_readme_counts():
     assert f"{64 * per_image:.0f} GFLOP" in (FOLDER / "README.md").read_text()
 
 
-@pytest.mark.parametrize("name", ["omniglot_20way_fast", "omniglot_20way_paper_allpairs", "omniglot_20way_dense"])
+@pytest.mark.parametrize("name", ["omniglot_20way_fast", "omniglot_20way_paper_n_way", "omniglot_20way_dense"])
 def test_an_experiment_that_a_benchmark_of_pairs_cannot_time_is_refused(timing, name):
     with pytest.raises(SystemExit, match=f"--experiment={name} has the loss .* such as omniglot_20way_small"):
         timing.find_of_pairs(name)
