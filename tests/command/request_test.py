@@ -94,7 +94,7 @@ def test_list_shows_every_experiment_with_its_cost_and_result():
         (["--experiment=glyphs_20way", "--mode=evaluate", "--workdir=/a", "--workdir=/b"], "/b holds no run"),
         (["--experiment=glyphs_20way", "--output=a"], "--output is for --mode=report"),
         (["--experiment=glyphs_20way", "--checkpoint=best"], "--checkpoint is for --mode=evaluate"),
-        (["--mode=evaluate", "--checkpoint=/nowhere"], "'/nowhere' is no trained network"),
+        (["--mode=evaluate", "--checkpoint=/nowhere"], "'/nowhere' is not a trained network"),
         (["--mode=evaluate", "--checkpoint=best", "--evaluation.validation_trials=20"], "cannot be changed by"),
         (["--mode=report"], "--mode=report needs --workdir=DIR"),
         (["--mode=report", "--workdir=a", "--output=b"], "the report of one run is written into its --workdir"),
