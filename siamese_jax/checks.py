@@ -25,11 +25,16 @@ MAY_CHANGE = (
 """Fields that may change when a run is resumed: they affect how long it trains, not the result of each step."""
 
 
-def check_experiment(experiment: Experiment) -> None:
-    """Raise UserError for what is wrong whatever the images are: nothing is downloaded or written for it."""
+def check_experiment(experiment: Experiment, side: int | None = None) -> None:
+    """Raise UserError for what is wrong whatever the images show: nothing is downloaded or written for it.
+
+    Args:
+      experiment: what is to be trained or measured.
+      side: rows and columns of the images; None is what `experiment.data` says.
+    """
     specs.check(experiment)
     if experiment.method == "siamese":
-        experiment.network.tower.check(experiment.data.image_side)
+        experiment.network.tower.check(experiment.data.image_side if side is None else side)
         if experiment.loss.of_distances and not build(experiment.network).has_distance:
             raise UserError(
                 f"loss.name={experiment.loss.name} needs a distance, but network.energy="

@@ -9,7 +9,7 @@ from siamese_jax import data, extras
 from siamese_jax.errors import UserError
 from siamese_jax.plots import style
 from siamese_jax.report import html
-from siamese_jax.specs import Omniglot
+from siamese_jax.specs import Glyphs, Omniglot
 
 MODULES = {"markdown_it_py": "markdown_it", "psycopg[binary]": "psycopg", "tensorflow_datasets": "tensorflow_datasets"}
 
@@ -33,7 +33,7 @@ def without(monkeypatch):
 @pytest.mark.parametrize(
     ("use", "library", "extra"),
     [
-        (lambda folder: data.load(Omniglot(name="glyphs"), str(folder)), "tensorflow_datasets", "data"),
+        (lambda folder: data.load(Glyphs(), str(folder)), "tensorflow_datasets", "data"),
         (lambda folder: data.load(Omniglot(), str(folder)), "array_record", "data"),
         (lambda folder: data.load_mnist(str(folder)), "tensorflow_datasets", "data"),
         (lambda folder: data.load_digits(None, str(folder)), "tensorflow_datasets", "data"),

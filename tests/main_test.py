@@ -14,6 +14,7 @@ from siamese_jax.errors import UserError
 from siamese_jax.experiments import LAYERS
 from siamese_jax.report import PICTURES, compare
 from siamese_jax.specs import DistortSpec, EvalSpec, LayerSpec, Omniglot, PaperSGD, with_value
+from siamese_jax.storage.experiment_file import write_experiment
 from siamese_jax.storage.files import read_arrays
 from siamese_jax.storage.results_file import read_results
 from siamese_jax.training import fit as fitting
@@ -228,6 +229,7 @@ def test_a_picture_of_an_earlier_measurement_does_not_stay(tmp_path):
 
 
 def test_evaluating_a_workdir_without_a_checkpoint_is_refused(tmp_path):
+    write_experiment(tmp_path, make_experiment())
     with pytest.raises(UserError, match="no checkpoint yet"):
         run(tmp_path, "--mode=evaluate")
 
@@ -307,7 +309,7 @@ def test_sigterm_saves_says_how_to_go_on_and_exits_as_a_shell_expects(tmp_path, 
     assert f"--workdir={tmp_path} goes on" in capsys.readouterr().err
     monkeypatch.setattr(fitting, "compile_update", real)
     run(tmp_path)
-    assert read_results(tmp_path)["training"]["steps"] == 18
+    assert read_results(tmp_path).training.steps == 18
 
 
 def test_a_users_mistake_anywhere_is_one_sentence_and_exit_code_2(monkeypatch, capsys):

@@ -47,8 +47,8 @@ def test_scores_of_runs_equal_comparing_every_pair_of_images():
     for r in range(2):
         for q in range(3):
             for way in range(3):
-                pair = images[runs.query[r, q]], images[runs.support[r, way, 0]]
-                np.testing.assert_allclose(scores[r, q, way], NET.pair_logit(PARAMS, *pair), rtol=1e-4, atol=1e-5)
+                pair = images[runs.query[r, q]][None], images[runs.support[r, way, 0]][None]
+                np.testing.assert_allclose(scores[r, q, way], NET.pair_logits(PARAMS, *pair)[0], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("together", [1, 3, 100])

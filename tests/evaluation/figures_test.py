@@ -96,7 +96,7 @@ def test_units_are_those_of_the_first_trials_right_and_strongest_wrong_support(s
 
 
 def test_filters_are_named_after_the_layer_that_they_are_from(saved):
-    residual = replace(EXPERIMENT.network, tower="residual", width=8, stages=1)
+    residual = with_values(EXPERIMENT.network, {"tower": "residual", "width": 8, "stages": 1})
     net, params = build(residual), init_params(root_key(0), residual, SIDE)
     evaluator = embedder.Evaluator(net, embed_batch=16)
     figures.plot_network(Path(), EXPERIMENT, DATASET.images, MEASURED["official_runs"], evaluator, params)

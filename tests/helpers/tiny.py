@@ -67,7 +67,7 @@ def make_experiment(**changes) -> Experiment:
     rule = LayerSpec(learning_rate=0.05, momentum=0.9, l2=1e-4)
     experiment = replace(
         find("omniglot_20way"),
-        data=Omniglot(train_pairs=12, validation_pairs=8, test_pairs=8),
+        data=Omniglot(side=SIDE, train_pairs=12, validation_pairs=8, test_pairs=8),
         distort=DistortSpec(copies=2, translation=1.0),
         network=NetSpec(Conv(ConvSpec(4, 3, pool=True), conv, conv, conv, units=8)),
         optimizer=PaperSGD(dict.fromkeys(("conv1", "conv2", "conv3", "conv4", "fc", "out"), rule)),

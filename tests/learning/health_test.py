@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from example_results import RESULTS
 from tiny import SIDE, make_dataset, make_experiment
 
 from siamese_jax.errors import UserError
@@ -164,15 +165,6 @@ def test_guessing_costs_what_the_loss_says():
     triplets = replace(EXPERIMENT, loss=Triplet())
     assert loss_of_guessing(triplets) is None
     assert diagnosis(triplets, 99.0, SOUND) == ""
-
-
-RESULTS = {
-    "experiment": "tiny", "seed": 0, "command": "", "one_shot": {},
-    "data": {"name": "glyphs", "image_side": SIDE, "sets": {}, "drawer_split": "paper"},
-    "training": {
-        "epochs": 1, "steps": 9, "best_epoch": 1, "seconds": 1.0, "pairs_per_second": 9.0, "stopped_by": "max_epochs",
-    },
-}  # fmt: skip
 
 
 def test_a_run_planted_at_chance_says_why_while_it_trains_and_in_its_report(tmp_path, capsys):

@@ -20,7 +20,7 @@ from siamese_jax.sampling.layout import layout_of
 from siamese_jax.sampling.pairs import sample_pair, sample_triplet
 from siamese_jax.sampling.permutation import shuffled
 from siamese_jax.sampling.splits import split
-from siamese_jax.specs import DistortSpec, Omniglot
+from siamese_jax.specs import DistortSpec, Omniglot, with_value
 
 # Classes of each group, and authors of each class; the second is Omniglot's training set.
 OMNIGLOT = [20, 29, 26, 41, 40, 24, 46, 14, 26, 34, 22, 26, 43, 24, 48, 22, 16, 52, 47, 40, 26, 40, 41, 33, 14, 42, 23]
@@ -148,7 +148,7 @@ TRIALS = {
 def test_trials_of_every_protocol_are_those_of_version_0_1(name):
     dataset = make_dataset(characters=20)
     runs = sample(name, PROTOCOLS[name], dataset, split(dataset, "paper"))
-    assert card(PROTOCOLS[name], dataset.images, runs, {})["trials_id"] == TRIALS[name]
+    assert card(PROTOCOLS[name], dataset.images, runs, {}).trials_id == TRIALS[name]
 
 
 DIGIT_TRIALS = {
@@ -160,7 +160,7 @@ DIGIT_TRIALS = {
 @pytest.mark.parametrize("name", DIGIT_TRIALS)
 def test_trials_of_digits_are_those_of_version_0_1(name):
     digits = make_digits(8)
-    found = card(DIGITS[name], digits, sample_digits(name, DIGITS[name], digits), {})["trials_id"]
+    found = card(DIGITS[name], digits, sample_digits(name, DIGITS[name], digits), {}).trials_id
     assert found == DIGIT_TRIALS[name]
 
 
@@ -184,7 +184,8 @@ def test_batches_are_those_of_version_0_1(loss, step):
     experiment = make_experiment(distort=DistortSpec(copies=0))
     of_grids = Omniglot(train_pairs=12, batch_alphabets=2, batch_characters=3, batch_drawers=2)
     data = of_grids if loss == "n_way" else experiment.data
-    experiment = make_experiment(distort=DistortSpec(copies=0), loss=type(experiment.loss)(loss), data=data)
+    experiment = make_experiment(distort=DistortSpec(copies=0), data=data)
+    experiment = with_value(experiment, "loss.name", loss)
     train = split(make_dataset(), "paper")["train"]
     batch = sample_batch(root_key(3), jnp.int32(step), jnp.asarray(train.images), layout_of(train), experiment)
     assert digest(*(np.rint(255 * np.asarray(part)) for part in batch)) == BATCHES[loss, step]

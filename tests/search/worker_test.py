@@ -28,7 +28,7 @@ def test_trials_of_all_kinds_are_recorded_and_none_stops_the_sweep(tmp_path, mon
     real = candidates.train
 
     def out_of_memory_for_32_units(experiments, *arguments):
-        if experiments[0].network.units == 32:
+        if experiments[0].network.tower.units == 32:
             raise RuntimeError("RESOURCE_EXHAUSTED: 9 GB asked for")
         return real(experiments, *arguments)
 
