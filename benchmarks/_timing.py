@@ -47,11 +47,11 @@ class Elsewhere:
         self._ask(give=False)
 
     def result(self) -> Any:
-        """Calls it once, and brings what it returns over here."""
+        """Call it once, and brings what it returns over here."""
         return self._ask(give=True)
 
     def close(self) -> None:
-        """Ends the process."""
+        """End the process."""
         self._pipe.send(None)
         self._process.join()
 
@@ -70,7 +70,7 @@ def _serve(pipe: Any, keep: bool, make: Callable[..., Callable[[], Any]], args: 
 
 
 def make_parser(doc: str) -> argparse.ArgumentParser:
-    """Returns a parser with the flags that every script has; `doc` is the script's own docstring."""
+    """Return a parser with the flags that every script has; `doc` is the script's own docstring."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=positive, default=5, help="how often each side is timed (default: 5)")
     parser.add_argument("--output", type=Path, help="where the JSON goes (default: benchmarks/results/NAME.json)")
@@ -78,7 +78,7 @@ def make_parser(doc: str) -> argparse.ArgumentParser:
 
 
 def add_their_format(parser: argparse.ArgumentParser) -> None:
-    """Adds the flag that lets PyTorch have the memory format that suits it."""
+    """Add the flag that lets PyTorch have the memory format that suits it."""
     parser.add_argument(
         "--their_format",
         choices=["auto", "contiguous", "channels_last"],
@@ -88,7 +88,7 @@ def add_their_format(parser: argparse.ArgumentParser) -> None:
 
 
 def add_data_flags(parser: argparse.ArgumentParser) -> None:
-    """Adds the flags that say which images: glyphs, unless Omniglot is named or its archives are."""
+    """Add the flags that say which images: glyphs, unless Omniglot is named or its archives are."""
     parser.add_argument("--data_dir", help="where prepared data are or will be (default: TFDS's own)")
     parser.add_argument("--archives", help="a folder with Omniglot's archives (default: none, glyphs are taken)")
     parser.add_argument(
@@ -97,7 +97,7 @@ def add_data_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def chosen_data(spec: DataSpec, flags: argparse.Namespace) -> DataSpec:
-    """Returns the data spec with the data set that the flags ask for."""
+    """Return the data spec with the data set that the flags ask for."""
     return with_value(spec, "name", flags.data or ("omniglot" if flags.archives else "glyphs"))
 
 
@@ -114,7 +114,7 @@ def interleave(
     repeats: int | Mapping[str, int],
     clock: Callable[[], float] = time.perf_counter,
 ) -> Seconds:
-    """Calls each side once untimed, then times them in turn, A B A B …; a side with fewer `repeats` drops out early."""
+    """Call each side once untimed, then times them in turn, A B A B …; a side with fewer `repeats` drops out early."""
     counts = repeats if isinstance(repeats, Mapping) else dict.fromkeys(sides, repeats)
     for side in sides.values():
         side()
@@ -129,7 +129,7 @@ def interleave(
 
 
 def find_of_pairs(name: str) -> Experiment:
-    """Returns a registered experiment that trains convolutions on pairs; SystemExit for another."""
+    """Return a registered experiment that trains convolutions on pairs; SystemExit for another."""
     experiment = find(name)
     if experiment.loss.of_grids or not isinstance(experiment.network.tower, Conv):
         raise SystemExit(
@@ -140,7 +140,7 @@ def find_of_pairs(name: str) -> Experiment:
 
 
 def check_same(what: str, ours: Any, theirs: Any, tolerance: float) -> float:
-    """Returns the largest difference as a fraction of the largest value; SystemExit if it is above `tolerance`."""
+    """Return the largest difference as a fraction of the largest value; SystemExit if it is above `tolerance`."""
     ours, theirs = np.asarray(ours, np.float64), np.asarray(theirs, np.float64)
     if ours.shape != theirs.shape:
         raise SystemExit(f"{what}: shapes {ours.shape} and {theirs.shape} are not comparable")
@@ -151,12 +151,12 @@ def check_same(what: str, ours: Any, theirs: Any, tolerance: float) -> float:
 
 
 def ratio_median(ours: Sequence[float], theirs: Sequence[float]) -> float:
-    """Returns how many times as long theirs takes: median over median."""
+    """Return how many times as long theirs takes: median over median."""
     return statistics.median(theirs) / statistics.median(ours)
 
 
 def make_record(name: str, seconds: Seconds, **more: Any) -> dict[str, Any]:
-    """Returns what is written: the times of each side as SIDE_s, ratios of medians, the device, and `more`.
+    """Return what is written: the times of each side as SIDE_s, ratios of medians, the device, and `more`.
 
     `ratio_median` is of "theirs"; that of any other side is `ratio_median_SIDE`.
     """
@@ -183,7 +183,7 @@ def device() -> dict[str, Any]:
 
 
 def table(seconds: Seconds) -> str:
-    """Returns a row a side: median, lowest and highest time, and how often as long as ours."""
+    """Return a row a side: median, lowest and highest time, and how often as long as ours."""
     lines = [f"{'side':<12}{'median s':>12}{'lowest':>12}{'highest':>12}{'times':>7}{'× ours':>9}"]
     for side, times in seconds.items():
         numbers = "".join(f"{value:12.4f}" for value in (statistics.median(times), min(times), max(times)))
@@ -192,7 +192,7 @@ def table(seconds: Seconds) -> str:
 
 
 def write(record: Mapping[str, Any], output: Path | None) -> None:
-    """Writes the record as JSON, by default to results/NAME.json, and says where."""
+    """Write the record as JSON, by default to results/NAME.json, and says where."""
     path = output or RESULTS / f"{record['name']}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
@@ -200,7 +200,7 @@ def write(record: Mapping[str, Any], output: Path | None) -> None:
 
 
 def report(record: Mapping[str, Any], seconds: Seconds, output: Path | None) -> None:
-    """Prints the table and writes the record."""
+    """Print the table and writes the record."""
     print(f"{record['name']} on {record['device']['machine']}, {record['device']['cores']} cores")
     print(table(seconds))
     write(record, output)

@@ -54,7 +54,7 @@ class Siamese(nn.Module):
         return {**{f"conv{i}": conv for i, conv in enumerate(convs, start=1)}, "fc": self.fc, "out": self.out}
 
     def load_ours(self, params: Params) -> "Siamese":
-        """Copies our parameters into this network, moves it to the device, and returns it."""
+        """Copy our parameters into this network, moves it to the device, and returns it."""
         height = int((self.fc.in_features / params["conv4"]["bias"].size) ** 0.5)
         with torch.no_grad():
             for name, layer in self.layers().items():
@@ -129,7 +129,7 @@ def sgd(net: Siamese, spec: PaperSGD) -> torch.optim.Optimizer:
 def make_step(
     net: Siamese, optimizer: torch.optim.Optimizer, left: torch.Tensor, right: torch.Tensor, same: Any
 ) -> Callable[[], None]:
-    """Returns a callable that makes one update from a batch on the device, and waits for it."""
+    """Return a callable that makes one update from a batch on the device, and waits for it."""
     same = torch.from_numpy(np.array(same)).to(DEVICE)
 
     def step() -> None:
@@ -142,20 +142,20 @@ def make_step(
 def update(
     net: Siamese, optimizer: torch.optim.Optimizer, left: torch.Tensor, right: torch.Tensor, same: torch.Tensor
 ) -> None:
-    """Makes one update from a batch."""
+    """Make one update from a batch."""
     optimizer.zero_grad(set_to_none=True)
     functional.binary_cross_entropy_with_logits(net(left, right), same).backward()
     optimizer.step()
 
 
 def wait() -> None:
-    """Returns when the device has done all it was given."""
+    """Return when the device has done all it was given."""
     if DEVICE.type == "cuda":
         torch.cuda.synchronize()
 
 
 def faster(sides: Mapping[str, Callable[[], Any]], choice: str = "auto") -> str:
-    """Returns the name of the fastest side, the better of two runs after a warm-up; or `choice` unless it is "auto"."""
+    """Return the name of the fastest side, the better of two runs after a warm-up; or `choice` unless it is "auto"."""
     if choice != "auto":
         return choice
 

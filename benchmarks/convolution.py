@@ -54,7 +54,7 @@ class Layer(NamedTuple):
 
 
 def main(flags: argparse.Namespace) -> None:
-    """Compares, times and writes."""
+    """Compare, times and writes."""
     keep_freed_memory()
     experiment = _timing.find_of_pairs(flags.experiment)
     layers = make_others(flags.images) if flags.others else make_layers(experiment, flags.images)
@@ -86,7 +86,7 @@ def main(flags: argparse.Namespace) -> None:
 
 
 def make_layers(experiment: specs.Experiment, images: int) -> dict[str, Layer]:
-    """Returns the layers of an experiment's network on noise."""
+    """Return the layers of an experiment's network on noise."""
     side, channels, layers = experiment.data.image_side, 1, {}
     after = experiment.network.tower.sides(side)
     for name, conv in experiment.network.tower.convs.items():
@@ -96,12 +96,12 @@ def make_layers(experiment: specs.Experiment, images: int) -> dict[str, Layer]:
 
 
 def make_others(images: int) -> dict[str, Layer]:
-    """Returns layers of other towers on noise, by which the rule that picks a path can be judged."""
+    """Return layers of other towers on noise, by which the rule that picks a path can be judged."""
     return {f"{side}×{side}×{c} {k}×{k} -> {f}": make_layer(images, side, c, k, f) for side, c, k, f in OTHERS}
 
 
 def make_layer(images: int, side: int, channels: int, size: int, filters: int) -> Layer:
-    """Returns a layer on noise; an image of one channel is a drawing, which has no gradient."""
+    """Return a layer on noise; an image of one channel is a drawing, which has no gradient."""
     rng = np.random.default_rng(0)
     out = side - size + 1
     shapes = (images, side, side, channels), (size, size, channels, filters), (images, out, out, filters)
@@ -109,12 +109,12 @@ def make_layer(images: int, side: int, channels: int, size: int, filters: int) -
 
 
 def takes(path: str, image_shape: tuple[int, ...], kernel_shape: tuple[int, ...]) -> bool:
-    """Returns whether a path has an answer for such a layer."""
+    """Return whether a path has an answer for such a layer."""
     return path != "winograd" or math.isfinite(winograd.multiplications(image_shape, kernel_shape))
 
 
 def value_and_gradients(apply: Callable[[Array, Array], Array], layer: Layer) -> tuple[Array, ...]:
-    """Returns the value [B, H', W', F] and the gradients of the kernel and, if it has one, of the images."""
+    """Return the value [B, H', W', F] and the gradients of the kernel and, if it has one, of the images."""
     if layer.of_images:
         value, pull = jax.vjp(jax.vmap(apply, (0, None)), layer.images, layer.kernel)
     else:
@@ -123,14 +123,14 @@ def value_and_gradients(apply: Callable[[Array, Array], Array], layer: Layer) ->
 
 
 def compiled(apply: Callable[[Array, Array], Array], layer: Layer) -> Callable[[], Any]:
-    """Returns a callable that computes value and gradients from arrays on the device, and waits."""
+    """Return a callable that computes value and gradients from arrays on the device, and waits."""
     run = jax.jit(lambda *arrays: value_and_gradients(apply, Layer(*arrays, layer.of_images)))
     arrays = jax.device_put(layer[:3])
     return lambda: jax.block_until_ready(run(*arrays))
 
 
 def error(apply: Callable[[Array, Array], Array], layer: Layer) -> float:
-    """Returns the largest error of value and gradients, root mean squares, against XLA in float64."""
+    """Return the largest error of value and gradients, root mean squares, against XLA in float64."""
     actual = [np.asarray(array, np.float64) for array in compiled(apply, layer)()]
     with jax.enable_x64(True):
         exactly = layer._replace(**{name: np.float64(getattr(layer, name)) for name in layer._fields[:3]})
@@ -139,7 +139,7 @@ def error(apply: Callable[[Array, Array], Array], layer: Layer) -> float:
 
 
 def parse(args: list[str] | None = None) -> argparse.Namespace:
-    """Reads the flags."""
+    """Read the flags."""
     parser = _timing.make_parser(__doc__)
     parser.add_argument("--experiment", default="omniglot_20way", help="whose layers (default: the paper's)")
     parser.add_argument("--others", action="store_true", help="other towers' layers instead, small kernels")

@@ -21,7 +21,7 @@ from siamese_jax.training import programs
 
 
 def main(flags: argparse.Namespace) -> None:
-    """Times and writes."""
+    """Time and writes."""
     keep_freed_memory()
     experiment = experiments.find(flags.experiment)
     spec = _timing.chosen_data(experiment.data, flags)
@@ -55,7 +55,7 @@ def main(flags: argparse.Namespace) -> None:
 
 
 def parse(args: list[str] | None = None) -> argparse.Namespace:
-    """Reads the flags."""
+    """Read the flags."""
     parser = _timing.make_parser(__doc__)
     parser.add_argument("--experiment", default="omniglot_20way_small", help="whose (default: omniglot_20way_small)")
     _timing.add_data_flags(parser)

@@ -24,7 +24,7 @@ LOGITS = 1e-4
 
 
 def main(flags: argparse.Namespace) -> None:
-    """Compares, times and writes."""
+    """Compare, times and writes."""
     import _torch_net
 
     keep_freed_memory()
@@ -79,7 +79,7 @@ def their_scores(
     method: str,
     argument: int,
 ) -> Callable[[], np.ndarray]:
-    """Returns a callable that scores by a method of `_torch_net.TrialScorer`."""
+    """Return a callable that scores by a method of `_torch_net.TrialScorer`."""
     import _torch_net
     import torch
 
@@ -89,7 +89,7 @@ def their_scores(
 
 
 def parse(args: list[str] | None = None) -> argparse.Namespace:
-    """Reads the flags."""
+    """Read the flags."""
     parser = _timing.make_parser(__doc__)
     parser.add_argument("--experiment", default="omniglot_20way", help="whose network and data (default: the paper's)")
     parser.add_argument(

@@ -22,7 +22,7 @@ from siamese_jax.network import siamese
 
 
 def main(flags: argparse.Namespace) -> None:
-    """Profiles, prints and writes."""
+    """Profile, prints and writes."""
     keep_freed_memory()
     experiment = _timing.find_of_pairs(flags.experiment)
     side = experiment.data.image_side
@@ -55,13 +55,13 @@ def main(flags: argparse.Namespace) -> None:
 
 
 def operation_names(program: str) -> dict[str, str]:
-    """Returns what each operation of a compiled program is of; one that only moves numbers may say nothing."""
+    """Return what each operation of a compiled program is of; one that only moves numbers may say nothing."""
     operation = r"^\s*(?:ROOT )?%?([\w.\-]+) = [^\n]*?(?:op_name=\"([^\"]*)\"[^\n]*)?$"
     return dict(re.findall(operation, program, re.MULTILINE))
 
 
 def place(of: str, layers: list[str]) -> tuple[str, str]:
-    """Returns the layer, and "forward", "backward" or "update", that an operation is of."""
+    """Return the layer, and "forward", "backward" or "update", that an operation is of."""
     layer = next((layer for layer in layers if f"/{layer}/" in f"{of}/"), "")
     if not of:
         return "copies", ""
@@ -71,7 +71,7 @@ def place(of: str, layers: list[str]) -> tuple[str, str]:
 
 
 def profiled(step: Callable[[], None], repeats: int) -> Mapping[str, float]:
-    """Returns the seconds a call that each name takes in the profiler's trace."""
+    """Return the seconds a call that each name takes in the profiler's trace."""
     with tempfile.TemporaryDirectory() as folder:
         with jax.profiler.trace(folder, create_perfetto_trace=True):
             for _ in range(repeats):
@@ -87,7 +87,7 @@ def profiled(step: Callable[[], None], repeats: int) -> Mapping[str, float]:
 
 
 def parse(args: list[str] | None = None) -> argparse.Namespace:
-    """Reads the flags."""
+    """Read the flags."""
     parser = _timing.make_parser(__doc__)
     parser.add_argument("--pairs", type=_timing.positive, default=32, help="pairs in the batch (default: 32)")
     parser.add_argument("--experiment", default="omniglot_20way", help="whose network (default: the paper's)")

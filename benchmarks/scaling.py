@@ -38,7 +38,7 @@ SERIES = {
 
 
 def main(flags: argparse.Namespace) -> None:
-    """Measures a point, or starts a process for each and writes them all."""
+    """Measure a point, or starts a process for each and writes them all."""
     if flags.point:
         print(json.dumps(measure(flags.series[0], flags.point, flags.repeats)))
         return
@@ -47,7 +47,7 @@ def main(flags: argparse.Namespace) -> None:
 
 
 def measured(name: str, flags: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """Yields the points of a series, each measured by a process of its own, and prints them."""
+    """Yield the points of a series, each measured by a process of its own, and prints them."""
     for size in SERIES[name]:
         if size > flags.largest:
             return
@@ -67,7 +67,7 @@ def measured(name: str, flags: argparse.Namespace) -> Iterator[dict[str, Any]]:
 
 
 def measure(name: str, size: int, repeats: int) -> dict[str, Any]:
-    """Times one point in this process; the peak is that of the whole process, from its start."""
+    """Time one point in this process; the peak is that of the whole process, from its start."""
     keep_freed_memory()
     seconds = _timing.interleave({"ours": WORK[name](size)}, repeats)["ours"]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
@@ -75,21 +75,21 @@ def measure(name: str, size: int, repeats: int) -> dict[str, Any]:
 
 
 def step_work(experiment: specs.Experiment, pairs: int) -> Callable[[], Any]:
-    """Returns a callable that makes one update from noise."""
+    """Return a callable that makes one update from noise."""
     side, net = experiment.data.image_side, siamese.build(experiment.network)
     params = siamese.init_params(jax.random.key(0), experiment.network, side)
     return train_step.OurStep(net, params, train_step.make_batch(pairs, side), experiment)
 
 
 def embed_work(images: int) -> Callable[[], Any]:
-    """Returns a callable that embeds so many images as an evaluation does."""
+    """Return a callable that embeds so many images as an evaluation does."""
     experiment, evaluator, params = evaluation()
     pixels = noise(images, experiment.data.image_side)
     return lambda: evaluator.embed(dict(params), pixels)  # a new dict: no embedding is known yet
 
 
 def trial_work(trials: int) -> Callable[[], Any]:
-    """Returns a callable that embeds and scores so many 20-way trials, of test alphabets like Omniglot's."""
+    """Return a callable that embeds and scores so many 20-way trials, of test alphabets like Omniglot's."""
     experiment, evaluator, params = evaluation()
     layout = Layout(first=np.arange(10, dtype=np.int32) * 26, count=np.full(10, 26, np.int32), authors=4)
     pixels = noise(260 * 4, experiment.data.image_side)
@@ -98,7 +98,7 @@ def trial_work(trials: int) -> Callable[[], Any]:
 
 
 def evaluation() -> tuple[specs.Experiment, Evaluator, siamese.Params]:
-    """Returns the small experiment, what evaluates it, and its initial parameters."""
+    """Return the small experiment, what evaluates it, and its initial parameters."""
     experiment = experiments.find(SMALL)
     params = siamese.init_params(jax.random.key(0), experiment.network, experiment.data.image_side)
     return experiment, Evaluator(siamese.build(experiment.network), experiment.evaluation.embed_batch), params
@@ -118,7 +118,7 @@ WORK: dict[str, Callable[[int], Callable[[], Any]]] = {
 
 
 def parse(args: list[str] | None = None) -> argparse.Namespace:
-    """Reads the flags."""
+    """Read the flags."""
     parser = _timing.make_parser(__doc__)
     parser.add_argument("--series", nargs="+", choices=list(SERIES), default=list(SERIES), help="(default: all)")
     parser.add_argument("--largest", type=_timing.positive, default=10**6, help="leaves out what is larger")

@@ -25,7 +25,7 @@ Params = list[tuple[Array, Array]]
 
 
 def main(flags: argparse.Namespace) -> None:
-    """Compares, times and writes."""
+    """Compare, times and writes."""
     import _torch_net
 
     keep_freed_memory()
@@ -59,7 +59,7 @@ def main(flags: argparse.Namespace) -> None:
 
 
 def init_params(key: Array, channels: int) -> Params:
-    """Draws He-normal kernels; biases are 0."""
+    """Draw He-normal kernels; biases are 0."""
     widths = [channels] + [FILTERS] * LAYERS
     init = jax.nn.initializers.he_normal()
     keys = jax.random.split(key, LAYERS)
@@ -82,7 +82,7 @@ def loss(params: Params, images: Array) -> Array:
 
 
 def torch_step(params: Params, images: Array, name: str) -> Callable[[], tuple[float, list[tuple[np.ndarray, ...]]]]:
-    """Returns the same in PyTorch: a callable -> loss and gradients, with axes in our order."""
+    """Return the same in PyTorch: a callable -> loss and gradients, with axes in our order."""
     import _torch_net
     import torch
     from torch import nn
@@ -111,7 +111,7 @@ def torch_step(params: Params, images: Array, name: str) -> Callable[[], tuple[f
 
 
 def parse(args: list[str] | None = None) -> argparse.Namespace:
-    """Reads the flags."""
+    """Read the flags."""
     parser = _timing.make_parser(__doc__)
     parser.add_argument("--side", type=_timing.positive, default=28, help="rows and columns of an image (default: 28)")
     parser.add_argument("--channels", type=_timing.positive, default=1, help="of the images (default: 1)")

@@ -64,7 +64,7 @@ class PairFolder:
         return left, right, np.float32(self.same[index])
 
     def read(self, row: int, plain: bool) -> np.ndarray:
-        """Opens an image, and warps it unless it stays plain: float32 [1, H, W]."""
+        """Open an image, and warps it unless it stays plain: float32 [1, H, W]."""
         with Image.open(f"{self.folder}/{row}.png") as file:
             image = file.convert("L")
         if not plain:
@@ -73,7 +73,7 @@ class PairFolder:
 
 
 def sample_affine(spec: DistortSpec) -> distort.Affine:
-    """Draws as `distort.sample_affine` does, with Python's own generator."""
+    """Draw as `distort.sample_affine` does, with Python's own generator."""
     reach = (spec.rotation, spec.shear, spec.shear, spec.scale, spec.scale, spec.translation, spec.translation)
     included = [random.random() < spec.probability for _ in reach]
     offsets = [random.uniform(-most, most) if take else 0.0 for most, take in zip(reach, included, strict=True)]
@@ -81,7 +81,7 @@ def sample_affine(spec: DistortSpec) -> distort.Affine:
 
 
 def warp(image: Image.Image, affine: distort.Affine) -> Image.Image:
-    """Warps as `distort.apply_affine` does; PIL's own coordinates have a pixel's centre at a half."""
+    """Warp as `distort.apply_affine` does; PIL's own coordinates have a pixel's centre at a half."""
     angle = np.deg2rad(affine.rotation)
     rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     forward = rotation @ [[1, affine.shear_x], [affine.shear_y, 1]] @ np.diag([affine.scale_x, affine.scale_y])
@@ -93,7 +93,7 @@ def warp(image: Image.Image, affine: distort.Affine) -> Image.Image:
 
 
 def main(flags: argparse.Namespace) -> None:
-    """Writes the PNGs, compares, times and writes."""
+    """Write the PNGs, compares, times and writes."""
     import _torch_net
 
     keep_freed_memory()
@@ -142,20 +142,20 @@ def main(flags: argparse.Namespace) -> None:
 
 
 def write_images(train: Images, folder: str) -> None:
-    """Writes each image as ROW.png."""
+    """Write each image as ROW.png."""
     for row, image in enumerate(train.images):
         Image.fromarray(image).save(f"{folder}/{row}.png")
 
 
 def sample_pairs(experiment: Experiment, train: Images, count: int, folder: str) -> PairFolder:
-    """Returns a data set of so many of the experiment's pairs."""
+    """Return a data set of so many of the experiment's pairs."""
     key, place = keys.root_key(0), layout_of(train)
     draw = jax.jit(jax.vmap(lambda index: sample_pair(key, index, place, experiment.data.different_drawers)))
     return PairFolder(folder, *jax.device_get(draw(jnp.arange(count))), experiment.distort)
 
 
 def compare_warps(train: Images, spec: DistortSpec) -> float:
-    """Returns the mean difference, over pixels, of some images warped by us and by PIL; SystemExit if it is large."""
+    """Return the mean difference, over pixels, of some images warped by us and by PIL; SystemExit if it is large."""
     random.seed(0)
     apply = jax.jit(distort.apply_affine)
     differences = []
@@ -172,7 +172,7 @@ def compare_warps(train: Images, spec: DistortSpec) -> float:
 def torch_loop(
     experiment: Experiment, side: int, params: siamese.Params, pairs: PairFolder, name: str
 ) -> Callable[[], None]:
-    """Returns a callable that makes one pass over the pairs, with updates by Adam."""
+    """Return a callable that makes one pass over the pairs, with updates by Adam."""
     import _torch_net
     import torch
 
@@ -198,7 +198,7 @@ def torch_loop(
 
 
 def parse(args: list[str] | None = None) -> argparse.Namespace:
-    """Reads the flags."""
+    """Read the flags."""
     parser = _timing.make_parser(__doc__)
     parser.add_argument("--side", type=int, choices=list(EXPERIMENTS), default=35, help="35: the reduced network")
     parser.add_argument("--pairs", type=_timing.positive, default=128, help="pairs in a batch (default: 128)")

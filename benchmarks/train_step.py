@@ -74,12 +74,12 @@ class OurStep:
         self.state, _ = jax.block_until_ready(self._update(self.state))
 
     def program(self) -> str:
-        """Returns the compiled update as text."""
+        """Return the compiled update as text."""
         return self._update.lower(self.state).compile().as_text()
 
 
 def main(flags: argparse.Namespace) -> None:
-    """Compares, times and writes."""
+    """Compare, times and writes."""
     import _torch_net
 
     keep_freed_memory()
@@ -132,7 +132,7 @@ def main(flags: argparse.Namespace) -> None:
 def torch_step(
     params: siamese.Params, batch: PairBatch, experiment: specs.Experiment, name: str
 ) -> tuple[Any, Callable[[], None]]:
-    """Returns the network in PyTorch, and a callable that makes one update of it."""
+    """Return the network in PyTorch, and a callable that makes one update of it."""
     import _torch_net
 
     layout = {"memory_format": _torch_net.FORMATS[name]}
@@ -148,7 +148,7 @@ def their_step(*args: Any) -> Callable[[], None]:
 
 
 def flax_step(params: siamese.Params, batch: PairBatch, experiment: specs.Experiment) -> Callable[[], None]:
-    """Returns a callable that makes one update of plain Flax's network."""
+    """Return a callable that makes one update of plain Flax's network."""
     return OurStep(FlaxNet(PlainFlax(experiment.network)), params, batch, experiment)
 
 
@@ -163,7 +163,7 @@ def make_batch(pairs: int, side: int) -> PairBatch:
 
 
 def logits_and_gradients(net: Any, params: siamese.Params, batch: PairBatch) -> tuple[Array, siamese.Params]:
-    """Returns logits [B] and the gradients of their cross-entropy."""
+    """Return logits [B] and the gradients of their cross-entropy."""
 
     def objective(params: siamese.Params) -> tuple[Array, Array]:
         logits = net.pair_logits(params, batch.left, batch.right)
@@ -174,7 +174,7 @@ def logits_and_gradients(net: Any, params: siamese.Params, batch: PairBatch) -> 
 
 
 def compare(what: str, ours: Layers, theirs: Layers, tolerance: float) -> float:
-    """Returns the largest difference of any array, as a fraction of the largest value in it."""
+    """Return the largest difference of any array, as a fraction of the largest value in it."""
     return max(
         _timing.check_same(f"{what} of {layer}", mine, yours, tolerance)
         for layer in ours
@@ -183,12 +183,12 @@ def compare(what: str, ours: Layers, theirs: Layers, tolerance: float) -> float:
 
 
 def subtract(end: Layers, start: Layers) -> Layers:
-    """Returns by how much each array has moved."""
+    """Return by how much each array has moved."""
     return {layer: tuple(a - b for a, b in zip(end[layer], start[layer], strict=True)) for layer in start}
 
 
 def parse(args: list[str] | None = None) -> argparse.Namespace:
-    """Reads the flags."""
+    """Read the flags."""
     parser = _timing.make_parser(__doc__)
     parser.add_argument("--pairs", type=_timing.positive, default=32, help="pairs in the batch (default: 32)")
     parser.add_argument("--experiment", default="omniglot_20way", help="whose network (default: the paper's)")

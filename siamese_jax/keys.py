@@ -7,10 +7,10 @@ from jax import Array
 
 
 def root_key(seed: int) -> Array:
-    """Returns the typed key that a run's randomness starts from."""
+    """Return the typed key that a run's randomness starts from."""
     return jax.random.key(seed)
 
 
 def stream(key: Array, name: str, step: int | Array = 0) -> Array:
-    """Returns the key of the named stream at `step`, an integer, traced or not."""
+    """Return the key of the named stream at `step`, an integer, traced or not."""
     return jax.random.fold_in(jax.random.fold_in(key, zlib.crc32(name.encode())), step)

@@ -120,7 +120,7 @@ class Rung(NamedTuple):
 
 
 def make_rungs() -> list[Rung]:
-    """Returns the rungs, each the one before with one change."""
+    """Return the rungs, each the one before with one change."""
     paper = find("omniglot_20way")
     best = find("omniglot_20way_best")
     evaluation = replace(paper.evaluation, validation_trials=TRIALS, views=1)
@@ -237,7 +237,7 @@ def _seconds_a_step(experiment: Experiment, images: Any) -> float:
 
 
 def write_page(rows: list[dict[str, Any]], docs: Path) -> None:
-    """Writes ladder.md and ladder.png from the results of all rungs."""
+    """Write ladder.md and ladder.png from the results of all rungs."""
     from siamese_jax import plots
 
     by_rung = {rung.change: [row for row in rows if row["change"] == rung.change] for rung in make_rungs()}
@@ -289,7 +289,7 @@ def write_page(rows: list[dict[str, Any]], docs: Path) -> None:
 
 
 def _four_minutes() -> str:
-    """Returns the table of what was tried for four minutes."""
+    """Return the table of what was tried for four minutes."""
     tried = earlier()["fast_in_4_minutes"]
     lines = [
         [what, f"{100 * found['validation']:.1f}", percent(found["official_runs"])]
@@ -300,7 +300,7 @@ def _four_minutes() -> str:
 
 
 def main() -> None:
-    """Measures what is missing, and writes the page."""
+    """Measure what is missing, and writes the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=5.0, help="of training, a rung (default: 5)")
     parser.add_argument("--seeds", default="0,1", help="separated by commas (default: 0,1)")

@@ -28,7 +28,7 @@ COLUMNS = (
 
 
 def record(workdir: Path, minutes: float, commit: str, flagfile: str | None = None) -> dict[str, Any]:
-    """Returns what the table needs of a finished run."""
+    """Return what the table needs of a finished run."""
     results = read_results(workdir)
     if results.training is None or results.training.stopped_by == "not finished":
         raise SystemExit(f"{workdir} is not finished")
@@ -51,7 +51,7 @@ def record(workdir: Path, minutes: float, commit: str, flagfile: str | None = No
 
 
 def read_runs() -> list[dict[str, Any]]:
-    """Returns all recorded runs, in the order of the registry and of their seeds, those of flag files last."""
+    """Return all recorded runs, in the order of the registry and of their seeds, those of flag files last."""
     rows = [json.loads(line) for line in RUNS.read_text().splitlines()] if RUNS.exists() else []
     order = list(EXPERIMENTS)
     return sorted(
@@ -60,7 +60,7 @@ def read_runs() -> list[dict[str, Any]]:
 
 
 def runs_table(rows: list[dict[str, Any]]) -> str:
-    """Returns the table: each run with minutes, accuracies in per cent and intervals; means with the range of seeds."""
+    """Return the table: each run with minutes, accuracies in per cent and intervals; means with the range of seeds."""
     lines = []
     for name in dict.fromkeys(_name(row) for row in rows):
         runs = [row for row in rows if _name(row) == name]
@@ -116,7 +116,7 @@ def _listed(words: list[str]) -> str:
 
 
 def _flags(text: str) -> set[str]:
-    """Returns the flags in a command or a flag file, but for the seed, as written; `True` as `true`, 2e-3 as 0.002."""
+    """Return the flags in a command or a flag file, but for the seed, as written; `True` as `true`, 2e-3 as 0.002."""
     words = (word for line in text.splitlines() if not line.startswith("#") for word in line.split())
     flags = (word.lower().partition("=") for word in words if word.startswith("--"))
     return {f"{name}={_number(value)}" for name, _, value in flags if name != "--seed"}
@@ -146,7 +146,7 @@ def _mean(results: list[dict[str, Any] | None]) -> str:
 
 
 def main() -> None:
-    """Adds the runs, and prints the table."""
+    """Add the runs, and prints the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="*", metavar="WORKDIR=MINUTES")
     parser.add_argument("--commit", help="of the code that made the runs")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def ladder_figure(by_rung: Mapping[str, Sequence[Mapping[str, Any]]], chance: float = 0.05) -> "Figure":
-    """Draws accuracy by rung, the first on top: each seed with its 95 % interval, and a line through the means.
+    """Draw accuracy by rung, the first on top: each seed with its 95 % interval, and a line through the means.
 
     `by_rung` has, by what a rung changes, the result of each seed: `seed`, `accuracy` and `ci95`, in [0, 1].
     """

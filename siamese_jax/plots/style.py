@@ -30,14 +30,14 @@ LINE = 0.25
 
 
 def save(figure: "Figure", path: str | os.PathLike, fit: bool = False) -> None:
-    """Writes a picture to `path` as PNG, with `fit` as large as what is drawn; UserError if that cannot be done."""
+    """Write a picture to `path` as PNG, with `fit` as large as what is drawn; UserError if that cannot be done."""
     png = io.BytesIO()
     figure.savefig(png, format="png", bbox_inches="tight" if fit else None)
     write_bytes(path, png.getvalue())
 
 
 def blank(width: float, height: float, layout: str | None = None) -> "Figure":
-    """Returns an empty figure without pyplot's global state; matplotlib takes a while to import, so only here."""
+    """Return an empty figure without pyplot's global state; matplotlib takes a while to import, so only here."""
     extras.require("report")
     from matplotlib.figure import Figure
 
@@ -45,18 +45,18 @@ def blank(width: float, height: float, layout: str | None = None) -> "Figure":
 
 
 def heading(title: str, width: float) -> tuple[str, float]:
-    """Returns a title wrapped to a figure of `width`, and how far down the figure it reaches."""
+    """Return a title wrapped to a figure of `width`, and how far down the figure it reaches."""
     lines = textwrap.wrap(title, int((width - 2 * MARGIN) * 10))
     return "\n".join(lines), MARGIN + LINE * len(lines)
 
 
 def entitle(figure: "Figure", title: str) -> None:
-    """Writes what `heading` returned at the top."""
+    """Write what `heading` returned at the top."""
     write(figure, MARGIN, MARGIN, title, va="top", fontsize=12, fontweight="bold")
 
 
 def write(figure: "Figure", x: float, y: float, text: str, **style: Any) -> None:
-    """Writes text at (x, y)."""
+    """Write text at (x, y)."""
     width, height = figure.get_size_inches()
     figure.text(x / width, 1 - y / height, text, **style)
 
@@ -71,14 +71,14 @@ class Box(NamedTuple):
 
 
 def place(figure: "Figure", box: Box) -> "Axes":
-    """Returns new axes that fill a box."""
+    """Return new axes that fill a box."""
     width, height = figure.get_size_inches()
     bottom = 1 - (box.y + box.height) / height
     return figure.add_axes((box.x / width, bottom, box.width / width, box.height / height))
 
 
 def ink(axes: "Axes", image: np.ndarray) -> None:
-    """Draws an image as stored, uint8 [H, W], black on white and without ticks."""
+    """Draw an image as stored, uint8 [H, W], black on white and without ticks."""
     axes.imshow(255 - np.asarray(image), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set(color=PALE, linewidth=0.8)
@@ -100,10 +100,10 @@ def legend_below(axes: "Axes", columns: int = 1) -> None:
 
 
 def chance(axes: "Axes", value: float, label: str) -> None:
-    """Draws the dotted line of a guess."""
+    """Draw the dotted line of a guess."""
     axes.axhline(value, color=GREY, linestyle=":", linewidth=1.5, label=label)
 
 
 def spoken(name: str, width: int = 100) -> str:
-    """Returns a name as people write it, underscores as spaces, in lines of at most `width` letters."""
+    """Return a name as people write it, underscores as spaces, in lines of at most `width` letters."""
     return "\n".join(textwrap.wrap(name.replace("_", " "), width))

@@ -27,7 +27,7 @@ def training_figure(
     loss_name: str = "cross_entropy",
     guessing: float | None = math.log(2),
 ) -> "Figure":
-    """Draws the loss (left) and accuracies (right) by epoch, with their chance lines; the best epoch is ringed.
+    """Draw the loss (left) and accuracies (right) by epoch, with their chance lines; the best epoch is ringed.
 
     `rows` are the lines of metrics.jsonl. A value that is missing or None leaves a gap. The horizontal axis counts
     epochs done, or steps as long as no epoch is finished. `n_way` is that of the validation trials, `loss_name`

@@ -60,7 +60,7 @@ img { display: block; max-width: 100%; height: auto; margin: .5rem 0 1.5rem; }
 
 
 def page(text: str, folder: Path) -> str:
-    """Returns Markdown as a whole HTML page, with the pictures that it shows, PNG files of `folder`, inside.
+    """Return Markdown as a whole HTML page, with the pictures that it shows, PNG files of `folder`, inside.
 
     The first heading is the page's title, and those of the second level its navigation. UserError for a picture that
     cannot be read.

@@ -39,13 +39,13 @@ SHOWN = 10
 
 
 def best_trial(study: optuna.Study) -> FrozenTrial | None:
-    """Returns the completed trial with the highest accuracy, of several the first; None where none was completed."""
+    """Return the completed trial with the highest accuracy, of several the first; None where none was completed."""
     trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     return max(trials, key=lambda trial: (trial.value, -trial.number), default=None)
 
 
 def winner_of(study: optuna.Study) -> Experiment | None:
-    """Returns the best trial's experiment, for as many epochs as the base has; None where no trial was completed."""
+    """Return the best trial's experiment, for as many epochs as the base has; None where no trial was completed."""
     best, plan = best_trial(study), study.user_attrs.get("plan", {})
     if best is None:
         return None
@@ -55,7 +55,7 @@ def winner_of(study: optuna.Study) -> Experiment | None:
 
 
 def write_findings(study: optuna.Study, folder: Path) -> None:
-    """Writes best.flags, trials.csv, the pictures, report.md and report.html into `folder`.
+    """Write best.flags, trials.csv, the pictures, report.md and report.html into `folder`.
 
     The results of the winner are read from its folders (see `winner_folder`), if they are there. Tables are written
     before anything is drawn.
@@ -71,13 +71,13 @@ def write_findings(study: optuna.Study, folder: Path) -> None:
 
 
 def as_flag_file(name: str, best: FrozenTrial, winner: Experiment) -> str:
-    """Returns the flag file that trains the winner."""
+    """Return the flag file that trains the winner."""
     about = f"# The winner of the study {name}: trial {best.number}, {percent(best.value)} % on validation."
     return "\n".join([about, *as_flags(winner)]) + "\n"
 
 
 def as_csv(trials: Sequence[FrozenTrial]) -> str:
-    """Returns all trials, one a line: number, state, accuracy, epochs, seconds, reason, and the fields searched."""
+    """Return all trials, one a line: number, state, accuracy, epochs, seconds, reason, and the fields searched."""
     fields = sorted({field for trial in trials for field in trial.params})
     content = io.StringIO()
     writer = csv.writer(content, lineterminator="\n")
@@ -99,7 +99,7 @@ def as_csv(trials: Sequence[FrozenTrial]) -> str:
 
 
 def draw(study: optuna.Study, folder: Path) -> list[str]:
-    """Draws PICTURES into `folder`; returns the names of those for which there was enough to draw."""
+    """Draw PICTURES into `folder`; returns the names of those for which there was enough to draw."""
     import matplotlib.pyplot as plt
 
     plt.switch_backend("Agg")
@@ -127,7 +127,7 @@ def draw(study: optuna.Study, folder: Path) -> list[str]:
 
 
 def _with_short_names(study: optuna.Study) -> optuna.Study:
-    """Returns a copy in memory, its fields named without the words that all begin with: a label has little room."""
+    """Return a copy in memory, its fields named without the words that all begin with: a label has little room."""
     trials = study.get_trials()
     parents = {tuple(field.split(".")[:-1]) for trial in trials for field in trial.params}
     common = len(list(itertools.takewhile(lambda words: len(set(words)) == 1, zip(*parents, strict=False))))
@@ -141,7 +141,7 @@ def _with_short_names(study: optuna.Study) -> optuna.Study:
 
 
 def _most_important(study: optuna.Study) -> list[str]:
-    """Returns the searched fields that explain most, or where nothing can be told the first; of each at most MOST."""
+    """Return the searched fields that explain most, or where nothing can be told the first; of each at most MOST."""
     try:
         return list(optuna.importance.get_param_importances(study))[:MOST]
     except (ValueError, RuntimeError, ZeroDivisionError):
@@ -149,7 +149,7 @@ def _most_important(study: optuna.Study) -> list[str]:
 
 
 def winner_folder(folder: Path, trial: int, seed: int) -> Path:
-    """Returns where the winner, a trial's number, is trained with a seed: another winner has other folders."""
+    """Return where the winner, a trial's number, is trained with a seed: another winner has other folders."""
     return folder / "winner" / f"trial{trial}-seed{seed}"
 
 
@@ -167,7 +167,7 @@ def report(
     pictures: Sequence[str],
     winner: Sequence[RunResults],
 ) -> str:
-    """Returns the report of a study as Markdown; `plan` as `plan.described` returns it, `winner` its results."""
+    """Return the report of a study as Markdown; `plan` as `plan.described` returns it, `winner` its results."""
     failed = [trial for trial in trials if reason_of(trial)]
     others = [trial for trial in trials if not reason_of(trial)]
     counts = {state: sum(trial.state is state for trial in others) for state in TrialState}
@@ -268,5 +268,5 @@ def _state(trial: FrozenTrial) -> str:
 
 
 def _accuracy(trial: FrozenTrial) -> float | None:
-    """Returns the highest accuracy at any epoch, of a pruned trial, too."""
+    """Return the highest accuracy at any epoch, of a pruned trial, too."""
     return max(trial.intermediate_values.values(), default=None)

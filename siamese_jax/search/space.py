@@ -55,7 +55,7 @@ Space = Range | Choices
 
 
 def parse(texts: Iterable[str], experiment: Experiment) -> list[Space]:
-    """Returns the spaces that are given as FIELD=SPACE, each checked at its ends.
+    """Return the spaces that are given as FIELD=SPACE, each checked at its ends.
 
     UserError for a field that the experiment does not have, or that is given twice; for a space that is none, is empty,
     or has an end that no run could use.
@@ -76,7 +76,7 @@ def parse(texts: Iterable[str], experiment: Experiment) -> list[Space]:
 
 
 def grid(spaces: Sequence[Space]) -> list[dict[str, Any]]:
-    """Returns all combinations of the spaces' values, the last field fastest; UserError for an endless one."""
+    """Return all combinations of the spaces' values, the last field fastest; UserError for an endless one."""
     points: list[dict[str, Any]] = [{}]
     for space in spaces:
         if not space.values:
@@ -89,14 +89,14 @@ def grid(spaces: Sequence[Space]) -> list[dict[str, Any]]:
 
 
 def point_of(spaces: Sequence[Space], experiment: Experiment) -> dict[str, Any] | None:
-    """Returns the experiment's own values of the searched fields; None where one of them is outside its space."""
+    """Return the experiment's own values of the searched fields; None where one of them is outside its space."""
     fields = dict(specs.leaves(experiment))
     point = {space.field: fields[space.field] for space in spaces}
     return point if all(_holds(space, point[space.field]) for space in spaces) else None
 
 
 def text_of(space: Space) -> str:
-    """Returns FIELD=SPACE, which `parse` reads."""
+    """Return FIELD=SPACE, which `parse` reads."""
     if isinstance(space, Choices):
         return f"{space.field}={','.join(map(str, space.values))}"
     step = "" if space.step is None else f":{space.step}"

@@ -35,7 +35,7 @@ class PairedDifference:
 def clustered_interval(
     values: np.ndarray, clusters: np.ndarray, resamples: int = 9999, unknown: Interval | None = (0.0, 1.0)
 ) -> Interval | None:
-    """Returns the 95 % bootstrap interval of a mean, resampling whole clusters.
+    """Return the 95 % bootstrap interval of a mean, resampling whole clusters.
 
     If all values are at one end of their range, every resample is the same. The interval is then that of as many
     independent trials (Clopper and Pearson 1934).
@@ -74,7 +74,7 @@ def clustered_interval(
 def weighted_intervals(
     statistics: Callable[[np.ndarray], Sequence[float]], clusters: np.ndarray, resamples: int = 499
 ) -> list[Interval]:
-    """Returns 95 % bootstrap intervals of statistics that are not means (AUC, equal error rate).
+    """Return 95 % bootstrap intervals of statistics that are not means (AUC, equal error rate).
 
     Args:
       statistics: Takes weights [N], how often each value was resampled, and returns [S] numbers in [0, 1].
@@ -94,7 +94,7 @@ def weighted_intervals(
 
 
 def paired_difference(first: np.ndarray, second: np.ndarray) -> PairedDifference:
-    """Compares two methods on the same trials.
+    """Compare two methods on the same trials.
 
     The interval is by bootstrap over episodes. The p-value is that of a sign-flip test (Fisher 1935, "The Design of
     Experiments", section 21): how often the mean is at least as far from 0 if the sign of each episode's difference is

@@ -26,7 +26,7 @@ class Confusion(NamedTuple):
 
 
 def margins(scores: np.ndarray, answer: np.ndarray) -> np.ndarray:
-    """Returns the right score minus the best wrong one: [R, Q]; below 0 is an error, 0 a tie.
+    """Return the right score minus the best wrong one: [R, Q]; below 0 is an error, 0 a tie.
 
     `scores` [R, Q, n_way], `answer` [R, Q] in [0, n_way).
     """
@@ -41,7 +41,7 @@ def margins(scores: np.ndarray, answer: np.ndarray) -> np.ndarray:
 def hardest(
     scores: np.ndarray, episodes: Episodes, alphabet_of_row: np.ndarray, each: int
 ) -> dict[int, list[tuple[int, int]]]:
-    """Returns the trials (run, query) of the `each` lowest margins of every alphabet, the hardest first.
+    """Return the trials (run, query) of the `each` lowest margins of every alphabet, the hardest first.
 
     `alphabet_of_row` [N] is `Images.group_index`. Of equal margins the first run, then its first query, comes first.
     """
@@ -54,7 +54,7 @@ def hardest(
 
 
 def confusions(scores: np.ndarray, episodes: Episodes, images: Images, each: int) -> dict[int, list[Confusion]]:
-    """Returns the `each` most frequent confusions of every alphabet, the most frequent first; fewer if fewer occur.
+    """Return the `each` most frequent confusions of every alphabet, the most frequent first; fewer if fewer occur.
 
     Of equally frequent ones the character that was shown less often comes first, then the lower number.
     """
@@ -76,6 +76,6 @@ def confusions(scores: np.ndarray, episodes: Episodes, images: Images, each: int
 
 
 def _trials_by_alphabet(episodes: Episodes, alphabet_of_row: np.ndarray) -> dict[int, np.ndarray]:
-    """Returns the places of an alphabet's queries among all R·Q of them, in order."""
+    """Return the places of an alphabet's queries among all R·Q of them, in order."""
     of_query = alphabet_of_row[np.ravel(episodes.query)]
     return {int(alphabet): np.flatnonzero(of_query == alphabet) for alphabet in np.unique(of_query)}

@@ -38,7 +38,7 @@ class OperatingPoint(NamedTuple):
 
 
 def credit(logits: np.ndarray, answer: np.ndarray) -> np.ndarray:
-    """Returns the expected correctness of each query: 1 or 0, or 1/m when m classes tie for the highest score.
+    """Return the expected correctness of each query: 1 or 0, or 1/m when m classes tie for the highest score.
 
     `logits` [..., n_way], `answer` [...] in [0, n_way); the result [...] is float64. A constant network earns 1/n_way.
     """
@@ -49,13 +49,13 @@ def credit(logits: np.ndarray, answer: np.ndarray) -> np.ndarray:
 
 
 def ties(logits: np.ndarray) -> int:
-    """Counts the queries whose highest score is shared by several classes; `logits` [..., n_way]."""
+    """Count the queries whose highest score is shared by several classes; `logits` [..., n_way]."""
     logits = np.asarray(logits)
     return int(np.sum(np.sum(logits == logits.max(axis=-1, keepdims=True), axis=-1) > 1))
 
 
 def best_threshold(logits: np.ndarray, same: np.ndarray) -> float:
-    """Returns the logit from which on to say "same" for the highest accuracy; of equally good cuts the lowest.
+    """Return the logit from which on to say "same" for the highest accuracy; of equally good cuts the lowest.
 
     `logits` [N], `same` [N] bool.
     """
@@ -71,13 +71,13 @@ def best_threshold(logits: np.ndarray, same: np.ndarray) -> float:
 
 
 def verified(logits: np.ndarray, same: np.ndarray, threshold: float) -> np.ndarray:
-    """Returns whether each decision at `threshold` is right: [N] float64, 1 or 0."""
+    """Return whether each decision at `threshold` is right: [N] float64, 1 or 0."""
     chex.assert_equal_shape([logits, same])
     return ((np.asarray(logits, np.float64) >= threshold) == np.asarray(same, bool)).astype(np.float64)
 
 
 def curves(logits: np.ndarray, same: np.ndarray, weights: np.ndarray | None = None) -> Curves:
-    """Returns the rates of accepted pairs at every threshold that makes a difference.
+    """Return the rates of accepted pairs at every threshold that makes a difference.
 
     `logits` [N], `same` [N] bool, `weights` [N] how much each pair counts. UserError unless both kinds of pair count.
     """
@@ -105,18 +105,18 @@ def curves(logits: np.ndarray, same: np.ndarray, weights: np.ndarray | None = No
 
 
 def area(curve: Curves) -> float:
-    """Returns the area under the ROC curve: how often a same pair's logit beats a different one's, ties as half."""
+    """Return the area under the ROC curve: how often a same pair's logit beats a different one's, ties as half."""
     return float(np.trapezoid(curve.true_accept, curve.false_accept))
 
 
 def equal_error_rate(curve: Curves) -> float:
-    """Returns the rate where as many different pairs are accepted as same ones are rejected, by the ROC's chords."""
+    """Return the rate where as many different pairs are accepted as same ones are rejected, by the ROC's chords."""
     # Of all points of the curve one has false_accept = 1 - true_accept, since their sum rises from 0 to 2.
     return float(np.interp(1, curve.false_accept + curve.true_accept, curve.false_accept))
 
 
 def operating_point(curve: Curves, false_accept_rate: float) -> OperatingPoint:
-    """Returns the point of most true accepts with at most this `false_accept_rate`; of equal ones the strictest."""
+    """Return the point of most true accepts with at most this `false_accept_rate`; of equal ones the strictest."""
     if not 0 <= false_accept_rate <= 1:
         raise UserError(f"false_accept_rate={false_accept_rate} is out of range: it is a share, from 0 to 1")
     allowed = curve.true_accept[np.searchsorted(curve.false_accept, false_accept_rate, side="right") - 1]
@@ -125,7 +125,7 @@ def operating_point(curve: Curves, false_accept_rate: float) -> OperatingPoint:
 
 
 def thinned(curve: Curves, tolerance: float = 0.002, deviates: float = 0.02) -> Curves:
-    """Returns the fewer points whose chords stay within `tolerance` of the whole curve (Douglas and Peucker 1973).
+    """Return the fewer points whose chords stay within `tolerance` of the whole curve (Douglas and Peucker 1973).
 
     And within `deviates` of it on the normal-deviate axes of a DET curve, on which the smallest rates take most room.
     """
@@ -147,6 +147,6 @@ def thinned(curve: Curves, tolerance: float = 0.002, deviates: float = 0.02) -> 
 
 
 def _away(points: np.ndarray) -> np.ndarray:
-    """Returns how far each of the points [K, 2] is from the chord of the first and the last."""
+    """Return how far each of the points [K, 2] is from the chord of the first and the last."""
     x, y = (points - points[0]).T
     return np.abs(x * y[-1] - y * x[-1]) / np.hypot(x[-1], y[-1])

@@ -50,7 +50,7 @@ def make_steps(
     on_step: OnStep = lambda step, metrics: None,
     loss: str | None = None,
 ) -> Iterator[Pause]:
-    """Makes steps without end. The caller stops by asking for no further pause.
+    """Make steps without end. The caller stops by asking for no further pause.
 
     It pauses after the first step, which compiles the update; at the end of every epoch; and where it is asked to.
     Metrics are fetched one step late, so that the device never waits for the host.

@@ -102,7 +102,7 @@ def inputs_of(experiment: Experiment) -> dict[str, Any]:
 
 
 def start_state(experiment: Experiment, side: int, key: Array, rates: dict[str, Array]) -> TrainState:
-    """Draws the state before the first step, for images [side, side, 1]."""
+    """Draw the state before the first step, for images [side, side, 1]."""
     return init_state(key, experiment, _optimizer(_rated(experiment, rates)), side)
 
 

@@ -24,7 +24,7 @@ Correlation = Callable[[Array, Array], Array]
 
 
 def convolve(image: Array, kernel: Array, padding: Literal["VALID", "SAME"] = "VALID") -> Array:
-    """Correlates an image with a bank of filters at stride 1, as `lax.conv_general_dilated` does.
+    """Correlate an image with a bank of filters at stride 1, as `lax.conv_general_dilated` does.
 
     `image` [H, W, C], `kernel` [kh, kw, C, F], of one dtype, float32 or bfloat16 -> [H', W', F] of that dtype:
     H' = H - kh + 1 for "VALID", H for "SAME". ValueError if the padding is another or a VALID kernel exceeds the image.
@@ -43,7 +43,7 @@ def convolve(image: Array, kernel: Array, padding: Literal["VALID", "SAME"] = "V
 
 
 def path_for(image_shape: tuple[int, ...], kernel_shape: tuple[int, ...]) -> str:
-    """Returns the name in PATHS of how a padded image [H, W, C] meets a kernel [kh, kw, C, F].
+    """Return the name in PATHS of how a padded image [H, W, C] meets a kernel [kh, kw, C, F].
 
     GPUs and TPUs have fast gradients of their own: "xla". On a CPU it is the first of "winograd" and "fourier" that
     takes fewer multiplications than the direct sum; then "patches", unless a patch has more numbers than the value has
@@ -87,7 +87,7 @@ def path_for(image_shape: tuple[int, ...], kernel_shape: tuple[int, ...]) -> str
 
 
 def max_pool(image: Array) -> Array:
-    """Takes the maximum of every 2×2 block: [H, W, C] -> [H // 2, W // 2, C]; an odd last row or column is dropped.
+    """Take the maximum of every 2×2 block: [H, W, C] -> [H // 2, W // 2, C]; an odd last row or column is dropped.
 
     The gradient goes to the largest of the four; among equals to the first, row by row. XLA's own gradient of a pool
     (select-and-scatter) takes twelve times as long or more. Maxima commute with adding a bias and with ReLU, so
@@ -112,7 +112,7 @@ def _transformed(correlate: Correlation, image: Array, kernel: Array) -> Array:
 
 
 def _blank(image: Array, kh: int, kw: int) -> Array:
-    """Whether all of the patch [kh, kw, C] that a kernel sees is exactly 0: bool [H - kh + 1, W - kw + 1]."""
+    """Return whether all of the patch [kh, kw, C] that a kernel sees is exactly 0: bool [H - kh + 1, W - kw + 1]."""
     return ~lax.reduce_window(jnp.any(image != 0, axis=-1), False, lax.bitwise_or, (kh, kw), (1, 1), "VALID")
 
 

@@ -15,7 +15,7 @@ from siamese_jax.network.convolution.linear import linear
 
 
 def correlate(image: Array, kernel: Array) -> Array:
-    """Correlates an image [H, W, C] with a kernel [kh, kw, C, F], float32, where it fits: [H - kh + 1, W - kw + 1, F].
+    """Correlate an image [H, W, C] with a kernel [kh, kw, C, F], float32, where it fits: [H - kh + 1, W - kw + 1, F].
 
     Mathieu, Henaff and LeCun (2014), "Fast training of convolutional networks through FFTs".
     """
@@ -32,7 +32,7 @@ def correlate(image: Array, kernel: Array) -> Array:
 
 
 def multiplications(image_shape: tuple[int, ...], kernel_shape: tuple[int, ...]) -> int:
-    """Returns how many real ones the value takes for one image, transforms of both sides included."""
+    """Return how many real ones the value takes for one image, transforms of both sides included."""
     (height, width, channels), (_, _, _, filters) = image_shape, kernel_shape
     frequencies = width * (height // 2 + 1)
     return 3 * frequencies * channels * filters + 2 * frequencies * (height + 2 * width) * (channels + filters)

@@ -12,7 +12,7 @@ def by_xla(image: Array, kernel: Array) -> Array:
 
 @jax.custom_vjp
 def correlate(image: Array, kernel: Array) -> Array:
-    """Correlates an image [H, W, C] with a kernel [kh, kw, C, F] where it fits: [H - kh + 1, W - kw + 1, F], float32.
+    """Correlate an image [H, W, C] with a kernel [kh, kw, C, F] where it fits: [H - kh + 1, W - kw + 1, F], float32.
 
     Under vmap with a shared kernel the gradient is one product an image, [kh·kw·C, F], and their sum. That is quicker
     than one product over the batch, which does not fit into a cache, and small where channels are few.

@@ -40,7 +40,7 @@ class Tiling(NamedTuple):
 
 
 def correlate(image: Array, kernel: Array) -> Array:
-    """Correlates an image [H, W, C] with a kernel [kh, kw, C, F], float32, where it fits: [H - kh + 1, W - kw + 1, F].
+    """Correlate an image [H, W, C] with a kernel [kh, kw, C, F], float32, where it fits: [H - kh + 1, W - kw + 1, F].
 
     The kernel has at most 3 rows and columns. Lavin and Gray (2016), "Fast algorithms for convolutional neural
     networks".
@@ -58,7 +58,7 @@ def correlate(image: Array, kernel: Array) -> Array:
 
 
 def multiplications(image_shape: tuple[int, ...], kernel_shape: tuple[int, ...]) -> float:
-    """Returns how many real ones the value takes for one image, transforms included; infinite for larger kernels."""
+    """Return how many real ones the value takes for one image, transforms included; infinite for larger kernels."""
     (height, width, channels), (kh, kw, _, filters) = image_shape, kernel_shape
     if max(kh, kw) > LARGEST_KERNEL:
         return math.inf
@@ -92,7 +92,7 @@ def _matrices(axis: Tiling) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1))
 def _cut(rows: Tiling, columns: Tiling, image: Array) -> Array:
-    """Cuts an image into tiles that overlap: the points of a tile, row by row, in front, [nh·nw, count, count, C].
+    """Cut an image into tiles that overlap: the points of a tile, row by row, in front, [nh·nw, count, count, C].
 
     Its own gradient only because JAX's would add 36 arrays as large as the image.
     """
@@ -118,7 +118,7 @@ _cut.defvjp(_cut_forward, _cut_backward)
 
 
 def _overlap(tiles: Array, tiling: Tiling, axis: int) -> Array:
-    """Adds what tiles have beyond their outputs to the next tile: axis `axis` are points, `axis` + 2 the tiles."""
+    """Add what tiles have beyond their outputs to the next tile: axis `axis` are points, `axis` + 2 the tiles."""
     own, beyond = jnp.split(tiles, [tiling.outputs], axis)
     after, before = [[(0, 0)] * tiles.ndim for _ in range(2)]
     after[axis + 2], before[axis + 2] = (0, 1), (1, 0)
@@ -127,6 +127,6 @@ def _overlap(tiles: Array, tiling: Tiling, axis: int) -> Array:
 
 
 def _join(tiles: Array) -> Array:
-    """Puts tiles that do not overlap side by side: [m, m, count, count, C] -> [count·m, count·m, C]."""
+    """Put tiles that do not overlap side by side: [m, m, count, count, C] -> [count·m, count·m, C]."""
     outputs_h, outputs_w, count_h, count_w, channels = tiles.shape
     return tiles.transpose(2, 0, 3, 1, 4).reshape(count_h * outputs_h, count_w * outputs_w, channels)
