@@ -20,8 +20,8 @@ from PIL import Image
 from siamese_jax.devices import keep_compiled
 from siamese_jax.errors import UserError
 from siamese_jax.network.siamese import Params, build, init_params
-from siamese_jax.report.tables import bullets, interval, percent, ranges, sentence, table
-from siamese_jax.results import ModelCard, RunResults, from_json, to_json
+from siamese_jax.report.model_card import card_text
+from siamese_jax.results import ModelCard, from_json, to_json
 from siamese_jax.specs import Experiment, NetSpec
 from siamese_jax.storage import files
 from siamese_jax.storage.experiment_file import read_experiment, read_json, write_experiment
@@ -29,10 +29,6 @@ from siamese_jax.storage.image_files import read_image
 from siamese_jax.storage.parameters import read_params, write_params
 
 FOLDER = Path(__file__).parent / "weights"
-LICENCES = {
-    "omniglot": "MIT, as this package; trained on Omniglot (Lake, Salakhutdinov and Tenenbaum 2015), which is MIT, too",
-    "glyphs": "MIT, as this package; trained on glyphs rendered from fonts",
-}
 
 FEW, MANY = 4, 32
 """Images in a batch: FEW where there are no more, else MANY. So each network is compiled at most twice.
@@ -78,6 +74,7 @@ class Model:
     @property
     def threshold(self) -> float:
         """Score from which two images are called same, a logit. It is the best one on validation pairs."""
+        assert self.card.results.verification is not None  # `read` has checked it
         return self.card.results.verification.test.threshold
 
     @functools.cached_property
@@ -230,6 +227,8 @@ def read(name: str | os.PathLike[str]) -> Model:
     folder = folder_of(name)
     experiment, path = read_experiment(folder), folder / "card.json"
     card = from_json(ModelCard, read_json(path), str(path), "restore it")
+    if card.results.training is None or card.results.verification is None:
+        raise UserError(f"{path} describes no trained network, its training or verification is null: restore it")
     shapes = jax.eval_shape(lambda: init_params(jax.random.key(0), experiment.network, experiment.data.image_side))
     params = jax.tree.map(jnp.asarray, read_params(folder / "params.npz", shapes))
     return Model(experiment, params, card)
@@ -242,63 +241,3 @@ def write(folder: Path, experiment: Experiment, params: Params, card: ModelCard)
     write_params(folder / "params.npz", params)
     files.write_json(folder / "card.json", to_json(card))
     files.write_text(folder / "README.md", card_text(card))
-
-
-def make_card(name: str, experiment: Experiment, results: RunResults, commit: str) -> ModelCard:
-    """Return the model card of a finished run.
-
-    Args:
-      name: Name of the network, as `--checkpoint` will take it.
-      experiment: What was trained.
-      results: What was measured.
-      commit: Commit of the code that trained it.
-    """
-    licence = LICENCES[experiment.data.name]
-    return ModelCard(name=name, summary=experiment.summary, licence=licence, commit=commit, results=results)
-
-
-def card_text(card: ModelCard) -> str:
-    """Return the model card as Markdown."""
-    results = card.results
-    measured = [(name, "plain", result) for name, result in results.one_shot.items()]
-    measured += [(name, f"mean of {part.card.views} views", part) for name, part in results.one_shot_views.items()]
-    one_shot = table(
-        ["protocol", "drawers", "embeddings", "accuracy (%)", "95 % interval (%)", "trials"],
-        [
-            [
-                name.replace("_", " "),
-                ranges(result.card.authors),
-                how,
-                percent(result.accuracy),
-                interval(result.ci95),
-                f"{result.card.trials:,}",
-            ]
-            for name, how, result in measured
-        ],
-    )
-    training, verified = results.training, results.verification.test
-    sets, side = results.data.sets, results.data.image_side
-    facts = bullets(
-        [
-            f"made by `{results.command}`, commit `{card.commit}`: {training.steps:,} steps, of which "
-            f"these are the parameters after epoch {training.best_epoch} of {training.epochs}, the best on "
-            "validation",
-            f"seed {results.seed}",
-            f"trained on {results.data.name}: {sets['train'].images:,} images, {side}×{side} pixels, of "
-            f"{len(sets['train'].groups)} alphabets by drawers {ranges(sets['train'].authors)}",
-            f"validated, and everything chosen, on {len(sets['validation'].groups)} other alphabets by drawers "
-            f"{ranges(sets['validation'].authors)}; measured once, on {len(sets['test'].groups)} further "
-            f"ones: no alphabet is shared; where drawers below are among {ranges(sets['train'].authors)}, their "
-            "drawings of other alphabets were trained on",
-            f"same or different: {percent(verified.accuracy)} % of {verified.pairs:,} test pairs "
-            f"({interval(verified.ci95)}), at the threshold that was best on validation, a logit of "
-            f"{verified.threshold:.2f}",
-            f"licence: {card.licence}",
-            "meant for single drawn characters, ink on blank paper, one to an image; nothing was measured but what "
-            "stands below",
-            f"used with `siamese_jax.load_pretrained`, or `--mode=evaluate --checkpoint`; images are uint8 [N, {side}, "
-            f"{side}], 0 for paper and 255 for ink",
-        ]
-    )
-    summary = sentence(card.summary)
-    return f"# {card.name}\n\n{summary[:1].upper()}{summary[1:]}\n\n{facts}\n\n## One-shot\n\n{one_shot}\n"

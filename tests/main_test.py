@@ -13,6 +13,7 @@ from siamese_jax.command.request import Evaluate, Train
 from siamese_jax.errors import UserError
 from siamese_jax.experiments import LAYERS
 from siamese_jax.report import PICTURES, compare
+from siamese_jax.report.model_card import make_card
 from siamese_jax.specs import DistortSpec, EvalSpec, LayerSpec, Omniglot, PaperSGD, with_value
 from siamese_jax.storage.experiment_file import write_experiment
 from siamese_jax.storage.files import read_arrays
@@ -178,7 +179,7 @@ def test_a_network_that_was_shipped_reproduces_its_cards_figures_in_a_folder_of_
     experiment = with_value(make_experiment(), "data.side", SIDE)
     run(trained, experiment=experiment)
     results, params = read_results(trained), fitting.read_fitted(experiment, SIDE, trained).params
-    card = pretrained.make_card("tiny", experiment, results, "")
+    card = make_card("tiny", experiment, results, "")
     pretrained.write(shipped, experiment, params, card)
     workdir.mkdir()
     run(workdir, "--mode=evaluate", f"--checkpoint={shipped}", experiment=experiment)

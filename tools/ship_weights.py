@@ -1,32 +1,55 @@
-"""Writes a finished run's network into the package, with its model card: WORKDIR -> siamese_jax/weights/NAME.
+"""Write a finished run's network into the package, with its model card: WORKDIR -> siamese_jax/weights/NAME.
 
 python tools/ship_weights.py --workdir=runs/… --name=best --commit=HASH
 """
 
 import argparse
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from siamese_jax import pretrained
-from siamese_jax.storage.experiment_file import read_experiment
+from siamese_jax.errors import UserError
+from siamese_jax.report.model_card import make_card
+from siamese_jax.runs import open_run
 from siamese_jax.storage.results_file import read_results
-from siamese_jax.training.fit import read_fitted
 
 
-def main() -> None:
-    """Reads the run, writes the folder, and says where."""
+def ship(workdir: Path, name: str, commit: str, into: Path) -> Path:
+    """Write the network of a run with its card; return the folder.
+
+    Args:
+      workdir: The folder of a finished run that was evaluated.
+      name: Name of the network.
+      commit: Commit of the code that trained it.
+      into: Where the folder `name` is made.
+
+    Raises:
+      UserError: The run is not finished, or was not evaluated.
+    """
+    run = open_run(workdir)
+    results = read_results(workdir)
+    if run.training.stopped_by == "not finished":
+        raise UserError(f"{workdir} is not finished: continue it with --workdir={workdir}")
+    if results.training != run.training:
+        raise UserError(f"{workdir} was trained further than its results say: evaluate it with --mode=evaluate")
+    folder = into / name
+    pretrained.write(folder, run.experiment, run.params, make_card(name, run.experiment, results, commit))
+    return folder
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Ship what the flags say, and print where it was written."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--workdir", type=Path, required=True, help="a run that is finished")
-    parser.add_argument("--name", required=True, help="what --checkpoint will call it")
-    parser.add_argument("--commit", required=True, help="of the code that trained it")
-    flags = parser.parse_args()
-    experiment = read_experiment(flags.workdir)
-    fitted = read_fitted(experiment, experiment.data.image_side, flags.workdir)
-    results = read_results(flags.workdir)
-    if fitted is None or fitted.history.stopped_by(experiment) == "not finished":
-        raise SystemExit(f"{flags.workdir} is not finished")
-    card = pretrained.make_card(flags.name, experiment, results, flags.commit)
-    folder = pretrained.FOLDER / flags.name
-    pretrained.write(folder, experiment, fitted.params, card)
+    parser.add_argument("--workdir", type=Path, required=True, help="a run that is finished and evaluated")
+    parser.add_argument("--name", required=True, help="name of the network, as --checkpoint will take it")
+    parser.add_argument("--commit", required=True, help="commit of the code that trained it")
+    parser.add_argument("--into", type=Path, default=pretrained.FOLDER, help="folder of all packaged networks")
+    flags = parser.parse_args(argv)
+    try:
+        folder = ship(flags.workdir, flags.name, flags.commit, flags.into)
+    except UserError as error:
+        sys.exit(str(error))
     size = sum(path.stat().st_size for path in folder.iterdir())
     print(f"written: {folder}, {size / 1e6:.1f} MB")
 

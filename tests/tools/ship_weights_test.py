@@ -1,0 +1,54 @@
+"""A finished run becomes a packaged network; another one is refused."""
+
+import dataclasses
+import importlib
+from pathlib import Path
+
+import pytest
+from example_run import with_data
+from tiny import SIDE, make_dataset, make_experiment
+
+import siamese_jax
+from siamese_jax import pretrained
+from siamese_jax.errors import UserError
+from siamese_jax.specs import with_value
+from siamese_jax.storage.results_file import write_results
+
+EXPERIMENT = with_value(make_experiment(), "data.side", SIDE)
+
+
+@pytest.fixture
+def ship_weights(monkeypatch):
+    monkeypatch.syspath_prepend(Path(__file__).parents[2] / "tools")
+    return importlib.import_module("ship_weights")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run that has ended, with results."""
+    run = siamese_jax.train(EXPERIMENT, tmp_path_factory.mktemp("run"), dataset=make_dataset())
+    write_results(run.workdir, dataclasses.replace(with_data(image_side=SIDE), training=run.training), {})
+    return run
+
+
+def test_a_finished_run_becomes_a_network_to_use(run, ship_weights, tmp_path, capsys):
+    ship_weights.main([f"--workdir={run.workdir}", "--name=tiny", "--commit=0123", f"--into={tmp_path}"])
+    assert f"written: {tmp_path / 'tiny'}, 0.0 MB" in capsys.readouterr().out
+    model = siamese_jax.load_pretrained(tmp_path / "tiny")
+    assert (model.experiment, model.card.commit, model.card.results.training) == (EXPERIMENT, "0123", run.training)
+    images = make_dataset().images.images[:3]
+    assert (model.embed(images) == dataclasses.replace(model, params=run.params).embed(images)).all()
+
+
+def test_a_run_that_went_on_after_its_evaluation_is_refused(run, ship_weights, tmp_path):
+    earlier = dataclasses.replace(run.training, steps=run.training.steps - 9)
+    write_results(run.workdir, dataclasses.replace(with_data(image_side=SIDE), training=earlier), {})
+    with pytest.raises(UserError, match="was trained further than its results say"):
+        ship_weights.ship(run.workdir, "tiny", "0123", tmp_path)
+
+
+def test_a_folder_without_a_run_is_one_sentence(ship_weights, tmp_path):
+    with pytest.raises(SystemExit, match="holds no run"):
+        ship_weights.main([f"--workdir={tmp_path}", "--name=tiny", "--commit=0123", f"--into={tmp_path}"])
+    assert list(tmp_path.iterdir()) == []
+    assert (pretrained.FOLDER / "best").exists()
