@@ -1,4 +1,4 @@
-"""What a study has found, for people and for programs: best.flags, trials.csv, Optuna's own pictures, and a report."""
+"""The findings of a study, for people and programs: best.flags, trials.csv, Optuna's pictures, and a report."""
 
 import csv
 import io
@@ -23,23 +23,26 @@ from siamese_jax.storage import files
 from siamese_jax.storage.results_file import read_results
 
 PICTURES = {
-    "history.png": ("plot_optimization_history", "Each trial's accuracy, and the best so far"),
+    "history.png": ("plot_optimization_history", "Accuracy of each candidate, and the best so far"),
     "importances.png": ("plot_param_importances", "How much of the accuracy's variance each field explains"),
-    "parallel.png": ("plot_parallel_coordinate", "All completed trials, one line each, in the fields that matter most"),
-    "slices.png": ("plot_slice", "Accuracy by each field alone, of those that matter most"),
+    "parallel.png": (
+        "plot_parallel_coordinate",
+        "All completed candidates, one line each, in the fields that matter most",
+    ),
+    "slices.png": ("plot_slice", "Accuracy by each of the fields that matter most"),
 }
-"""Files, which function of Optuna's draws them, and what they show."""
+"""Files; for each the function of Optuna that plots it, and what it shows."""
 
 MOST = 6
-"""Fields that a picture with room for some shows."""
+"""Fields in a picture that cannot show all."""
 OBJECTIVE = "validation accuracy"
 DPI = 110
 SHOWN = 10
-"""Trials in the report's table; all are in trials.csv."""
+"""Candidates in the report's table; all are in trials.csv."""
 
 
 def best_trial(study: optuna.Study) -> FrozenTrial | None:
-    """Return the completed trial with the highest accuracy, of several the first; None where none was completed."""
+    """Return the completed trial with the highest accuracy, the first of equals; None where none was completed."""
     trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     return max(trials, key=lambda trial: (trial.value, -trial.number), default=None)
 
@@ -72,12 +75,12 @@ def write_findings(study: optuna.Study, folder: Path) -> None:
 
 def as_flag_file(name: str, best: FrozenTrial, winner: Experiment) -> str:
     """Return the flag file that trains the winner."""
-    about = f"# The winner of the study {name}: trial {best.number}, {percent(best.value)} % on validation."
+    about = f"# The winner of the study {name}: candidate {best.number}, {percent(best.value)} % on validation."
     return "\n".join([about, *as_flags(winner)]) + "\n"
 
 
 def as_csv(trials: Sequence[FrozenTrial]) -> str:
-    """Return all trials, one a line: number, state, accuracy, epochs, seconds, reason, and the fields searched."""
+    """Return all trials as CSV, one per line, with state, accuracy, epochs, seconds, reason and searched fields."""
     fields = sorted({field for trial in trials for field in trial.params})
     content = io.StringIO()
     writer = csv.writer(content, lineterminator="\n")
@@ -99,7 +102,7 @@ def as_csv(trials: Sequence[FrozenTrial]) -> str:
 
 
 def draw(study: optuna.Study, folder: Path) -> list[str]:
-    """Draw PICTURES into `folder`; returns the names of those for which there was enough to draw."""
+    """Plot PICTURES into `folder`; return the names of those that could be plotted."""
     import matplotlib.pyplot as plt
 
     plt.switch_backend("Agg")
@@ -108,12 +111,14 @@ def draw(study: optuna.Study, folder: Path) -> list[str]:
     enough = len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))) > 1
     for name, (function, _) in PICTURES.items() if enough else ():
         with warnings.catch_warnings(), plt.style.context("default"):
-            warnings.simplefilter("ignore")  # that these plots are experimental, and that axes have many labels
+            warnings.simplefilter(
+                "ignore"
+            )  # Optuna warns that plots are experimental, and matplotlib that axes have many labels
             some = {} if name in ("history.png", "importances.png") else {"params": _most_important(study)}
             try:
                 make = getattr(optuna.visualization.matplotlib, function)
                 axes = make(study, **some, **({} if name == "importances.png" else {"target_name": OBJECTIVE}))
-            except (ValueError, RuntimeError, ZeroDivisionError):  # all trials alike, or one value of a field alone
+            except (ValueError, RuntimeError, ZeroDivisionError):  # all trials are alike, or a field has only one value
                 continue
             figure = getattr(axes, "figure", None) or axes.flat[0].figure
             figure.set_size_inches(3.0 * len(figure.axes) if name == "slices.png" else 9.0, 5.0)
@@ -121,13 +126,13 @@ def draw(study: optuna.Study, folder: Path) -> list[str]:
             plots.save(figure, folder / name, fit=True)
             plt.close(figure)
             drawn.append(name)
-    for name in PICTURES.keys() - drawn:  # of an earlier state of the study
+    for name in PICTURES.keys() - drawn:  # left by an earlier state of the study
         (folder / name).unlink(missing_ok=True)
     return drawn
 
 
 def _with_short_names(study: optuna.Study) -> optuna.Study:
-    """Return a copy in memory, its fields named without the words that all begin with: a label has little room."""
+    """Return a copy in memory whose fields are named without their common prefix: labels have little room."""
     trials = study.get_trials()
     parents = {tuple(field.split(".")[:-1]) for trial in trials for field in trial.params}
     common = len(list(itertools.takewhile(lambda words: len(set(words)) == 1, zip(*parents, strict=False))))
@@ -141,7 +146,7 @@ def _with_short_names(study: optuna.Study) -> optuna.Study:
 
 
 def _most_important(study: optuna.Study) -> list[str]:
-    """Return the searched fields that explain most, or where nothing can be told the first; of each at most MOST."""
+    """Return the searched fields that explain most, at most MOST; the first ones where that cannot be computed."""
     try:
         return list(optuna.importance.get_param_importances(study))[:MOST]
     except (ValueError, RuntimeError, ZeroDivisionError):
@@ -149,7 +154,7 @@ def _most_important(study: optuna.Study) -> list[str]:
 
 
 def winner_folder(folder: Path, trial: int, seed: int) -> Path:
-    """Return where the winner, a trial's number, is trained with a seed: another winner has other folders."""
+    """Return where the winner (the number of a trial) is trained with a seed. Each winner has its own folders."""
     return folder / "winner" / f"trial{trial}-seed{seed}"
 
 
@@ -167,7 +172,16 @@ def report(
     pictures: Sequence[str],
     winner: Sequence[RunResults],
 ) -> str:
-    """Return the report of a study as Markdown; `plan` as `plan.described` returns it, `winner` its results."""
+    """Return the report of a study as Markdown.
+
+    Args:
+      name: of the study.
+      plan: as `plan.described` returns it.
+      trials: all of the study's trials.
+      best: the best of them, if any was completed.
+      pictures: the files of PICTURES that are in the folder.
+      winner: results of the winner's runs.
+    """
     failed = [trial for trial in trials if reason_of(trial)]
     others = [trial for trial in trials if not reason_of(trial)]
     counts = {state: sum(trial.state is state for trial in others) for state in TrialState}
@@ -176,10 +190,10 @@ def report(
     facts = [
         f"base: `{plan.get('experiment')}`, seed {plan.get('seed')}",
         f"sampler `{plan.get('sampler')}`, pruner `{plan.get('pruner')}`",
-        f"{counts[TrialState.COMPLETE]} trials completed, {counts[TrialState.PRUNED]} pruned, {len(failed)} failed"
-        + (f", {again} begun again since their worker died or was stopped" if again else "")
+        f"{counts[TrialState.COMPLETE]} candidates completed, {counts[TrialState.PRUNED]} pruned, {len(failed)} failed"
+        + (f", {again} started again because their worker died or was stopped" if again else "")
         + (f", {counts[TrialState.RUNNING]} under way" if counts[TrialState.RUNNING] else ""),
-        f"{duration(seconds)} of training, summed over trials",
+        f"{duration(seconds)} of training, summed over candidates",
         *_spread(trials),
     ]
     parts = [
@@ -188,13 +202,13 @@ def report(
         "flatters: what the winner is worth is said by its runs on test alone.",
         "## What was searched\n\n" + table(["field", "values"], [_searched(text) for text in plan.get("search", [])]),
         "## The winner\n\n" + _winner(best, winner),
-        "## Trials\n\n" + _trials(trials),
+        "## Candidates\n\n" + _trials(trials),
     ]
     shown = [f"{caption}:\n\n![{caption}]({file})" for file, (_, caption) in PICTURES.items() if file in pictures]
     parts += ["\n\n".join(["## Pictures", *shown])] if shown else []
     if failed:
         rows = [[str(trial.number), reason_of(trial)] for trial in failed]
-        parts.append("## Trials that failed\n\n" + table(["trial", "reason"], rows))
+        parts.append("## Candidates that failed\n\n" + table(["candidate", "reason"], rows))
     return "\n\n".join(parts) + "\n"
 
 
@@ -203,7 +217,7 @@ def _spread(trials: Sequence[FrozenTrial]) -> list[str]:
     if len(accuracies) < 2:
         return []
     return [
-        f"completed trials: mean {percent(statistics.mean(accuracies))} %, standard deviation "
+        f"completed candidates: mean {percent(statistics.mean(accuracies))} %, standard deviation "
         f"{percent(statistics.stdev(accuracies))}, from {percent(min(accuracies))} to {percent(max(accuracies))} %"
     ]
 
@@ -217,7 +231,7 @@ def _winner(best: FrozenTrial | None, runs: Sequence[RunResults]) -> str:
     if best is None:
         return "No trial has been completed."
     fields = table(["field", "value"], [[f"`{field}`", value(found)] for field, found in best.params.items()])
-    text = f"Trial {best.number}, {percent(best.value)} % on validation; `best.flags` trains it.\n\n{fields}\n\n"
+    text = f"Candidate {best.number}, {percent(best.value)} % on validation; `best.flags` trains it.\n\n{fields}\n\n"
     if not runs:
         return text + "In this folder it has not been trained again, nor measured on test."
     rows = [
@@ -253,7 +267,7 @@ def _trials(trials: Sequence[FrozenTrial]) -> str:
         for trial in ranked
     ]
     shown = f"The best {len(rows)}; all are in `trials.csv`." if len(ranked) < len(trials) else "All of them."
-    head = ["trial", "state", "accuracy (%)", "epochs", *(f"`{_short(field)}`" for field in fields)]
+    head = ["candidate", "state", "accuracy (%)", "epochs", *(f"`{_short(field)}`" for field in fields)]
     return f"{shown}\n\n{table(head, rows)}" if rows else "None has been validated yet."
 
 
@@ -263,7 +277,7 @@ def _short(field: str) -> str:
 
 def _state(trial: FrozenTrial) -> str:
     if trial.state is TrialState.FAIL and not reason_of(trial):
-        return "begun again"
+        return "started again"
     return "failed" if reason_of(trial) else trial.state.name.lower()
 
 

@@ -1,6 +1,6 @@
-"""What a sweep varies: a field of an experiment, and the values it may take, as `--search=FIELD=SPACE` says them.
+"""Spaces: the fields that a search varies, and the values that each may take, written as FIELD=SPACE.
 
-optimizer.layers.conv1.learning_rate=log:1e-4..1e-1     a range, even in its logarithm
+optimizer.layers.conv1.learning_rate=log:1e-4..1e-1     a range, evenly in its logarithm
 network.conv2.filters=16..256:16                        a range, in steps
 optimizer.decay=0.9..1                                  a range
 network.energy=weighted_l1,cosine                       choices
@@ -16,9 +16,9 @@ from siamese_jax.errors import UserError
 from siamese_jax.specs import Experiment
 
 UNSEARCHED = {*specs.DESCRIPTION, "method", "max_epochs", "patience", "checkpoint_minutes", "log_steps"}
-"""Fields that describe an experiment, make it another kind of one, or are of its budget."""
+"""Fields that describe an experiment, change its method, or limit its budget."""
 UNSEARCHED |= {"data.drawer_split", "data.validation_pairs", "data.test_pairs"}
-"""Fields that make the objective another one, as those of `evaluation` do, except how supports are combined."""
+"""Fields that would change the objective, like those of `evaluation` (except how supports are combined)."""
 
 
 class Range(NamedTuple):
@@ -32,20 +32,20 @@ class Range(NamedTuple):
 
     @property
     def values(self) -> tuple[Any, ...]:
-        """The values of a range with steps; none where there are endlessly many."""
+        """The values of a range with steps; empty for a range without steps."""
         if self.step is None:
             return ()
-        # Rounded, since 0.1 + 2 * 0.1 is not 0.3, and would lie beyond the range's end.
+        # Rounded: 0.1 + 2 * 0.1 is not 0.3, and would lie beyond the end of the range.
         return tuple(round(self.low + place * self.step, 12) for place in range(1 + math.floor(self.steps)))
 
     @property
     def steps(self) -> float:
-        """How many steps lie between the ends; a rounding error is none."""
+        """Number of steps between the ends, with a tolerance for rounding."""
         return (self.high - self.low) / self.step * (1 + 1e-12)
 
 
 class Choices(NamedTuple):
-    """Some values, in the order in which they were given."""
+    """Choices, in the order in which they were given."""
 
     field: str
     values: tuple[Any, ...]
@@ -81,7 +81,7 @@ def grid(spaces: Sequence[Space]) -> list[dict[str, Any]]:
     for space in spaces:
         if not space.values:
             raise UserError(
-                f"--search={space.field} has endlessly many values, which no grid holds: give it steps "
+                f"--search={space.field} has infinitely many values, which a grid cannot hold: give it steps "
                 f"({space.low:g}..{space.high:g}:STEP) or choices (A,B,C), or take another --sampler"
             )
         points = [{**point, space.field: value} for point in points for value in space.values]

@@ -64,7 +64,7 @@ def test_the_test_alphabets_are_not_loaded_during_a_sweep(tmp_path, read, capsys
     print(main.perform(Search(make_plan(), tmp_path, None, {})))
     assert set(read) == {"untested", "trials"}
     text = (tmp_path / "report.md").read_text()
-    assert "1 trials completed, 0 pruned, 1 failed" in text
+    assert "1 candidates completed, 0 pruned, 1 failed" in text
     assert "not been trained again, nor measured on test" in text
     assert not (tmp_path / "winner").exists()
     assert f"report: {tmp_path / 'report.md'}" in capsys.readouterr().out
@@ -102,7 +102,7 @@ def test_a_better_trial_makes_another_winner_with_runs_of_its_own(tmp_path, read
     print(main.perform(Search(plan, tmp_path, None, {})))
     print(main.perform(Search(plan._replace(trials=2), tmp_path, None, {})))
     assert sorted(path.name for path in (tmp_path / "winner").iterdir()) == ["trial0-seed0", "trial1-seed0"]
-    assert "Trial 1, 90.00 % on validation" in (tmp_path / "report.md").read_text()
+    assert "Candidate 1, 90.00 % on validation" in (tmp_path / "report.md").read_text()
 
 
 @pytest.mark.parametrize("begun", [False, True])

@@ -61,7 +61,7 @@ def test_the_winner_is_the_first_of_the_best_at_the_full_length_of_its_experimen
 def test_the_flag_file_trains_the_winner(study, tmp_path):
     write_findings(study, tmp_path)
     about, *flags = (tmp_path / "best.flags").read_text().splitlines()
-    assert about == "# The winner of the study tiny: trial 1, 90.00 % on validation."
+    assert about == "# The winner of the study tiny: candidate 1, 90.00 % on validation."
     given = dict(flag.removeprefix("--").split("=", 1) for flag in flags)
     winner = dict(leaves(winner_of(study)))
     assert given.pop("experiment") == "omniglot_20way"
@@ -84,10 +84,10 @@ def test_the_report_says_what_was_searched_what_came_out_and_that_test_was_not_r
     write_findings(study, tmp_path)
     text = (tmp_path / "report.md").read_text()
     for said in (
-        "4 trials completed, 1 pruned, 1 failed",
+        "4 candidates completed, 1 pruned, 1 failed",
         "No test alphabet was loaded",
         "| `optimizer.decay` | `0.5..1.0` |",
-        "Trial 1, 90.00 % on validation",
+        "Candidate 1, 90.00 % on validation",
         "In this folder it has not been trained again, nor measured on test.",
         "no pixels left",
         "mean 60.00 %",

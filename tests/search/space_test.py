@@ -111,7 +111,7 @@ def test_a_grid_has_every_combination_once():
 
 
 def test_an_endless_grid_is_refused_with_what_would_end_it():
-    with pytest.raises(UserError, match=r"decay has endlessly many values.*0.9..1:STEP"):
+    with pytest.raises(UserError, match=r"decay has infinitely many values.*0.9..1:STEP"):
         grid(parse(["optimizer.decay=0.9..1"], BASE))
 
 
