@@ -1,9 +1,12 @@
 """Settings for every test: strict ranks, a fixed hypothesis profile, and where the real archives are."""
 
+import fcntl
 import hashlib
 import os
 import platform
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 # Before JAX is imported: programs of tests are small, so that compiling them costs more than running them.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
@@ -52,8 +55,26 @@ def archives() -> Path:
 
 
 @pytest.fixture(scope="session")
-def prepared_omniglot(archives, tmp_path_factory) -> str:
+def once(tmp_path_factory) -> Callable[[str, Callable[[Path], Any]], Path]:
+    """`once(name, build)` returns a folder that `build` fills: once in a session, whichever worker asks first."""
+    workers_share = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        workers_share = workers_share.parent
+
+    def folder_of(name: str, build: Callable[[Path], Any]) -> Path:
+        folder = workers_share / name
+        with folder.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not folder.exists():
+                unfinished = tmp_path_factory.mktemp(name)
+                build(unfinished)
+                unfinished.rename(folder)
+        return folder
+
+    return folder_of
+
+
+@pytest.fixture(scope="session")
+def prepared_omniglot(archives, once) -> str:
     """A data_dir in which Omniglot has been prepared from the real archives."""
-    data_dir = str(tmp_path_factory.mktemp("omniglot"))
-    data.small_backgrounds(data_dir, str(archives))
-    return data_dir
+    return str(once("omniglot", lambda folder: data.small_backgrounds(str(folder), str(archives))))

@@ -2,7 +2,6 @@
 
 import functools
 import hashlib
-from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -29,10 +28,10 @@ class Evaluator:
     def __init__(self, net: SiameseNet, embed_batch: int, combine: str = "mean_score", views: Affine | None = None):
         self.net = net
         self._embed_batch = embed_batch
-        self._embed = jax.jit(net.embed_images if views is None else functools.partial(embed_views, net, views))
-        self._compare = jax.jit(net.compare_pairs)
-        score_run = functools.partial(net.trial_logits, combine=combine)
-        self._score: Callable[..., Array] = jax.jit(jax.vmap(score_run, in_axes=(None, 0, 0)))
+        plain = functools.partial(_embed, net)
+        self._embed = plain if views is None else jax.jit(functools.partial(embed_views, net, views))
+        self._compare = functools.partial(_compare, net)
+        self._score = functools.partial(_score, net, combine)
         self._params: Params | None = None
         self._places: dict[bytes, int] = {}
         self._embeddings: np.ndarray | None = None
@@ -80,6 +79,22 @@ class Evaluator:
             for i in range(0, len(left), PAIRS)
         ]
         return _finite(np.concatenate(jax.device_get(parts)), "verification scores")
+
+
+# Evaluators of equal networks share these programs.
+@functools.partial(jax.jit, static_argnums=0)
+def _embed(net: SiameseNet, params: Params, images: Array) -> Array:
+    return net.embed_images(params, images)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _compare(net: SiameseNet, params: Params, left: Array, right: Array) -> Array:
+    return net.compare_pairs(params, left, right)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _score(net: SiameseNet, combine: str, params: Params, support: Array, query: Array) -> Array:
+    return jax.vmap(functools.partial(net.trial_logits, combine=combine), in_axes=(None, 0, 0))(params, support, query)
 
 
 def _finite(values: np.ndarray, what: str) -> np.ndarray:

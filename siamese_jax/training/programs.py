@@ -47,6 +47,10 @@ class Programs:
         return made
 
 
+SHARED = Programs()
+"""The programs of all runs of this process: a second run of the same shape compiles nothing."""
+
+
 def shape_of(experiment: Experiment, train: Images) -> tuple[Any, ...]:
     """Return what a training program depends on as a constant. Experiments with equal shapes share their programs."""
     inputs = {f"optimizer.{name}" for name in rates_of(experiment.optimizer)} | NOT_IN_A_PROGRAM
@@ -60,38 +64,44 @@ def shape_of(experiment: Experiment, train: Images) -> tuple[Any, ...]:
     )
 
 
-def compile_start(experiment: Experiment, train: Images, programs: Programs | None = None) -> Callable[[], TrainState]:
+def compile_start(experiment: Experiment, train: Images, programs: Programs = SHARED) -> Callable[[], TrainState]:
     """Return a callable that makes the state before the first step, as one program that a cache can keep."""
 
     def make() -> Callable[..., TrainState]:
         return jax.jit(functools.partial(start_state, experiment, train.images.shape[1]))
 
-    program = (programs or Programs()).get("start", shape_of(experiment, train), make)
+    program = programs.get("start", shape_of(experiment, train), make)
     return functools.partial(program, **inputs_of(experiment))
 
 
-def compile_update(experiment: Experiment, train: Images, programs: Programs | None = None) -> Update:
+def compile_update(experiment: Experiment, train: Images, programs: Programs = SHARED) -> Update:
     """Return the jitted update. It samples its batch on the device; the buffers of its argument are overwritten."""
 
     def make() -> Callable[..., tuple[TrainState, Any]]:
         return jax.jit(make_update(experiment, train), donate_argnums=0)
 
-    program = (programs or Programs()).get("update", shape_of(experiment, train), make)
+    program = programs.get("update", shape_of(experiment, train), make)
     # The images are an argument: a constant would be copied into the program.
     return functools.partial(program, **inputs_of(experiment), images=jnp.asarray(train.images))
 
 
-def compile_examine(experiment: Experiment, train: Images) -> Callable[[TrainState, Update], dict[str, Any]]:
+def compile_examine(
+    experiment: Experiment, train: Images, programs: Programs = SHARED
+) -> Callable[[TrainState, Update], dict[str, Any]]:
     """Return a callable (state, update) -> health of the state's parameters, and the sizes of the next update.
 
     The state stays as it is; see `learning.health.examine`.
     """
-    net, images = build(experiment.network), jnp.asarray(examples(train, EXAMINED_CHARACTERS, EXAMINED_DRAWERS))
-    look, sizes = jax.jit(functools.partial(examine, net)), jax.jit(update_sizes)
+
+    def make() -> Callable[..., dict[str, Any]]:
+        return jax.jit(functools.partial(examine, build(experiment.network)))
+
+    look = programs.get("examine", shape_of(experiment, train), make)
+    images = jnp.asarray(examples(train, EXAMINED_CHARACTERS, EXAMINED_DRAWERS))
 
     def examined(state: TrainState, update: Update) -> dict[str, Any]:
         after, _ = update(copied(state))
-        return look(state.params, images) | sizes(state.params, after.params)
+        return look(state.params, images) | _update_sizes(state.params, after.params)
 
     return examined
 
@@ -124,6 +134,9 @@ def make_update(experiment: Experiment, train: Images) -> Callable[..., tuple[Tr
 def copied(tree: Any) -> Any:
     """Return a copy of a tree of arrays, which the next step cannot overwrite."""
     return jax.tree.map(jnp.copy, tree)
+
+
+_update_sizes = jax.jit(update_sizes)
 
 
 @jax.jit

@@ -17,7 +17,7 @@ from siamese_jax.network.siamese import build
 from siamese_jax.sampling.layout import layout_of
 from siamese_jax.sampling.splits import split
 from siamese_jax.specs import DESCRIPTION, AdamW, LayerSpec, NWay, leaves, with_value
-from siamese_jax.training.programs import Programs, compile_start, compile_update, shape_of
+from siamese_jax.training.programs import SHARED, Programs, compile_start, compile_update, shape_of
 
 TRAIN = split(make_dataset(), "paper")["train"]
 EXPERIMENT = make_experiment()
@@ -32,7 +32,7 @@ ADAMW = replace(
 OTHER_ADAMW = replace(ADAMW, seed=4, optimizer=replace(ADAMW.optimizer, rate=1e-2, fc_rate=0.2, weight_decay=0.3))
 
 
-def trained(experiment, steps, programs=None):
+def trained(experiment, steps, programs=SHARED):
     state, update = compile_start(experiment, TRAIN, programs)(), compile_update(experiment, TRAIN, programs)
     for _ in range(steps):
         state, metrics = update(state)
@@ -44,7 +44,7 @@ def test_experiments_that_differ_in_seed_and_rates_share_their_programs(first, s
     programs = Programs()
     trained(first, 2, programs)
     shared, _ = trained(second, 2, programs)
-    alone, _ = trained(second, 2)
+    alone, _ = trained(second, 2, Programs())
     chex.assert_trees_all_equal(shared.params, alone.params)
     assert compile_update(first, TRAIN, programs).func is compile_update(second, TRAIN, programs).func
     assert compile_update(first, TRAIN, programs).func._cache_size() == 1
