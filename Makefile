@@ -1,4 +1,4 @@
-# `make check` before each commit (under 2 minutes), `make test` before each merge, `make docs` for the site in docs/_build.
+# `make check` before each commit (under 2 minutes), `make test` before each merge, `make docs` for the site in build/site.
 .PHONY: check lint types quick test docs format
 
 check: lint types quick
@@ -17,7 +17,7 @@ test:
 	pytest
 
 docs:
-	sphinx-build -W -q -b html docs docs/_build
+	sphinx-build -W -q docs build/site
 
 format:
 	ruff check --fix .
