@@ -1,12 +1,15 @@
 import json
 import os
+import shutil
 import signal
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from absl import flags
-from tiny import SIDE, make_dataset, make_digits, make_experiment
+from tiny import SIDE, make_dataset, make_digits
+from tiny import make_experiment as make_tiny
 
 from siamese_jax import data, main, pretrained
 from siamese_jax.command.request import Evaluate, Train
@@ -21,8 +24,17 @@ from siamese_jax.storage.results_file import read_results
 from siamese_jax.training import fit as fitting
 
 
+def make_experiment(**changes):
+    """The tiny experiment, whose fields name the side of its images: it is evaluated from its folder alone."""
+    return make_tiny(**{"data": Omniglot(train_pairs=12, validation_pairs=8, test_pairs=8, side=SIDE), **changes})
+
+
 @pytest.fixture(autouse=True)
 def tiny_data(monkeypatch):
+    use_tiny_data(monkeypatch)
+
+
+def use_tiny_data(monkeypatch):
     monkeypatch.setattr(data, "load", lambda spec, data_dir=None, archives=None: make_dataset())
     monkeypatch.setattr(data, "load_digits", lambda side, data_dir=None, archives=None: make_digits(side))
     monkeypatch.setattr("siamese_jax.runs.replay", lambda experiment: "the command")
@@ -57,6 +69,22 @@ def read_fields(workdir) -> dict:
     return json.loads((workdir / "experiment.json").read_text())
 
 
+@pytest.fixture(scope="session")
+def trained_once(once):
+    def build(folder):
+        with pytest.MonkeyPatch.context() as patch:
+            use_tiny_data(patch)
+            run(folder)
+
+    return once("tiny_run", build)
+
+
+@pytest.fixture
+def finished(trained_once, tmp_path):
+    """A workdir in which the tiny experiment has been trained and measured, for one test alone."""
+    return Path(shutil.copytree(trained_once, tmp_path / "finished"))
+
+
 def test_a_run_leaves_everything_that_was_promised(tmp_path, capsys):
     run(tmp_path)
     names = {path.name for path in tmp_path.iterdir()}
@@ -77,9 +105,8 @@ def test_a_run_leaves_everything_that_was_promised(tmp_path, capsys):
     assert str(tmp_path / "report.md") in said
 
 
-def test_results_hold_what_was_run_and_what_came_out(tmp_path):
-    run(tmp_path)
-    results = read_results(tmp_path)
+def test_results_hold_what_was_run_and_what_came_out(finished):
+    results = read_results(finished)
     assert (results.experiment, results.seed, results.command) == ("omniglot_20way", 0, "the command")
     training = results.training
     assert (training.epochs, training.steps) == (2, 18)
@@ -95,12 +122,11 @@ def test_results_hold_what_was_run_and_what_came_out(tmp_path):
         assert (result.card.n_way, result.card.k_shot, result.card.trials) == (3, 1, trials)
         np.testing.assert_allclose(result.correct / trials, result.accuracy)
         assert result.ci95[0] <= result.accuracy <= result.ci95[1]
-    assert read_fields(tmp_path)["batch_size"] == 4
+    assert read_fields(finished)["batch_size"] == 4
 
 
-def test_the_credit_of_each_trial_is_kept_for_comparisons_in_pairs(tmp_path):
-    run(tmp_path)
-    trials, one_shot = read_arrays(tmp_path / "trials.npz"), read_results(tmp_path).one_shot
+def test_the_credit_of_each_trial_is_kept_for_comparisons_in_pairs(finished):
+    trials, one_shot = read_arrays(finished / "trials.npz"), read_results(finished).one_shot
     assert trials.keys() == one_shot.keys()
     assert trials["official_runs"].shape == (2, 3)
     for name, credit in trials.items():
@@ -137,9 +163,8 @@ def test_baselines_are_measured_with_nothing_trained(tmp_path, capsys):
         np.testing.assert_allclose(credit.mean(), results.baselines[method][protocol].accuracy, rtol=1e-6)
 
 
-def test_digits_are_measured_by_networks_and_baselines_and_say_that_nobody_knows_the_drawers(tmp_path):
-    run(tmp_path)
-    results = read_results(tmp_path)
+def test_digits_are_measured_by_networks_and_baselines_and_say_that_nobody_knows_the_drawers(finished):
+    results = read_results(finished)
     for name, trials in (("mnist_10way", 400), ("mnist_10way_10000", 10_000)):
         card = results.one_shot[name].card
         assert (card.n_way, card.k_shot, card.trials, card.authors) == (10, 1, trials, ())
@@ -151,33 +176,31 @@ def test_digits_are_measured_by_networks_and_baselines_and_say_that_nobody_knows
 
 
 @pytest.mark.parametrize("method", ["siamese", "baselines"])
-def test_without_digits_the_rest_is_measured_and_the_reason_is_told(tmp_path, monkeypatch, method):
+def test_without_digits_the_rest_is_measured_and_the_reason_is_told(finished, tmp_path, monkeypatch, method):
     def missing(*_):
         raise UserError("there is no network")
 
+    workdir, mode = (finished, "--mode=evaluate") if method == "siamese" else (tmp_path, "--mode=train")
     monkeypatch.setattr(data, "load_digits", missing)
-    run(tmp_path, experiment=make_experiment(method=method))
-    missed = read_results(tmp_path).not_measured
+    run(workdir, mode, experiment=make_experiment(method=method))
+    missed = read_results(workdir).not_measured
     assert missed["mnist_10way"] == missed["mnist_10way_10000"] == "there is no network"
-    assert "`mnist_10way` was not measured: there is no network." in (tmp_path / "report.md").read_text()
+    assert "`mnist_10way` was not measured: there is no network." in (workdir / "report.md").read_text()
     off = replace(make_experiment(method=method), evaluation=replace(make_experiment().evaluation, mnist=False))
-    run(tmp_path, experiment=off)
-    assert read_results(tmp_path).not_measured["mnist_10way"] == "evaluation.mnist is false"
+    run(workdir, mode, experiment=off)
+    assert read_results(workdir).not_measured["mnist_10way"] == "evaluation.mnist is false"
 
 
-def test_evaluate_measures_the_same_and_leaves_the_training_alone(tmp_path):
-    run(tmp_path)
-    before, metrics = read_results(tmp_path), (tmp_path / "metrics.jsonl").read_bytes()
-    (tmp_path / "results.json").unlink()
-    run(tmp_path, "--mode=evaluate")
-    assert read_results(tmp_path) == before
-    assert (tmp_path / "metrics.jsonl").read_bytes() == metrics
+def test_evaluate_measures_the_same_and_leaves_the_training_alone(finished):
+    before, metrics = read_results(finished), (finished / "metrics.jsonl").read_bytes()
+    (finished / "results.json").unlink()
+    run(finished, "--mode=evaluate")
+    assert read_results(finished) == before
+    assert (finished / "metrics.jsonl").read_bytes() == metrics
 
 
-def test_a_network_that_was_shipped_reproduces_its_cards_figures_in_a_folder_of_its_own(tmp_path, monkeypatch):
-    trained, shipped, workdir = tmp_path / "trained", tmp_path / "shipped", tmp_path / "again"
-    experiment = with_value(make_experiment(), "data.side", SIDE)
-    run(trained, experiment=experiment)
+def test_a_network_that_was_shipped_reproduces_its_cards_figures_in_a_folder_of_its_own(finished, tmp_path):
+    trained, shipped, workdir, experiment = finished, tmp_path / "shipped", tmp_path / "again", make_experiment()
     results, params = read_results(trained), fitting.read_fitted(experiment, SIDE, trained).params
     card = make_card("tiny", experiment, results, "")
     pretrained.write(shipped, experiment, params, card)
@@ -199,26 +222,24 @@ def test_a_network_that_was_shipped_reproduces_its_cards_figures_in_a_folder_of_
     assert read_results(trained) == before
 
 
-def test_views_can_be_asked_for_in_an_evaluation_and_stand_apart(tmp_path):
-    run(tmp_path)
-    assert read_results(tmp_path).one_shot_views == {}
+def test_views_can_be_asked_for_in_an_evaluation_and_stand_apart(finished):
+    assert read_results(finished).one_shot_views == {}
     evaluation = replace(make_experiment().evaluation, views=3)
-    run(tmp_path, "--mode=evaluate", experiment=replace(make_experiment(), evaluation=evaluation))
-    assert {result.card.views for result in read_results(tmp_path).one_shot_views.values()} == {3}
+    run(finished, "--mode=evaluate", experiment=replace(make_experiment(), evaluation=evaluation))
+    assert {result.card.views for result in read_results(finished).one_shot_views.values()} == {3}
 
 
-def test_measured_with_other_ways_the_epoch_is_still_judged_by_the_trials_it_was_chosen_by(tmp_path):
-    run(tmp_path)
-    before = read_results(tmp_path)
+def test_measured_with_other_ways_the_epoch_is_still_judged_by_the_trials_it_was_chosen_by(finished):
+    before = read_results(finished)
     two = replace(make_experiment().evaluation, n_way=2, combine="best_score")
-    run(tmp_path, "--mode=evaluate", experiment=replace(make_experiment(), evaluation=two))
-    after = read_results(tmp_path)
+    run(finished, "--mode=evaluate", experiment=replace(make_experiment(), evaluation=two))
+    after = read_results(finished)
     ways = [results.one_shot["within_alphabet"].card.n_way for results in (after, before)]
     assert ways == [2, 3]
     assert after.one_shot["validation"] == before.one_shot["validation"]
-    said = (tmp_path / "report.md").read_text()
-    report(f"--workdir={tmp_path}")
-    assert (tmp_path / "report.md").read_text() == said
+    said = (finished / "report.md").read_text()
+    report(f"--workdir={finished}")
+    assert (finished / "report.md").read_text() == said
 
 
 def test_a_picture_of_an_earlier_measurement_does_not_stay(tmp_path):
@@ -236,19 +257,17 @@ def test_evaluating_a_workdir_without_a_checkpoint_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("change", [{"seed": 3}, {"batch_size": 6}])
-def test_a_workdir_of_another_run_is_refused_and_left_as_it_is(tmp_path, change):
-    run(tmp_path)
-    before = {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+def test_a_workdir_of_another_run_is_refused_and_left_as_it_is(finished, change):
+    before = {path: path.read_bytes() for path in finished.iterdir() if path.is_file()}
     ((name, value),) = change.items()
     with pytest.raises(UserError, match=rf"belongs to a run with {name}=\d+, not {value}.*another --workdir"):
-        run(tmp_path, experiment=make_experiment(**change))
-    assert {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
+        run(finished, experiment=make_experiment(**change))
+    assert {path: path.read_bytes() for path in finished.iterdir() if path.is_file()} == before
 
 
-def test_a_workdir_of_another_experiment_is_refused(tmp_path):
-    run(tmp_path)
+def test_a_workdir_of_another_experiment_is_refused(finished):
     with pytest.raises(UserError, match="belongs to the experiment 'omniglot_20way', not 'other'"):
-        run(tmp_path, experiment=make_experiment(name="other"))
+        run(finished, experiment=make_experiment(name="other"))
 
 
 @pytest.mark.parametrize(
@@ -325,17 +344,16 @@ def test_a_users_mistake_anywhere_is_one_sentence_and_exit_code_2(monkeypatch, c
     assert capsys.readouterr().err == "siamese_jax: what, where, what to do\n"
 
 
-def test_a_report_is_written_again_from_what_the_run_left_and_nothing_else(tmp_path, monkeypatch, capsys):
-    run(tmp_path, "--experiment=omniglot_20way")
-    before = {name: (tmp_path / name).read_bytes() for name in ("report.md", "report.html")}
+def test_a_report_is_written_again_from_what_the_run_left_and_nothing_else(finished, monkeypatch, capsys):
+    before = {name: (finished / name).read_bytes() for name in ("report.md", "report.html")}
     for name in before:
-        (tmp_path / name).unlink()
+        (finished / name).unlink()
     monkeypatch.setattr(data, "load", None)
     monkeypatch.setattr(fitting, "read_fitted", None)
     capsys.readouterr()
-    report(f"--workdir={tmp_path}")
-    assert {name: (tmp_path / name).read_bytes() for name in before} == before
-    assert capsys.readouterr().out == f"report: {tmp_path / 'report.md'} and {tmp_path / 'report.html'}\n"
+    report(f"--workdir={finished}")
+    assert {name: (finished / name).read_bytes() for name in before} == before
+    assert capsys.readouterr().out == f"report: {finished / 'report.md'} and {finished / 'report.html'}\n"
 
 
 def test_an_interrupt_says_how_to_go_on_only_where_there_is_something_to_go_on_with(monkeypatch, capsys):
