@@ -7,6 +7,7 @@ from dataclasses import replace
 from siamese_jax import published
 from siamese_jax.errors import UserError
 from siamese_jax.specs import (
+    DESCRIPTION,
     AdamW,
     Conv,
     ConvSpec,
@@ -252,7 +253,8 @@ def all_fields() -> dict[str, type]:
 
 def as_flags(experiment: Experiment) -> list[str]:
     """Return the flags that stand for an experiment: its name, and each field that differs from the registered one."""
-    fields, registered = dict(leaves(experiment)), find(experiment.name)
+    registered = find(experiment.name)
+    fields = {name: value for name, value in leaves(experiment) if name not in DESCRIPTION}
     tags = {name: fields[name] for name in tags_of(Experiment) if fields[name] != dict(leaves(registered))[name]}
     start = dict(leaves(with_values(registered, tags)))
     changed = tags | {name: value for name, value in fields.items() if name not in tags and value != start.get(name)}

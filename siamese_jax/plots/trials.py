@@ -72,7 +72,7 @@ def trial_figure(
     ink(axes, query)
     axes.set_title("query", fontsize=11)
     indent = (across - SUPPORT) / 2
-    write(figure, left + indent, top - 0.12, f"supports, each with its {scale}", fontsize=11, va="bottom")
+    write(figure, left + indent, top - 0.12, f"supports; numbers: {scale}", fontsize=11, va="bottom")
 
     chosen = scores == scores.max()
     for i, support in enumerate(supports):

@@ -21,6 +21,8 @@ COMBINE = {
     "mean_embedding": "A class with several supports scores by the mean of their embeddings.",
 }
 """The ways to combine several supports, in words."""
+ABOVE = "What was measured here stands above the published figures."
+"""Said above a table of both."""
 GRID = re.compile(r"\d+_way_\d+_shot")
 """The protocols that differ only in ways and shots."""
 
@@ -87,22 +89,31 @@ def _views(data: DataDescription, viewed: OneShot) -> str:
         f"and {views - 1} affine distortions, the same for all images. Compare these accuracies only with each "
         "other.\n\n"
     )
-    return text + _accuracies(rows, data)
+    return text + _table(rows, data)
 
 
 def _beside_the_paper(measured: Mapping[str, OneShot], data: DataDescription) -> str:
     text = ""
     official = [(f"**{who}**", part["official_runs"]) for who, part in measured.items() if "official_runs" in part]
     if data.name == "omniglot" and official:
-        text += "\n\n### Beside the paper's table 2\n\n" + table_2(official, small_background(data))
+        text += f"\n\n### Beside the paper's table 2\n\n{ABOVE}\n\n" + table_2(official, small_background(data))
     digits = [row for who, part in measured.items() for row in on_mnist(f"**{who}**", part)]
     if digits:
-        text += "\n\n### Beside the paper's table 3\n\n" + table_3(digits)
+        text += f"\n\n### Beside the paper's table 3\n\n{ABOVE}\n\n" + table_3(digits)
     return text
 
 
 def _accuracies(rows: Rows, data: DataDescription) -> str:
     """Return a table with one row per result, and what its intervals mean."""
+    group = data.words.group
+    return (
+        f"{_table(rows, data)}\n\nIntervals are by bootstrap over whole episodes, because trials that share their "
+        f"supports resemble each other. Those by {group} resample whole {plural(group)}: they say what to expect of "
+        f"other {plural(group)}."
+    )
+
+
+def _table(rows: Rows, data: DataDescription) -> str:
     group, author = data.words.group, data.words.author
     columns = {
         "task": lambda part: part.card.task,
@@ -115,11 +126,7 @@ def _accuracies(rows: Rows, data: DataDescription) -> str:
         plural(author): lambda part: ranges(part.card.authors),
     }
     cells = [[name, *(cell(part) for cell in columns.values())] for name, part in rows]
-    return (
-        f"{table(['measured on', *columns], cells)}\n\nIntervals are by bootstrap over whole episodes, since trials "
-        f"that share their supports resemble each other. Those by {group} resample whole {plural(group)}: they say "
-        f"what to expect of other {plural(group)}."
-    )
+    return table(["measured on", *columns], cells)
 
 
 def _grid(parts: Sequence[OneShotResult]) -> str:

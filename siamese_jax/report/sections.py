@@ -1,8 +1,9 @@
 """The report of one run: its sections, in order. A section is left out if its part of the results is missing."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+from scipy.special import expit
 
 from siamese_jax.learning.health import diagnosis, loss_of_guessing
 from siamese_jax.learning.losses import TRAIN_P_SAME
@@ -77,19 +78,21 @@ def losses(rows: Sequence[Mapping[str, Any]], name: str) -> list[float]:
     return [row[name] for row in rows if row.get(name) is not None]
 
 
-def threshold_cells(part: VerificationResult, experiment: Experiment) -> list[str]:
-    """Return a threshold as a logit, and as p(same) if the network was trained on p(same), else a dash.
+def threshold(part: VerificationResult, experiment: Experiment) -> str:
+    """Return a threshold as a logit, and in brackets as p(same) if the network was trained on p(same).
 
     Args:
       part: Verification of a set.
       experiment: What was trained.
     """
-    trained = experiment.loss.name in TRAIN_P_SAME
-    return [f"{part.threshold:.2f}", f"{1 / (1 + math.exp(-part.threshold)):#.3g}" if trained else "–"]
+    logit = f"{part.threshold:.2f}"
+    return f"{logit} ({expit(part.threshold):#.3g})" if experiment.loss.name in TRAIN_P_SAME else logit
 
 
 def _title(experiment: Experiment, results: RunResults) -> str:
-    return "\n\n".join(filter(None, [f"# {results.experiment}", sentence(experiment.summary), headline(results)]))
+    summary = sentence(experiment.summary)
+    parts = [f"# {results.experiment}", f"{summary[:1].upper()}{summary[1:]}", headline(results)]
+    return "\n\n".join(filter(None, parts))
 
 
 def _about(experiment: Experiment, results: RunResults) -> str:
@@ -112,19 +115,22 @@ def _verification(experiment: Experiment, results: RunResults) -> str:
     if results.verification is None:
         return ""
     words, test = results.data.words, results.verification.test
-    text = f"Do two images show the same {words.class_}?\n\n" + table(
-        ["set", "pairs", "accuracy (%)", "95 % interval (%)", "threshold (logit)", "as p(same)"],
+    p_same = " (p(same))" if experiment.loss.name in TRAIN_P_SAME else ""
+    text = f"How often is it decided rightly whether two images show the same {words.class_}?\n\n" + table(
+        ["set", "pairs", "accuracy (%)", "95 % interval (%)", f"threshold: logit{p_same}"],
         [
-            [name, f"{part.pairs:,}", percent(part.accuracy), interval(part.ci95), *threshold_cells(part, experiment)]
+            [name, f"{part.pairs:,}", percent(part.accuracy), interval(part.ci95), threshold(part, experiment)]
             for name, part in by_set(results.verification).items()
         ],
     )
-    text += f"\n\nIntervals are by bootstrap over whole {plural(words.group)}. The threshold is the best on validation."
-    text += f"\n\n{_errors(test)}\n\nThe thresholds of the given false-accept rates were chosen on validation and "
-    text += "applied to test."
+    text += (
+        f"\n\nIntervals are by bootstrap over whole {plural(words.group)}. The threshold is the best on validation.\n\n"
+        "Other thresholds trade false accepts against true ones. They were chosen on validation for the given rates of "
+        f"false accepts, and applied to test.\n\n{_errors(test)}"
+    )
     if results.data.name == "omniglot":
-        text += "\n\n### Beside the paper's table 1\n\n" + table_1(experiment, test)
-        text += "\n\nTest accuracy in per cent. The published figures were read in secondary copies of the paper."
+        text += "\n\n### Beside the paper's table 1\n\nTest accuracy in per cent; this run is in the first row. The "
+        text += f"published figures were read in secondary copies of the paper.\n\n{table_1(experiment, test)}"
     return text
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from siamese_jax.report.beside import MNIST, on_mnist, small_background, table_2, table_3
 from siamese_jax.report.headline import MAIN
-from siamese_jax.report.one_shot import BASELINES, label
+from siamese_jax.report.one_shot import ABOVE, BASELINES, label
 from siamese_jax.report.pictures import (
     COMPARISON_PICTURES,
     HEADLINE,
@@ -16,7 +16,7 @@ from siamese_jax.report.pictures import (
     section,
     shown,
 )
-from siamese_jax.report.sections import ENDINGS, by_set, losses, threshold_cells
+from siamese_jax.report.sections import ENDINGS, by_set, losses, threshold
 from siamese_jax.report.tables import duration, interval, percent, ranges, table, value
 from siamese_jax.results import OneShot, OneShotResult, RunResults, Words, plural
 from siamese_jax.specs import DESCRIPTION, EvalSpec, Experiment, leaves
@@ -155,10 +155,10 @@ def _one_shot(runs: Sequence[Run], everyone: Sequence[Contestant]) -> str:
     official = [(f"**{o.name}**", o.one_shot["official_runs"]) for o in everyone if o.on_lakes_runs]
     if official:
         small = any(small_background(run.results.data) for run in runs)
-        text += "\n\n### Beside the paper's table 2\n\n" + table_2(official, small)
+        text += f"\n\n### Beside the paper's table 2\n\n{ABOVE}\n\n" + table_2(official, small)
     digits = [row for one in everyone for row in on_mnist(f"**{one.name}**", one.one_shot)]
     if digits:
-        text += "\n\n### Beside the paper's table 3\n\n" + table_3(digits)
+        text += f"\n\n### Beside the paper's table 3\n\n{ABOVE}\n\n" + table_3(digits)
     return text
 
 
@@ -211,7 +211,7 @@ def _verification(runs: Sequence[Run]) -> str:
     rows = [
         [
             run.name, name, ranges(run.results.data.sets[name].authors), f"{part.pairs:,}", percent(part.accuracy),
-            interval(part.ci95), *threshold_cells(part, run.experiment),
+            interval(part.ci95), threshold(part, run.experiment),
         ]
         for run in runs
         if run.results.verification
@@ -221,8 +221,7 @@ def _verification(runs: Sequence[Run]) -> str:
         return ""
     words = _words(runs)
     head = [
-        "run", "set", plural(words.author), "pairs", "accuracy (%)", "95 % interval (%)", "threshold (logit)",
-        "as p(same)",
+        "run", "set", plural(words.author), "pairs", "accuracy (%)", "95 % interval (%)", "threshold: logit (p(same))",
     ]  # fmt: skip
     note = f"Intervals are by bootstrap over whole {plural(words.group)}. Thresholds were chosen on validation."
     return f"{table(head, rows)}\n\n{note}"

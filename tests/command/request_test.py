@@ -165,6 +165,8 @@ def test_the_command_that_runs_it_again_names_what_was_changed_and_resolves_to_t
     for name, value in {"seed": 3, "data.redraw": False, "distort.scale": 0.1, "network.initialiser": "paper"}.items():
         experiment = specs.with_value(experiment, name, value)
     words = shlex.split(replay(experiment))
+    described_otherwise = specs.with_value(experiment, "expected", "what an earlier version said")
+    assert shlex.split(replay(described_otherwise)) == words
     assert words[:3] == ["python", "-m", "siamese_jax.main"]
     assert len(words) == 3 + 1 + 4
     assert resolve(*words[3:]).stdout == f"{dict(specs.leaves(experiment))}\n"

@@ -27,12 +27,12 @@ def test_the_scale_of_the_scores_is_named():
     """A network that was trained on choices has no p(same)."""
     images, scores = np.zeros((5, 5, 5), np.uint8), np.array([-16.2, -15.9, -20, -18, -17])
     choices = trial_figure(images[0], images, scores, 1, "A trial", "logit")
-    assert "supports, each with its logit" in notes(choices)
+    assert "supports; numbers: logit" in notes(choices)
     assert words(choices)[:2] == ["−16.200", "−15.900 right choice"]
     hardest = notes(hardest_figure([hard(0.2, 0.7)], "softmax over the supports"))
     assert "numbers: softmax over the supports;" in hardest.replace("\n", " ")
     assert "p(same)" not in notes(choices) + hardest
-    assert "supports, each with its p(same)" in notes(trial()[0])
+    assert "supports; numbers: p(same)" in notes(trial()[0])
 
 
 def words(figure):

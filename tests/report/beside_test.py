@@ -9,7 +9,7 @@ from siamese_jax.specs import with_value
 
 def test_published_and_measured_rows_of_table_2_are_marked_so():
     text = report(SMALL, RESULTS)
-    rows = text.split("table 2")[1].split("\n\n")[1].splitlines()[2:]
+    rows = text.split("table 2")[1].split("\n\n")[2].splitlines()[2:]
     assert all(part in rows[0] for part in ("this run", "88.25", "84.1–91.3", "400", "measured"))
     assert len(rows) == 1 + 9 + 4
     assert all("published" in row and "measured" not in row for row in rows[1:])
@@ -49,7 +49,7 @@ def test_digits_stand_in_table_3_whoever_recognised_them():
         "mnist_10way_10000": one_shot(part, accuracy=0.6612, trials=10_000),
     }
     text = report(SMALL, changed(one_shot=digits)).split("table 3")[1]
-    rows = [[cell.strip(" *") for cell in line.split("|")[1:-1]] for line in text.split("\n\n")[1].splitlines()[2:]]
+    rows = [[cell.strip(" *") for cell in line.split("|")[1:-1]] for line in text.split("\n\n")[2].splitlines()[2:]]
     assert rows == [
         ["this run", "65.50", "84.1–91.3", "400", "measured"],
         ["this run", "66.12", "84.1–91.3", "10,000", "measured"],

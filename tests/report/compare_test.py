@@ -88,7 +88,7 @@ def test_other_drawers_or_other_data_never_share_a_row(tmp_path):
     rows = [line for line in text_of(tmp_path / "out").splitlines() if "random trials within alphabet" in line]
     cells = [[cell.strip() != "–" for cell in row.split("|")[5:8]] for row in rows]
     assert cells == [[True, False, False], [False, True, False], [False, False, True]]
-    assert "**b**" not in text_of(tmp_path / "out").split("table 2")[1].split("\n\n")[1]
+    assert "**b**" not in text_of(tmp_path / "out").split("table 2")[1].split("\n\n")[2]
 
 
 def test_digits_are_told_as_mnist_whatever_was_trained_on(tmp_path):
