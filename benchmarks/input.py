@@ -31,7 +31,7 @@ def main(flags: argparse.Namespace) -> None:
         key,
         experiment,
         make_optimizer(experiment, steps_per_epoch(experiment)),
-        images.shape[1],
+        images.shape[1:],
     )
     update = programs.compile_update(experiment, train)
     draw = jax.jit(lambda step, images: sample_batch(key, step, images, place, experiment))

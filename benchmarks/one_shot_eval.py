@@ -31,8 +31,8 @@ def main(flags: argparse.Namespace) -> None:
     experiment = experiments.find(flags.experiment)
     spec = _timing.chosen_data(experiment.data, flags)
     images, episodes = data.load(spec, flags.data_dir, flags.archives)
-    side = images.images.shape[1]
-    params = siamese.init_params(jax.random.key(0), experiment.network, side)
+    shape = images.images.shape[1:]
+    params = siamese.init_params(jax.random.key(0), experiment.network, shape)
     evaluator = Evaluator(siamese.build(experiment.network), experiment.evaluation.embed_batch)
 
     def ours() -> np.ndarray:
@@ -67,7 +67,7 @@ def main(flags: argparse.Namespace) -> None:
     seconds["theirs"] = [factor * value for value in seconds["theirs"]]
     more = {"trials": of_all, "their_trials": trials, "their_times_multiplied_by": factor, "data": spec.name}
     more |= {"differences": differences, "their_format": their_format}
-    _timing.report(_timing.make_record(f"one_shot_eval_{side}", seconds, **more), seconds, flags.output)
+    _timing.report(_timing.make_record(f"one_shot_eval_{shape[0]}", seconds, **more), seconds, flags.output)
 
 
 def their_scores(

@@ -26,7 +26,7 @@ def main(flags: argparse.Namespace) -> None:
     keep_freed_memory()
     experiment = _timing.find_of_pairs(flags.experiment)
     side = experiment.data.image_side
-    params = siamese.init_params(jax.random.key(0), experiment.network, side)
+    params = siamese.init_params(jax.random.key(0), experiment.network, experiment.data.image_shape)
     step = train_step.OurStep(
         siamese.build(experiment.network), params, train_step.make_batch(flags.pairs, side), experiment
     )

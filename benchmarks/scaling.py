@@ -77,7 +77,7 @@ def measure(name: str, size: int, repeats: int) -> dict[str, Any]:
 def step_work(experiment: specs.Experiment, pairs: int) -> Callable[[], Any]:
     """Return a callable that makes one update from noise."""
     side, net = experiment.data.image_side, siamese.build(experiment.network)
-    params = siamese.init_params(jax.random.key(0), experiment.network, side)
+    params = siamese.init_params(jax.random.key(0), experiment.network, experiment.data.image_shape)
     return train_step.OurStep(net, params, train_step.make_batch(pairs, side), experiment)
 
 
@@ -100,13 +100,13 @@ def trial_work(trials: int) -> Callable[[], Any]:
 def evaluation() -> tuple[specs.Experiment, Evaluator, siamese.Params]:
     """Return the small experiment, what evaluates it, and its initial parameters."""
     experiment = experiments.find(SMALL)
-    params = siamese.init_params(jax.random.key(0), experiment.network, experiment.data.image_side)
+    params = siamese.init_params(jax.random.key(0), experiment.network, experiment.data.image_shape)
     return experiment, Evaluator(siamese.build(experiment.network), experiment.evaluation.embed_batch), params
 
 
 def noise(images: int, side: int) -> np.ndarray:
     """Images as stored, all different."""
-    return np.random.default_rng(0).integers(0, 256, (images, side, side), np.uint8)
+    return np.random.default_rng(0).integers(0, 256, (images, side, side, 1), np.uint8)
 
 
 WORK: dict[str, Callable[[int], Callable[[], Any]]] = {

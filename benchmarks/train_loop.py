@@ -109,7 +109,7 @@ def main(flags: argparse.Namespace) -> None:
     train = splits.split(dataset, experiment.data.drawer_split)["train"]
 
     optimizer = make_optimizer(experiment, steps_per_epoch(experiment))
-    state = init_state(keys.root_key(0), experiment, optimizer, flags.side)
+    state = init_state(keys.root_key(0), experiment, optimizer, (flags.side, flags.side, 1))
     params = jax.tree.map(jnp.copy, state.params)
     update = programs.compile_update(experiment, train)
     pauses = make_steps(update, state, 0, steps)
@@ -144,7 +144,7 @@ def main(flags: argparse.Namespace) -> None:
 def write_images(train: Images, folder: str) -> None:
     """Write each image as ROW.png."""
     for row, image in enumerate(train.images):
-        Image.fromarray(image).save(f"{folder}/{row}.png")
+        Image.fromarray(image[..., 0]).save(f"{folder}/{row}.png")
 
 
 def sample_pairs(experiment: Experiment, train: Images, count: int, folder: str) -> PairFolder:
@@ -161,8 +161,10 @@ def compare_warps(train: Images, spec: DistortSpec) -> float:
     differences = []
     for image in train.images[:: len(train.images) // 50]:
         affine = sample_affine(spec)
-        mine = apply(siamese.as_input(image)[..., 0], affine)
-        differences.append(np.abs(mine - np.asarray(warp(Image.fromarray(image), affine), np.float32) / 255).mean())
+        mine = apply(siamese.as_input(image), affine)[..., 0]
+        differences.append(
+            np.abs(mine - np.asarray(warp(Image.fromarray(image[..., 0]), affine), np.float32) / 255).mean()
+        )
     largest = float(np.max(differences))
     if largest > WARP:
         raise SystemExit(f"warps differ by {largest:.3f}, a mean over pixels; allowed is {WARP}")

@@ -42,7 +42,7 @@ def main() -> None:
         batch = sample_batch(key, state.step, images, layout, experiment)
         return train_step(state, batch, net, optimizer, experiment)
 
-    state = init_state(key, experiment, optimizer, images.shape[1])
+    state = init_state(key, experiment, optimizer, images.shape[1:])
     for step in range(1, flags.steps + 1):
         state, metrics = update(state, key, images)
         if step % 50 == 0 or step == flags.steps:

@@ -69,7 +69,7 @@ class Model:
     @property
     def channels(self) -> int:
         """Channels of its images: 1 is grey."""
-        return 1
+        return self.experiment.data.image_shape[2]
 
     @property
     def threshold(self) -> float:
@@ -166,7 +166,7 @@ class Model:
 
 @functools.partial(jax.jit, static_argnums=0)
 def _embed(spec: NetSpec, params: Params, images: Array) -> Array:
-    return build(spec).embed_images(params, images[..., 0])
+    return build(spec).embed_images(params, images)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
@@ -229,7 +229,7 @@ def read(name: str | os.PathLike[str]) -> Model:
     card = from_json(ModelCard, read_json(path), str(path), "restore it")
     if card.results.training is None or card.results.verification is None:
         raise UserError(f"{path} describes no trained network, its training or verification is null: restore it")
-    shapes = jax.eval_shape(lambda: init_params(jax.random.key(0), experiment.network, experiment.data.image_side))
+    shapes = jax.eval_shape(lambda: init_params(jax.random.key(0), experiment.network, experiment.data.image_shape))
     params = jax.tree.map(jnp.asarray, read_params(folder / "params.npz", shapes))
     return Model(experiment, params, card)
 

@@ -5,7 +5,8 @@
     K  classes and M authors of a group in a grid batch
     Q  queries of an episode     n_way, k_shot: classes of a trial, examples of each
 
-An image is uint8, 0 for paper, 255 for full ink, [H, W] in storage; a network sees float32 in [0, 1], [H, W, 1].
+An image is [H, W, C], uint8 in storage, and 0 is the background: paper, where 255 is full ink. A network sees float32
+in [0, 1].
 """
 
 from typing import Any, NamedTuple
@@ -27,7 +28,7 @@ class Images(NamedTuple):
     """Images of classes, sorted by (group, class, author).
 
     Attributes:
-      images: uint8 [N, H, W].
+      images: uint8 [N, H, W, C], 0 for the background; C is 1 for drawings and 3 for colour.
       class_index: int32 [N], from 0 over all groups.
       group_index: int32 [N], from 0; one-shot trials and "different" pairs stay within a group. Omniglot's groups are
         its alphabets.
@@ -84,7 +85,7 @@ class Layout(NamedTuple):
 
 
 class PairBatch(NamedTuple):
-    """`left`, `right` [B, H, W, 1] float32 in [0, 1]; `same` [B] float32, 1 for the same class, else 0."""
+    """`left`, `right` [B, H, W, C] float32 in [0, 1]; `same` [B] float32, 1 for the same class, else 0."""
 
     left: Array
     right: Array
@@ -92,7 +93,7 @@ class PairBatch(NamedTuple):
 
 
 class GridBatch(NamedTuple):
-    """Images [A, K, M, H, W, 1] float32 in [0, 1]: A groups, K classes of each, each by the same M authors.
+    """Images [A, K, M, H, W, C] float32 in [0, 1]: A groups, K classes of each, each by the same M authors.
 
     `present` [A, K] bool is false where a group has fewer classes: those images stand in and do not count.
     """

@@ -54,9 +54,9 @@ class Data:
         return data.load(spec, self.data_dir, self.archives) if self.dataset is None else self.dataset
 
     @property
-    def side(self) -> int | None:
-        """Rows and columns of the images in memory; None where they are still to be loaded."""
-        return None if self.dataset is None else self.dataset.images.images.shape[1]
+    def shape(self) -> tuple[int, int, int] | None:
+        """Rows, columns and channels of the images in memory; None where they are still to be loaded."""
+        return None if self.dataset is None else self.dataset.images.images.shape[1:]
 
     def load_digits(self, side: int | None) -> Images:
         """Return MNIST's test digits, resized to side×side unless it is None."""
@@ -97,7 +97,7 @@ class Run:
         keep_compiled()
         spec = self.experiment.evaluation if evaluation is None else evaluation
         checked = dataclasses.replace(self.experiment, evaluation=spec)
-        checks.check_experiment(checked, self.data.side)
+        checks.check_experiment(checked, self.data.shape)
         dataset = self.data.load(self.experiment.data)
         sets = splits.split(dataset, self.experiment.data.drawer_split)
         checks.check_evaluation(checked, sets)
@@ -155,7 +155,7 @@ def train(
     workdir, source = Path(workdir), Data(dataset, data_dir, archives)
     if experiment.method != "siamese":
         raise UserError(f"{experiment.name} trains no network: call measure_baselines instead of train")
-    checks.check_experiment(experiment, source.side)
+    checks.check_experiment(experiment, source.shape)
     with Checkpoints(workdir) as checkpoints:
         checks.check_workdir(experiment, workdir)
         loaded = source.load(experiment.data)
@@ -203,8 +203,8 @@ def open_run(
     """
     workdir, source = Path(workdir), Data(dataset, data_dir, archives)
     experiment = read_experiment(workdir, name)
-    checks.check_experiment(experiment, source.side)
-    fitted = read_fitted(experiment, source.side or experiment.data.image_side, workdir)
+    checks.check_experiment(experiment, source.shape)
+    fitted = read_fitted(experiment, source.shape or experiment.data.image_shape, workdir)
     if fitted is None:
         raise UserError(f"{workdir} holds no checkpoint yet: train it first, without --mode=evaluate")
     return Run(experiment, workdir, fitted.params, measure.training_summary(experiment, fitted), source)
@@ -257,7 +257,7 @@ def measure_baselines(
       UserError: the experiment, the data or the workdir cannot be used.
     """
     workdir, source = Path(workdir), Data(dataset, data_dir, archives)
-    checks.check_experiment(experiment, source.side)
+    checks.check_experiment(experiment, source.shape)
     checks.check_workdir(experiment, workdir)
     loaded = source.load(experiment.data)
     sets = splits.split(loaded, experiment.data.drawer_split)

@@ -14,9 +14,9 @@ from siamese_jax.published import TABLE_1
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_experiment_builds(name):
     experiment = find(name)
-    side = experiment.data.image_side
+    shape = experiment.data.image_shape
     optimizer = make_optimizer(experiment, steps_per_epoch(experiment))
-    state = jax.eval_shape(lambda: init_state(root_key(0), experiment, optimizer, side))
+    state = jax.eval_shape(lambda: init_state(root_key(0), experiment, optimizer, shape))
     assert experiment.optimizer.name == "adamw" or set(state.params) == set(experiment.optimizer.layers)
     assert all(getattr(experiment, field) for field in specs.DESCRIPTION)
     assert not any("PLACEHOLDER" in getattr(experiment, field) for field in specs.DESCRIPTION)

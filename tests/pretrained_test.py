@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from example_run import with_data
 from PIL import Image
-from tiny import SIDE, make_dataset, make_experiment
+from tiny import SHAPE, SIDE, make_dataset, make_experiment
 
 import siamese_jax
 from siamese_jax import pretrained
@@ -28,7 +28,7 @@ EXPERIMENT = with_value(make_experiment(), "data.side", SIDE)
 
 @pytest.fixture
 def folder(tmp_path):
-    params = init_params(jax.random.key(0), EXPERIMENT.network, SIDE)
+    params = init_params(jax.random.key(0), EXPERIMENT.network, SHAPE)
     card = make_card("tiny", EXPERIMENT, with_data(image_side=SIDE), "0123456789")
     pretrained.write(tmp_path / "tiny", EXPERIMENT, params, card)
     return tmp_path / "tiny"
@@ -38,7 +38,7 @@ def test_what_was_written_is_read_to_the_bit(folder):
     model = pretrained.read(str(folder))
     experiment, params, card = model.experiment, model.params, model.card
     assert experiment == EXPERIMENT
-    wanted = init_params(jax.random.key(0), EXPERIMENT.network, SIDE)
+    wanted = init_params(jax.random.key(0), EXPERIMENT.network, SHAPE)
     assert jax.tree.structure(params) == jax.tree.structure(wanted)
     jax.tree.map(np.testing.assert_array_equal, params, wanted)
     assert (card.name, card.commit, card.results) == ("tiny", "0123456789", with_data(image_side=SIDE))
@@ -49,7 +49,7 @@ def model(folder):
     return pretrained.read(folder)
 
 
-NET, PARAMS = build(EXPERIMENT.network), init_params(jax.random.key(0), EXPERIMENT.network, SIDE)
+NET, PARAMS = build(EXPERIMENT.network), init_params(jax.random.key(0), EXPERIMENT.network, SHAPE)
 DRAWINGS = make_dataset().images.images[:70]
 
 
@@ -147,9 +147,9 @@ def test_other_arrays_than_images_are_refused_with_the_shape_that_is_meant(model
 
 
 def test_a_file_is_read_as_embed_takes_it(model, tmp_path):
-    Image.fromarray(255 - DRAWINGS[0]).save(tmp_path / "a.png")
+    Image.fromarray(255 - DRAWINGS[0, :, :, 0]).save(tmp_path / "a.png")
     image = model.read(tmp_path / "a.png")
-    np.testing.assert_array_equal(image[..., 0], DRAWINGS[0])
+    np.testing.assert_array_equal(image, DRAWINGS[0])
     np.testing.assert_array_equal(model.embed(image[None]), model.embed(DRAWINGS[:1]))
 
 

@@ -87,7 +87,7 @@ def decode(records: Iterable[Mapping[str, Any]], downsample: int = 1, side: int 
     alphabets = list(dict.fromkeys(released))
     names, origins = zip(*alphabets, strict=True)
     return Images(
-        images=images.reshape(-1, side, side),
+        images=images.reshape(-1, side, side, 1),
         class_index=np.repeat(np.arange(len(records), dtype=np.int32), DRAWERS),
         group_index=np.repeat(np.array([alphabets.index(alphabet) for alphabet in released], np.int32), DRAWERS),
         author=np.concatenate([record["drawers"] for record in records]).astype(np.int32),

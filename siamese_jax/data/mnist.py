@@ -83,7 +83,7 @@ def as_characters(images: np.ndarray, labels: np.ndarray, side: int | None) -> I
         sizes = side, side
         images = np.stack([np.asarray(Image.fromarray(im).resize(sizes, Image.Resampling.BILINEAR)) for im in images])
     return Images(
-        images=images,
+        images=images[..., None],
         class_index=labels[order].astype(np.int32),
         group_index=np.zeros(len(order), np.int32),
         author=np.full(len(order), -1, np.int32),

@@ -1,4 +1,4 @@
-"""Comparisons that learn nothing: two images as stored, uint8 [H, W], to a score; the higher, the more alike."""
+"""Comparisons that learn nothing: two images as stored, uint8 [H, W, C], to a score; the higher, the more alike."""
 
 from collections.abc import Callable
 
@@ -25,7 +25,7 @@ def modified_hausdorff(left: np.ndarray, right: np.ndarray) -> float:
     larger counts. Coordinates are centred on their mean, as in the demonstration published with the official runs (Lake
     et al. 2015). UserError where an image has no ink.
     """
-    chex.assert_rank([left, right], 2)
+    chex.assert_rank([left, right], 3)
     one, other = _centred_ink(left), _centred_ink(right)
     to_other, to_one = KDTree(other).query(one)[0], KDTree(one).query(other)[0]
     return -float(max(to_other.mean(), to_one.mean()))
@@ -35,7 +35,7 @@ BASELINES: dict[str, Compare] = {"nearest_neighbour": nearest_neighbour, "modifi
 
 
 def episode_scores(compare: Compare, images: np.ndarray, episodes: Episodes) -> np.ndarray:
-    """Scores [R, Q, n_way] of runs whose rows index `images`, uint8 [N, H, W]; a class scores its best support."""
+    """Scores [R, Q, n_way] of runs whose rows index `images`, uint8 [N, H, W, C]; a class scores its best support."""
     return np.array(
         [
             [[max(compare(images[q], images[s]) for s in shots) for shots in support] for q in query]
@@ -45,7 +45,7 @@ def episode_scores(compare: Compare, images: np.ndarray, episodes: Episodes) -> 
 
 
 def _centred_ink(image: np.ndarray) -> np.ndarray:
-    ink = np.argwhere(image)
+    ink = np.argwhere(image.any(axis=-1))
     if not len(ink):
         raise UserError("an image has no ink, so that the modified Hausdorff distance to it is undefined")
     return ink - ink.mean(axis=0)

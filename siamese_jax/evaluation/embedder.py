@@ -37,7 +37,7 @@ class Evaluator:
         self._embeddings: np.ndarray | None = None
 
     def embed(self, params: Params, images: np.ndarray) -> np.ndarray:
-        """Return the embeddings [N, D] of images, uint8 [N, H, W]; only images that are new are embedded."""
+        """Return the embeddings [N, D] of images, uint8 [N, H, W, C]; only images that are new are embedded."""
         if params is not self._params:
             self._params, self._places, self._embeddings = params, {}, None
         names = [hashlib.blake2b(image, digest_size=16).digest() for image in np.ascontiguousarray(images)]

@@ -125,11 +125,11 @@ def plot_training(workdir: Path, experiment: Experiment, train: Images, rows: Se
     key = keys.stream(keys.root_key(experiment.seed), "figure 5")
 
     def distorted(key: jax.Array, image: jax.Array) -> jax.Array:
-        return jax.vmap(lambda key: apply_warp(image, sample_warp(key, experiment.distort, image.shape)))(
+        return jax.vmap(lambda key: apply_warp(image, sample_warp(key, experiment.distort, image.shape[:2])))(
             jax.random.split(key, COPIES)
         )
 
-    originals = as_input(jnp.asarray(chosen))[..., 0]
+    originals = as_input(jnp.asarray(chosen))
     copies = jax.vmap(distorted)(jax.random.split(key, len(chosen)), originals)
     shown = np.concatenate([chosen[:, None], np.rint(255 * np.asarray(copies)).astype(np.uint8)], axis=1)
     plots.save(plots.distortions_figure(shown), workdir / "distortions.png")

@@ -22,7 +22,7 @@ from siamese_jax.statistics.intervals import clustered_interval
 from siamese_jax.statistics.scores import credit, ties
 
 Score = Callable[[np.ndarray, Episodes], np.ndarray]
-"""Takes images, uint8 [N, H, W], and episodes whose rows index them; returns scores [R, Q, n_way]. The highest wins."""
+"""Takes images, uint8 [N, H, W, C], and episodes whose rows index them; returns scores [R, Q, n_way]."""
 
 
 class Measured(NamedTuple):

@@ -18,11 +18,11 @@ def sample_views(spec: DistortSpec, count: int) -> Affine:
 
 
 def embed_views(net: SiameseNet, views: Affine, params: Params, images: Array) -> Array:
-    """Return the mean embeddings [N, D] of images, uint8 [N, H, W], over views [V]."""
-    plain = as_input(images)[..., 0]
+    """Return the mean embeddings [N, D] of images, uint8 [N, H, W, C], over views [V]."""
+    plain = as_input(images)
 
     def of_view(view: Affine) -> Array:
-        seen = jax.vmap(apply_affine, in_axes=(0, None))(plain, view)[..., None]
+        seen = jax.vmap(apply_affine, in_axes=(0, None))(plain, view)
         return jax.vmap(net.embed, in_axes=(None, 0))(params, seen)
 
     return jax.lax.map(of_view, views).mean(axis=0)

@@ -1,6 +1,6 @@
 """Distortions of one image, affine (paper, section 4.3) and perhaps elastic: draw the parameters, then apply them.
 
-An image is float32 [H, W] in [0, 1] with paper at 0, so what a warp brings in from outside is paper. Angles are
+An image is float32 [H, W, C] in [0, 1] with paper at 0, so what a warp brings in from outside is paper. Angles are
 degrees, shifts pixels, x to the right and y down.
 """
 
@@ -89,18 +89,18 @@ def forward_matrix(affine: Affine) -> Array:
 
 
 def apply_affine(image: Array, affine: Affine) -> Array:
-    """Warps an image [H, W] about its centre, then shifts it; bilinear, paper outside. Same shape and range."""
+    """Warps an image [H, W, C] about its centre, then shifts it; bilinear, paper outside. Same shape and range."""
     return apply_warp(image, Warp(affine))
 
 
 def apply_warp(image: Array, warp: Warp) -> Array:
-    """Warps an image [H, W] as `apply_affine` does, and bends it, in one resampling. Same shape and range.
+    """Warps an image [H, W, C] as `apply_affine` does, and bends it, in one resampling. Same shape and range.
 
     A pixel pulls from where the affine map says, displaced by the bend, whose points are spread evenly and filled up by
     cubic interpolation.
     """
-    chex.assert_rank(image, 2)
-    (height, width), affine = image.shape, warp.affine
+    chex.assert_rank(image, 3)
+    (height, width, _), affine = image.shape, warp.affine
     centre_y, centre_x = (height - 1) / 2, (width - 1) / 2
     y, x = jnp.meshgrid(jnp.arange(height) - centre_y, jnp.arange(width) - centre_x, indexing="ij")
     matrix = forward_matrix(affine)
@@ -112,4 +112,9 @@ def apply_warp(image: Array, warp: Warp) -> Array:
     if warp.bend is not None:
         bend_y, bend_x = jax.image.resize(warp.bend, (2, height, width), "cubic")
         source_y, source_x = source_y + bend_y, source_x + bend_x
-    return map_coordinates(image, [source_y + centre_y, source_x + centre_x], order=1, mode="constant", cval=0.0)
+    source = [source_y + centre_y, source_x + centre_x]
+
+    def resample(channel: Array) -> Array:
+        return map_coordinates(channel, source, order=1, mode="constant", cval=0.0)
+
+    return jax.vmap(resample, in_axes=-1, out_axes=-1)(image)

@@ -56,25 +56,25 @@ def pairs_per_step(experiment: Experiment) -> int:
 def sample_batch(
     key: Array, step: Array, images: Array, layout: Layout, experiment: Experiment
 ) -> PairBatch | GridBatch:
-    """Draws the batch of `step` from the training images, uint8 [N, H, W]."""
+    """Draws the batch of `step` from the training images, uint8 [N, H, W, C]."""
     draw = _sample_grids if experiment.loss.of_grids else _sample_pairs
     return draw(key, step, images, layout, experiment)
 
 
 def _sample_grids(key: Array, step: Array, images: Array, layout: Layout, experiment: Experiment) -> GridBatch:
     """Draws a grid; unless `distort.copies` is 0 every image is distorted, each on its own."""
-    distort, side = experiment.distort, images.shape[1:]
+    distort, shape = experiment.distort, images.shape[1:]
     rows, present, turns = sample_grid(keys.stream(key, "grids", step), layout, experiment.data)
     drawn = as_input(images[rows])
 
     def distorted(key: Array, turn: Array, image: Array) -> Array:
-        warp = sample_warp(key, distort, side) if distort.copies else Warp(IDENTITY)
+        warp = sample_warp(key, distort, shape[:2]) if distort.copies else Warp(IDENTITY)
         return apply_warp(image, turned(warp, turn))
 
     if distort.copies or experiment.data.rotations:
         each = jax.random.split(keys.stream(key, "grid distortions", step), rows.size)
         turns = jnp.broadcast_to(turns[:, None, None], rows.shape).ravel()
-        drawn = jax.vmap(distorted)(each, turns, drawn.reshape(-1, *side)).reshape(drawn.shape)
+        drawn = jax.vmap(distorted)(each, turns, drawn.reshape(-1, *shape)).reshape(drawn.shape)
     return GridBatch(drawn, present)
 
 
@@ -108,8 +108,8 @@ def _sample_pairs(key: Array, step: Array, images: Array, layout: Layout, experi
             rows, same = jnp.stack([anchor, positive, anchor, negative]), jnp.array([True, False])
         drawn = as_input(images[rows])
         if distort.copies:
-            draw = jax.vmap(lambda key: without(sample_warp(key, distort, images.shape[1:]), plain))
-            drawn = jax.vmap(apply_warp)(drawn[..., 0], draw(jnp.stack(key_images)))[..., None]
+            draw = jax.vmap(lambda key: without(sample_warp(key, distort, images.shape[1:3]), plain))
+            drawn = jax.vmap(apply_warp)(drawn, draw(jnp.stack(key_images)))
         return PairBatch(drawn[0::2], drawn[1::2], same.astype(jnp.float32))
 
     drawn = jax.vmap(draw_example)(first + jnp.arange(batch))

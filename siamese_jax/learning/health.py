@@ -30,7 +30,7 @@ def examine(net: SiameseNet, params: Params, images: Array) -> dict[str, Array]:
     Args:
         net: the network.
         params: its parameters.
-        images: uint8 [K, M, H, W], of K characters by M drawers.
+        images: uint8 [K, M, H, W, C], of K characters by M drawers.
 
     Returns:
         float32 [] by name. `saturated`: the share of an embedding's sigmoids whose input is beyond ±4; 0 without

@@ -15,16 +15,18 @@ from siamese_jax.specs import Experiment
 Metrics = dict[str, Array]
 
 
-def init_state(key: Array, experiment: Experiment, optimizer: optax.GradientTransformation, side: int) -> TrainState:
+def init_state(
+    key: Array, experiment: Experiment, optimizer: optax.GradientTransformation, shape: tuple[int, int, int]
+) -> TrainState:
     """Return the state before the first step.
 
     Args:
         key: a random key; the parameters are sampled from its stream "parameters".
         experiment: its network is used.
         optimizer: see `make_optimizer`.
-        side: rows and columns of the images.
+        shape: rows, columns and channels of the images.
     """
-    params = init_params(keys.stream(key, "parameters"), experiment.network, side)
+    params = init_params(keys.stream(key, "parameters"), experiment.network, shape)
     return TrainState(jnp.int32(0), params, optimizer.init(params))
 
 

@@ -127,21 +127,21 @@ def build(spec: NetSpec) -> SiameseNet:
     return SiameseNet(spec, TOWERS[type(spec.tower)](spec), ENERGIES[type(spec.energy)](spec))
 
 
-def init_params(key: Array, spec: NetSpec, side: int) -> Params:
+def init_params(key: Array, spec: NetSpec, shape: tuple[int, int, int]) -> Params:
     """Sample the initial parameters.
 
     Args:
         key: a random key.
         spec: the network.
-        side: rows and columns of the images.
+        shape: rows, columns and channels of the images.
 
     Raises:
         UserError: if the tower cannot embed images of this size.
     """
-    spec.tower.check(side)
+    spec.tower.check(min(shape[:2]))
     net = build(spec)
     key_tower, key_energy = jax.random.split(key)
-    embedding, tower = net.tower.init_with_output(key_tower, jnp.zeros((side, side, 1)))
+    embedding, tower = net.tower.init_with_output(key_tower, jnp.zeros(shape))
     energy = net.energy.init(key_energy, embedding, embedding)
     if "out" in tower["params"]:
         raise ValueError(f"no part of {type(net.tower).__name__} can be called 'out': the energy has that name")
@@ -155,6 +155,6 @@ def _name(path: tuple[Any, ...]) -> str:
 
 
 def as_input(images: Array) -> Array:
-    """Stored images, uint8 [..., H, W] -> what a network sees, float32 [..., H, W, 1] in [0, 1]."""
+    """Stored images, uint8 [..., H, W, C] -> what a network sees, float32 [..., H, W, C] in [0, 1]."""
     chex.assert_type(images, jnp.uint8)
-    return images[..., None].astype(jnp.float32) / 255.0
+    return images.astype(jnp.float32) / 255.0

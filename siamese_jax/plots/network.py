@@ -20,7 +20,7 @@ def distortions_figure(images: np.ndarray, title: str = "Affine distortions") ->
       images: uint8 [n, 1 + copies, H, W], the original first.
       title: The title.
     """
-    chex.assert_rank(images, 4)
+    chex.assert_rank(images, 5)
     count, columns = images.shape[:2]
     side, step, gap = 0.85, 0.95, 0.2
     width = max(2 * MARGIN + columns * step + gap, 3.5)
@@ -99,7 +99,7 @@ def units_figure(
       right: Terms α_j |query_j − support_j| [D] of the right support (paper, section 3.1). Their sum and `bias` make
         its logit.
       wrong: Terms [D] of the wrong support with the highest score.
-      query: Image, uint8 [H, W].
+      query: Image, uint8 [H, W, C].
       right_image: Image of the right support.
       wrong_image: Image of the wrong support.
       bias: Bias of the logit.

@@ -78,7 +78,7 @@ def place(figure: "Figure", box: Box) -> "Axes":
 
 
 def ink(axes: "Axes", image: np.ndarray) -> None:
-    """Draw an image as stored, uint8 [H, W], black on white and without ticks."""
+    """Draw an image as stored, uint8 [H, W, C], black on white and without ticks."""
     axes.imshow(255 - np.asarray(image), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set(color=PALE, linewidth=0.8)

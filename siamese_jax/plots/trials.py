@@ -19,7 +19,7 @@ SMALL = 0.85
 
 
 class HardTrial(NamedTuple):
-    """A query, its right support and the rival, the wrong support that scored highest; images are uint8 [H, W].
+    """A query, its right support and the rival, the wrong support that scored highest; images are uint8 [H, W, C].
 
     The network chose the one with the higher score; equal scores are a tie.
     """
@@ -33,7 +33,7 @@ class HardTrial(NamedTuple):
 
 
 class Confused(NamedTuple):
-    """A class that was `shown` in `trials` queries and `taken_for` another in `times` of them; uint8 [H, W]."""
+    """A class that was `shown` in `trials` queries and `taken_for` another in `times` of them; uint8 [H, W, C]."""
 
     group: str
     shown: np.ndarray
@@ -48,14 +48,14 @@ def trial_figure(
     """Plot one trial as in the paper's figure 7: the query, and each support with its score.
 
     Args:
-      query: Image, uint8 [H, W], 0 for paper and 255 for full ink.
-      supports: Images, uint8 [n_way, H, W].
+      query: Image, uint8 [H, W, C], 0 for paper and 255 for full ink.
+      supports: Images, uint8 [n_way, H, W, C].
       scores: [n_way] on the scale. The network chooses the highest; equal ones are tied.
       answer: The right support, in [0, n_way).
       title: The title.
       scale: What the scores are, in words.
     """
-    chex.assert_rank([query, supports, scores], [2, 3, 1])
+    chex.assert_rank([query, supports, scores], [3, 4, 1])
     chex.assert_equal(len(supports), len(scores))
     scores = np.asarray(scores)
     columns = len(supports) if len(supports) <= 5 else max(5, math.ceil(math.sqrt(1.25 * len(supports))))

@@ -18,7 +18,7 @@ def layout_of(images: Images) -> Layout:
 
 
 def examples(images: Images, characters: int, drawers: int) -> np.ndarray:
-    """Returns images [K, M, H, W] of at most so many characters, spread evenly over all, by the first drawers."""
+    """Returns images [K, M, H, W, C] of at most so many characters, spread evenly over all, by the first drawers."""
     by_character = images.images.reshape(-1, layout_of(images).authors, *images.images.shape[1:])
     chosen = np.linspace(0, len(by_character) - 1, min(characters, len(by_character))).astype(int)
     return by_character[chosen, :drawers]

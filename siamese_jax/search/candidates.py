@@ -151,10 +151,10 @@ def begin(experiments: Sequence[Experiment], images: Images, programs: Programs)
     if len(experiments) == 1:
         return compile_update(first, images, programs), compile_start(first, images, programs)()
     inputs = jax.tree.map(lambda *each: jnp.stack(each), *map(inputs_of, experiments))
-    shape, side = (len(experiments), *shape_of(first, images)), images.images.shape[1]
+    shape, image_shape = (len(experiments), *shape_of(first, images)), images.images.shape[1:]
 
     def start_all(key: Array, rates: dict[str, Array]) -> TrainState:
-        return jax.vmap(functools.partial(start_state, first, side))(key, rates)
+        return jax.vmap(functools.partial(start_state, first, image_shape))(key, rates)
 
     def update_all(states: TrainState, key: Array, rates: dict[str, Array], images: Array) -> Any:
         return jax.vmap(one, in_axes=(0, 0, 0, None))(states, key, rates, images)

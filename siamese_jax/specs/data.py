@@ -46,6 +46,11 @@ class DataSpec(Variant):
         """Rows and columns of the images that are trained on."""
         return self.side or SIDE // self.downsample
 
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Rows, columns and channels of the images that are trained on."""
+        return self.image_side, self.image_side, 1
+
 
 @dataclass(frozen=True, kw_only=True)
 class Omniglot(DataSpec):

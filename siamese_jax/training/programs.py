@@ -68,7 +68,7 @@ def compile_start(experiment: Experiment, train: Images, programs: Programs = SH
     """Return a callable that makes the state before the first step, as one program that a cache can keep."""
 
     def make() -> Callable[..., TrainState]:
-        return jax.jit(functools.partial(start_state, experiment, train.images.shape[1]))
+        return jax.jit(functools.partial(start_state, experiment, train.images.shape[1:]))
 
     program = programs.get("start", shape_of(experiment, train), make)
     return functools.partial(program, **inputs_of(experiment))
@@ -111,9 +111,9 @@ def inputs_of(experiment: Experiment) -> dict[str, Any]:
     return {"key": keys.root_key(experiment.seed), "rates": rates_of(experiment.optimizer)}
 
 
-def start_state(experiment: Experiment, side: int, key: Array, rates: dict[str, Array]) -> TrainState:
-    """Draw the state before the first step, for images [side, side, 1]."""
-    return init_state(key, experiment, _optimizer(_rated(experiment, rates)), side)
+def start_state(experiment: Experiment, shape: tuple[int, int, int], key: Array, rates: dict[str, Array]) -> TrainState:
+    """Return the state before the first step, for images of shape [H, W, C]."""
+    return init_state(key, experiment, _optimizer(_rated(experiment, rates)), shape)
 
 
 def make_update(experiment: Experiment, train: Images) -> Callable[..., tuple[TrainState, dict[str, Array]]]:

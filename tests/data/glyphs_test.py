@@ -132,12 +132,12 @@ def test_the_prepared_records_hold_what_was_drawn(small):
     assert alphabets.group_names == ("Latin", "Lisu")
     assert alphabets.origins == ("background", "evaluation")
     latin, lisu = glyphs.trace_script(glyphs.BACKGROUND["Latin"]), glyphs.trace_script(glyphs.TEST["Lisu"])
-    assert alphabets.images.shape == (20 * (len(latin) + len(lisu)), 105, 105)
+    assert alphabets.images.shape == (20 * (len(latin) + len(lisu)), 105, 105, 1)
     np.testing.assert_array_equal(released, np.arange(1, len(latin) + len(lisu) + 1))
     code = list(lisu)[2]
     row = 20 * (len(latin) + 2) + 4
     assert alphabets.author[row] == 5
-    np.testing.assert_array_equal(alphabets.images[row] == 255, glyphs.draw("Lisu", code, lisu[code], 5))
+    np.testing.assert_array_equal(alphabets.images[row, ..., 0] == 255, glyphs.draw("Lisu", code, lisu[code], 5))
 
 
 def test_the_prepared_runs_name_characters_that_were_prepared(small):

@@ -127,7 +127,7 @@ def test_a_full_disk_is_told_and_leaves_nothing_that_counts_as_prepared(small, t
 def test_digits_are_characters_by_nobody_knows_whom_resized_as_asked(small, tmp_path):
     images, labels = data.load_mnist(str(tmp_path / "data"), str(small))["test"]
     digits = data.load_digits(56, str(tmp_path / "data"), str(small))
-    assert digits.images.shape == (20, 56, 56)
+    assert digits.images.shape == (20, 56, 56, 1)
     np.testing.assert_array_equal(digits.class_index, np.sort(labels))
     assert set(digits.author) == {-1}
     assert set(digits.group_index) == {0}
@@ -135,7 +135,7 @@ def test_digits_are_characters_by_nobody_knows_whom_resized_as_asked(small, tmp_
     first = images[np.flatnonzero(labels == np.sort(labels)[0])[0]].astype(float)
     # Bilinear, twice as large: each new pixel is 9/16, 3/16, 3/16 and 1/16 of the four that are nearest.
     expected = (9 * first[10, 10] + 3 * first[10, 11] + 3 * first[11, 10] + first[11, 11]) / 16
-    assert abs(digits.images[0, 21, 21] - expected) <= 1
+    assert abs(digits.images[0, 21, 21, 0] - expected) <= 1
 
 
 def test_preparing_that_was_killed_succeeds_the_next_time(small, tmp_path):
@@ -170,4 +170,6 @@ def test_the_real_mnist_has_the_published_counts(archives, tmp_path):
     digits = data.load_digits(None, str(tmp_path), str(archives))
     assert np.bincount(digits.class_index).tolist() == counts
     images, labels = read["test"]
-    np.testing.assert_array_equal(digits.images, np.concatenate([images[labels == digit] for digit in range(10)]))
+    np.testing.assert_array_equal(
+        digits.images[..., 0], np.concatenate([images[labels == digit] for digit in range(10)])
+    )

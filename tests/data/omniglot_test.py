@@ -28,7 +28,7 @@ def picture(archive: zipfile.ZipFile, name: str) -> np.ndarray:
 
 def test_all_images_are_there_sorted_by_alphabet_character_and_drawer(loaded):
     alphabets = loaded.images
-    assert (alphabets.images.dtype, alphabets.images.shape) == (np.uint8, (32_460, 105, 105))
+    assert (alphabets.images.dtype, alphabets.images.shape) == (np.uint8, (32_460, 105, 105, 1))
     assert alphabets.origins == ("background",) * 30 + ("evaluation",) * 20
     assert list(alphabets.group_names[:30]) == sorted(alphabets.group_names[:30])
     assert list(alphabets.group_names[30:]) == sorted(alphabets.group_names[30:])
@@ -45,14 +45,14 @@ def test_every_image_is_the_archive_s(loaded, archives):
     for part in ("background", "evaluation"):
         with zipfile.ZipFile(archives / "omniglot" / f"images_{part}.zip") as archive:
             for name in sorted(name for name in archive.namelist() if name.endswith(".png")):
-                assert np.array_equal(loaded.images.images[row], picture(archive, name)), name
+                assert np.array_equal(loaded.images.images[row, ..., 0], picture(archive, name)), name
                 assert loaded.images.group_names[loaded.images.group_index[row]] == name.split("/")[1]
                 row += 1
     assert row == 32_460
 
 
 def test_the_official_trials_are_the_released_ones_pixel_for_pixel(loaded, archives):
-    runs, images = loaded.episodes, loaded.images.images
+    runs, images = loaded.episodes, loaded.images.images[..., 0]
     assert (runs.support.shape, runs.query.shape, runs.answer.shape) == ((20, 20, 1), (20, 20), (20, 20))
     assert {array.dtype for array in runs} == {np.dtype(np.int32)}
     trials = 0
@@ -96,10 +96,10 @@ def test_the_small_sets_name_five_background_alphabets_each(prepared_omniglot, a
 
 def test_downsampling_averages_blocks(loaded, prepared_omniglot):
     small = data.load(Omniglot(downsample=3), prepared_omniglot).images.images
-    assert small.shape == (32_460, 35, 35)
+    assert small.shape == (32_460, 35, 35, 1)
     for row in range(0, 32_460, 5_000):
         mean = loaded.images.images[row].reshape(35, 3, 35, 3).astype(float).mean(axis=(1, 3))
-        assert np.abs(small[row] - mean).max() <= 0.5
+        assert np.abs(small[row, ..., 0] - mean).max() <= 0.5
 
 
 @pytest.mark.parametrize("downsample", [-3, 0, 2, 106])
@@ -122,7 +122,7 @@ def test_records_come_back_in_the_promised_order_whatever_the_order_they_were_ma
     assert (alphabets.group_names, alphabets.origins) == (("Zz", "Aa"), ("background", "evaluation"))
     for place, part in enumerate((2, 1, 0)):
         for index, drawer in enumerate(drawers):
-            np.testing.assert_array_equal(alphabets.images[place * 20 + drawer - 1], ink[part, index] * 255)
+            np.testing.assert_array_equal(alphabets.images[place * 20 + drawer - 1, ..., 0], ink[part, index] * 255)
 
 
 # Archives that are not the published ones.
@@ -269,5 +269,5 @@ def test_a_side_that_cannot_be_had_is_refused(tmp_path, downsample, side):
 
 def test_images_can_be_loaded_at_any_side(loaded, prepared_omniglot):
     small = data.load(Omniglot(side=48), prepared_omniglot).images
-    assert small.images.shape == (32_460, 48, 48)
-    np.testing.assert_array_equal(small.images[5000], average_areas(loaded.images.images[5000:5001], 48)[0])
+    assert small.images.shape == (32_460, 48, 48, 1)
+    np.testing.assert_array_equal(small.images[5000, ..., 0], average_areas(loaded.images.images[5000, ..., 0], 48))

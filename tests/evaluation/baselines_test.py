@@ -12,7 +12,7 @@ from siamese_jax.statistics.scores import credit
 
 
 def draw(seed: int) -> np.ndarray:
-    return np.where(np.random.default_rng(seed).random((9, 9)) < 0.2, 255, 0).astype(np.uint8)
+    return np.where(np.random.default_rng(seed).random((9, 9, 1)) < 0.2, 255, 0).astype(np.uint8)
 
 
 def test_the_modified_hausdorff_distance_equals_a_loop_over_pixels():
@@ -31,7 +31,7 @@ def test_the_modified_hausdorff_distance_equals_a_loop_over_pixels():
 
 
 def test_the_modified_hausdorff_distance_is_zero_for_a_drawing_that_was_moved_and_refuses_a_blank_one():
-    image = np.zeros((12, 12), np.uint8)
+    image = np.zeros((12, 12, 1), np.uint8)
     image[:9, :9] = draw(0)
     np.testing.assert_allclose(modified_hausdorff(image, np.roll(image, (2, 3), axis=(0, 1))), 0, atol=1e-12)
     with pytest.raises(UserError, match="no ink"):

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy import stats
-from tiny import SIDE, make_dataset, make_experiment
+from tiny import SHAPE, make_dataset, make_experiment
 
 from siamese_jax.errors import UserError
 from siamese_jax.evaluation import embedder, one_shot, verification, views
@@ -18,7 +18,7 @@ from siamese_jax.specs import DistortSpec
 
 EXPERIMENT = make_experiment()
 NET = build(EXPERIMENT.network)
-PARAMS = init_params(root_key(0), EXPERIMENT.network, SIDE)
+PARAMS = init_params(root_key(0), EXPERIMENT.network, SHAPE)
 DATASET = make_dataset()
 SETS = split(DATASET, "paper")
 SEEN = {"trained": SETS["train"], "chosen": SETS["validation"]}
@@ -92,7 +92,7 @@ def test_all_protocols_and_verification_together_embed_each_image_once(monkeypat
 
 def test_other_parameters_are_never_given_the_embeddings_of_the_last():
     evaluator, images = make_evaluator(), DATASET.images.images[:5]
-    other = init_params(root_key(1), EXPERIMENT.network, SIDE)
+    other = init_params(root_key(1), EXPERIMENT.network, SHAPE)
     first = evaluator.embed(PARAMS, images)
     np.testing.assert_allclose(evaluator.embed(other, images), NET.embed_images(other, jnp.asarray(images)), rtol=1e-4)
     np.testing.assert_array_equal(evaluator.embed(PARAMS, images), first)
@@ -286,7 +286,7 @@ def test_averaged_views_are_the_image_itself_and_the_same_distortions_of_every_i
         seen = [apply_affine(jnp.asarray(image), Affine(*(part[v] for part in maps))) for v in range(3)]
         np.testing.assert_allclose(seen[0], image, atol=1e-6)
         assert min(abs(np.asarray(other) - image).max() for other in seen[1:]) > 0.05
-        expected = np.mean([NET.embed(PARAMS, view[..., None]) for view in seen], axis=0)
+        expected = np.mean([NET.embed(PARAMS, view) for view in seen], axis=0)
         np.testing.assert_allclose(embedding, expected, rtol=1e-4, atol=1e-5)
     for part, again in zip(maps, views.sample_views(spec, 3), strict=True):
         np.testing.assert_array_equal(part, again)

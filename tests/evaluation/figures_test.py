@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.special import expit
-from tiny import SIDE, make_dataset, make_experiment
+from tiny import SHAPE, make_dataset, make_experiment
 
 from siamese_jax import plots
 from siamese_jax.evaluation import embedder, figures, one_shot
@@ -21,7 +21,7 @@ EXPERIMENT = make_experiment()
 DATASET = make_dataset()
 SETS = split(DATASET, "paper")
 NET = build(EXPERIMENT.network)
-PARAMS = init_params(root_key(0), EXPERIMENT.network, SIDE)
+PARAMS = init_params(root_key(0), EXPERIMENT.network, SHAPE)
 EVALUATOR = embedder.Evaluator(NET, embed_batch=16)
 WANTED = {
     n: p
@@ -97,7 +97,7 @@ def test_units_are_those_of_the_first_trials_right_and_strongest_wrong_support(s
 
 def test_filters_are_named_after_the_layer_that_they_are_from(saved):
     residual = with_values(EXPERIMENT.network, {"tower": "residual", "width": 8, "stages": 1})
-    net, params = build(residual), init_params(root_key(0), residual, SIDE)
+    net, params = build(residual), init_params(root_key(0), residual, SHAPE)
     evaluator = embedder.Evaluator(net, embed_batch=16)
     figures.plot_network(Path(), EXPERIMENT, DATASET.images, MEASURED["official_runs"], evaluator, params)
     kernel, layer = saved["filters.png"]
@@ -107,7 +107,7 @@ def test_filters_are_named_after_the_layer_that_they_are_from(saved):
 
 def test_a_tower_without_convolutions_has_no_picture_of_filters(saved):
     dense = with_values(EXPERIMENT.network, {"tower": "dense", "hidden": 5})
-    net, params = build(dense), init_params(root_key(0), dense, SIDE)
+    net, params = build(dense), init_params(root_key(0), dense, SHAPE)
     evaluator = embedder.Evaluator(net, embed_batch=16)
     figures.plot_network(Path(), EXPERIMENT, DATASET.images, MEASURED["official_runs"], evaluator, params)
     assert set(saved) == {"units.png"}
@@ -116,11 +116,11 @@ def test_a_tower_without_convolutions_has_no_picture_of_filters(saved):
 def test_distorted_samples_stand_beside_their_originals_and_only_where_there_are_distortions(saved):
     figures.plot_training(Path(), EXPERIMENT, SETS["train"], [])
     (shown,) = saved["distortions.png"]
-    assert shown.shape == (figures.ORIGINALS, 1 + figures.COPIES, SIDE, SIDE)
+    assert shown.shape == (figures.ORIGINALS, 1 + figures.COPIES, *SHAPE)
     assert shown.dtype == np.uint8
     known = {image.tobytes() for image in SETS["train"].images}
     assert all(row[0].tobytes() in known for row in shown)
-    assert len({image.tobytes() for image in shown[:, 1:].reshape(-1, SIDE, SIDE)} - known) > 40
+    assert len({image.tobytes() for image in shown[:, 1:].reshape(-1, *SHAPE)} - known) > 40
     assert "training.png" not in saved  # a network that came as a file left no lines of metrics
     saved.clear()
     rows = [{"step": 1, "epoch": 1, "cross_entropy": 0.7, "accuracy": 0.5}]

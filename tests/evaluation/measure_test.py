@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tiny import SIDE, make_dataset, make_digits, make_experiment
+from tiny import SHAPE, make_dataset, make_digits, make_experiment
 
 from siamese_jax import data, devices, runs
 from siamese_jax.errors import UserError
@@ -24,7 +24,7 @@ from siamese_jax.training.fit import Fitted
 from siamese_jax.training.listeners import History
 
 EXPERIMENT = make_experiment()
-PARAMS = init_params(root_key(0), EXPERIMENT.network, SIDE)
+PARAMS = init_params(root_key(0), EXPERIMENT.network, SHAPE)
 UNTRAINED = measure.training_summary(EXPERIMENT, Fitted(PARAMS, 0, History()))
 
 
@@ -125,13 +125,13 @@ def test_where_the_released_runs_are_refused_the_rest_is_measured_and_reported(t
 def test_the_papers_network_embeds_800_images_for_the_400_official_trials_and_no_more(prepared_omniglot, monkeypatch):
     experiment = find("omniglot_20way")
     dataset = data.load(experiment.data, prepared_omniglot)
-    assert dataset.images.images.shape[1:] == (105, 105)
+    assert dataset.images.images.shape[1:] == (105, 105, 1)
     evaluator = embedder.Evaluator(build(experiment.network), experiment.evaluation.embed_batch)
     embedded = []
 
     def ink(params, images):  # stands in for 0.9 GMAC an image: what is counted is which images come here
         embedded.append(len(images))
-        return np.repeat(images.mean(axis=(1, 2))[:, None], 4096, axis=1).astype(np.float32) / 255
+        return np.repeat(images.mean(axis=(1, 2)), 4096, axis=1).astype(np.float32) / 255
 
     monkeypatch.setattr(evaluator, "_embed_new", ink)
     params = {"out": {"weight": -np.ones((4096, 1), np.float32), "bias": np.zeros(1, np.float32)}}

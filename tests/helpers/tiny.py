@@ -19,6 +19,8 @@ from siamese_jax.specs import (
 )
 
 SIDE = 12
+SHAPE = (SIDE, SIDE, 1)
+"""Rows, columns and channels of its images."""
 
 
 def make_dataset(characters: int = 5) -> Dataset:
@@ -31,7 +33,7 @@ def make_dataset(characters: int = 5) -> Dataset:
     drawer = np.tile(np.arange(1, 21), count).astype(np.int32)
     origins = ("background",) * 2 + ("evaluation",) * 4
     images = Images(
-        images=(255 * drawings).astype(np.uint8),
+        images=(255 * drawings[..., None]).astype(np.uint8),
         class_index=character,
         group_index=character // characters,
         author=drawer,
@@ -52,7 +54,7 @@ def make_digits(side: int | None) -> Images:
     shapes = np.repeat(rng.random((10, side, side)) < 0.4, 5, axis=0)
     images = (255 * np.clip(shapes - 0.3 * rng.random((50, side, side)), 0, 1)).astype(np.uint8)
     return Images(
-        images=images,
+        images=images[..., None],
         class_index=np.repeat(np.arange(10), 5).astype(np.int32),
         group_index=np.zeros(50, np.int32),
         author=np.full(50, -1, np.int32),

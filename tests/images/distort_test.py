@@ -21,7 +21,12 @@ from siamese_jax.keys import root_key
 from siamese_jax.specs import DistortSpec
 
 SPEC = DistortSpec()
-IMAGE = np.random.default_rng(0).random((31, 27)).astype(np.float32)
+IMAGE = np.random.default_rng(0).random((31, 27, 3)).astype(np.float32)
+
+
+def each_channel(resample) -> np.ndarray:
+    """Applies a function of [H, W] to every channel of IMAGE."""
+    return np.stack([resample(IMAGE[..., channel]) for channel in range(3)], axis=-1)
 
 
 def draw_many(count: int, spec: DistortSpec = SPEC) -> Affine:
@@ -34,10 +39,11 @@ def test_a_warp_agrees_with_scipy(seed):
     affine = sample_affine(root_key(seed), SPEC)
     # scipy works in (row, column); its matrix, too, takes output to input.
     pull = np.linalg.inv(np.asarray(forward_matrix(affine), np.float64)[::-1, ::-1])
-    centre = (np.array(IMAGE.shape) - 1) / 2
+    centre = (np.array(IMAGE.shape[:2]) - 1) / 2
     shift = np.array([affine.shift_y, affine.shift_x], np.float64)
-    expected = scipy.ndimage.affine_transform(
-        IMAGE, pull, centre - pull @ (centre + shift), order=1, mode="grid-constant", cval=0.0
+    outside = {"order": 1, "mode": "grid-constant", "cval": 0.0}
+    expected = each_channel(
+        lambda plane: scipy.ndimage.affine_transform(plane, pull, centre - pull @ (centre + shift), **outside)
     )
     np.testing.assert_allclose(apply_affine(jnp.asarray(IMAGE), affine), expected, atol=2e-4)
 
@@ -96,11 +102,11 @@ BENT = DistortSpec(elastic=1.5, elastic_scale=8)
 
 
 def test_a_bend_displaces_what_the_affine_map_pulls_by_the_points_filled_up_cubically():
-    warp = sample_warp(root_key(3), DistortSpec(probability=1.0, elastic=1.5, elastic_scale=8), IMAGE.shape)
+    warp = sample_warp(root_key(3), DistortSpec(probability=1.0, elastic=1.5, elastic_scale=8), IMAGE.shape[:2])
     pull = np.linalg.inv(np.asarray(forward_matrix(warp.affine), np.float64)[::-1, ::-1])
-    centre = (np.array(IMAGE.shape) - 1) / 2
+    centre = (np.array(IMAGE.shape[:2]) - 1) / 2
     shift = np.array([warp.affine.shift_y, warp.affine.shift_x], np.float64)
-    places = np.stack(np.meshgrid(*map(np.arange, IMAGE.shape), indexing="ij"), axis=-1)
+    places = np.stack(np.meshgrid(*map(np.arange, IMAGE.shape[:2]), indexing="ij"), axis=-1)
     source = (places - centre - shift) @ pull.T + centre
 
     def cubic(points: np.ndarray, count: int) -> np.ndarray:
@@ -116,7 +122,8 @@ def test_a_bend_displaces_what_the_affine_map_pulls_by_the_points_filled_up_cubi
     bend = np.asarray(warp.bend, np.float64)
     down, across = cubic(bend.shape[1], IMAGE.shape[0]), cubic(bend.shape[2], IMAGE.shape[1])
     source = source + np.stack([down @ part @ across.T for part in bend], axis=-1)
-    expected = scipy.ndimage.map_coordinates(IMAGE, np.moveaxis(source, -1, 0), order=1, mode="grid-constant", cval=0.0)
+    outside = {"order": 1, "mode": "grid-constant", "cval": 0.0}
+    expected = each_channel(lambda plane: scipy.ndimage.map_coordinates(plane, np.moveaxis(source, -1, 0), **outside))
     np.testing.assert_allclose(apply_warp(jnp.asarray(IMAGE), warp), expected, atol=5e-4)
     assert abs(source - places).max() > 1
 

@@ -125,7 +125,7 @@ GRID = {"batch_alphabets": 2, "batch_characters": 4, "batch_drawers": 3}
 
 def test_a_grid_batch_is_of_training_images_character_by_character():
     images, present = grid_batch(data=Omniglot(**GRID), distort=DistortSpec(copies=0))
-    assert images.shape == (2, 4, 3, *IMAGES.shape[1:], 1)
+    assert images.shape == (2, 4, 3, *IMAGES.shape[1:])
     assert present.all()
     characters = [[{KNOWN[np.asarray(i).tobytes()] for i in drawn} for drawn in alphabet] for alphabet in images]
     assert all(len(of_it) == 1 for alphabet in characters for of_it in alphabet)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from example_results import RESULTS
-from tiny import SIDE, make_dataset, make_experiment
+from tiny import SHAPE, make_dataset, make_experiment
 
 from siamese_jax.errors import UserError
 from siamese_jax.learning import health
@@ -43,16 +43,16 @@ def examine(net, params, images):
 
 @pytest.fixture
 def network():
-    net, params = build(EXPERIMENT.network), init_params(jax.random.key(0), EXPERIMENT.network, SIDE)
+    net, params = build(EXPERIMENT.network), init_params(jax.random.key(0), EXPERIMENT.network, SHAPE)
     images = examples(splits.split(make_dataset(), "paper")["train"], 5, 3)
-    assert images.shape == (5, 3, SIDE, SIDE)
+    assert images.shape == (5, 3, *SHAPE)
     return net, params, images
 
 
 def test_spreads_and_the_gap_are_those_of_numpy(network):
     net, params, images = network
     found = examine(net, params, jnp.asarray(images))
-    embeddings = np.asarray(net.embed_images(params, jnp.asarray(images.reshape(15, SIDE, SIDE))))
+    embeddings = np.asarray(net.embed_images(params, jnp.asarray(images.reshape(15, *SHAPE))))
     between = embeddings.reshape(5, 3, -1).mean(axis=1).std(axis=0).mean()
     left, right = np.nonzero(~np.eye(15, dtype=bool))
     logits = np.asarray(net.compare_pairs(params, embeddings[left], embeddings[right]))
@@ -82,7 +82,7 @@ def test_a_linear_head_has_no_saturated_units(network):
 
 def test_every_layer_of_a_residual_tower_is_looked_at(network):
     spec = NetSpec(Residual(units=8, width=8, stages=2, head="linear"))
-    found = examine(build(spec), init_params(jax.random.key(0), spec, SIDE), jnp.asarray(network[2]))
+    found = examine(build(spec), init_params(jax.random.key(0), spec, SHAPE), jnp.asarray(network[2]))
     dead = {name for name in found if name.startswith("dead_filters/")}
     assert dead == {f"dead_filters/{name}" for name in ("stem", "stage1a", "stage1", "stage2a", "stage2")}
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from tiny import SIDE, make_dataset, make_experiment
+from tiny import SHAPE, SIDE, make_dataset, make_experiment
 
 from siamese_jax.keys import root_key
 from siamese_jax.learning.batches import sample_batch, steps_per_epoch
@@ -32,7 +32,7 @@ def batch_of(step):
 
 
 def test_the_first_update_is_the_rate_times_the_gradient_of_cross_entropy_plus_penalty():
-    state, batch = init_state(root_key(0), EXPERIMENT, OPTIMIZER, SIDE), batch_of(0)
+    state, batch = init_state(root_key(0), EXPERIMENT, OPTIMIZER, SHAPE), batch_of(0)
 
     def objective(params):
         p = jax.nn.sigmoid(NET.pair_logits(params, batch.left, batch.right))
@@ -52,7 +52,7 @@ def test_a_choice_between_equal_scores_has_the_loss_of_guessing_where_a_characte
     experiment = replace(EXPERIMENT, data=GRID, loss=NWay())
     batch = sample_batch(root_key(0), 0, jnp.asarray(TRAIN.images), layout_of(TRAIN), experiment)
     batch = batch._replace(present=jnp.array([[True] * 4, [True, True, False, False]]))
-    state = init_state(root_key(0), experiment, OPTIMIZER, SIDE)
+    state = init_state(root_key(0), experiment, OPTIMIZER, SHAPE)
     blind = state._replace(params={**state.params, "out": jax.tree.map(jnp.zeros_like, state.params["out"])})
     _, metrics = train_step(blind, batch, NET, OPTIMIZER, experiment)
     np.testing.assert_allclose(metrics["n_way"], (4 * np.log(4) + 2 * np.log(2)) / 6, rtol=1e-6)
@@ -64,7 +64,7 @@ def test_a_choice_between_equal_scores_has_the_loss_of_guessing_where_a_characte
 def test_the_loss_falls_when_one_batch_is_learned_by_heart(loss, energy):
     network = with_value(EXPERIMENT.network, "energy", energy)
     experiment = replace(EXPERIMENT, loss=LossSpec.variants[loss](), network=network)
-    state, net = init_state(root_key(0), experiment, OPTIMIZER, SIDE), build(network)
+    state, net = init_state(root_key(0), experiment, OPTIMIZER, SHAPE), build(network)
     batch = sample_batch(root_key(0), 0, jnp.asarray(TRAIN.images), layout_of(TRAIN), experiment)
     step = jax.jit(lambda state: train_step(state, batch, net, OPTIMIZER, experiment))
     losses = []
@@ -77,7 +77,7 @@ def test_the_loss_falls_when_one_batch_is_learned_by_heart(loss, energy):
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_parameters_updates_and_metrics_are_float32_whatever_the_twins_compute_in(dtype):
     experiment = replace(EXPERIMENT, network=with_value(EXPERIMENT.network, "compute_dtype", dtype))
-    state = init_state(root_key(0), experiment, OPTIMIZER, SIDE)
+    state = init_state(root_key(0), experiment, OPTIMIZER, SHAPE)
     after, metrics = train_step(state, batch_of(0), build(experiment.network), OPTIMIZER, experiment)
     chex.assert_trees_all_equal_shapes_and_dtypes(state, after)
     floats = {leaf.dtype for leaf in jax.tree.leaves((after, metrics)) if leaf.dtype != jnp.int32}
@@ -98,14 +98,14 @@ def test_the_step_is_compiled_once():
     def step(state):
         return train_step(state, batch_of(state.step), NET, OPTIMIZER, EXPERIMENT)
 
-    state = init_state(root_key(0), EXPERIMENT, OPTIMIZER, SIDE)
+    state = init_state(root_key(0), EXPERIMENT, OPTIMIZER, SHAPE)
     for _ in range(12):  # beyond the end of an epoch
         state, _ = step(state)
     assert int(state.step) == 12
 
 
 def test_the_same_seed_gives_the_same_parameters_and_another_seed_others():
-    first, again, other = (init_state(root_key(seed), EXPERIMENT, OPTIMIZER, SIDE) for seed in (0, 0, 1))
+    first, again, other = (init_state(root_key(seed), EXPERIMENT, OPTIMIZER, SHAPE) for seed in (0, 0, 1))
     chex.assert_trees_all_equal(first, again)
     assert bool(jnp.any(first.params["fc"]["kernel"] != other.params["fc"]["kernel"]))
 
@@ -113,7 +113,7 @@ def test_the_same_seed_gives_the_same_parameters_and_another_seed_others():
 def test_the_gradient_of_a_grid_batch_is_that_of_its_pairs_compared_one_by_one():
     experiment = replace(EXPERIMENT, loss=AllPairs(), data=GRID)
     batch = sample_batch(root_key(0), 0, jnp.asarray(TRAIN.images), layout_of(TRAIN), experiment)
-    state = init_state(root_key(0), experiment, OPTIMIZER, SIDE)
+    state = init_state(root_key(0), experiment, OPTIMIZER, SHAPE)
     after, metrics = jax.jit(lambda state: train_step(state, batch, NET, OPTIMIZER, experiment))(state)
     images = batch.images.reshape(2, 12, SIDE, SIDE, 1)
     first, second = np.triu_indices(12, 1)
@@ -150,7 +150,7 @@ def embedded(tower):
     """A state at its start, what `fc` gives for IMAGES [20, D], and the function that takes a gradient back from it."""
     net = build(TOWERS[tower])
     experiment = replace(PLAIN, network=TOWERS[tower])
-    state = jax.jit(lambda: init_state(root_key(0), experiment, KEEPS_GRADIENT, SIDE))()
+    state = jax.jit(lambda: init_state(root_key(0), experiment, KEEPS_GRADIENT, SHAPE))()
     embed = jax.jit(jax.vmap(net.embed, in_axes=(None, 0)))
     return state, *jax.vjp(lambda params: embed(params, IMAGES.reshape(-1, SIDE, SIDE, 1)), state.params)
 
@@ -192,7 +192,7 @@ def test_a_grid_batch_is_learned_by_heart_with_averaged_weights_that_follow(loss
         EXPERIMENT, loss=LossSpec.variants[loss](), data=GRID, network=network, optimizer=adamw, max_epochs=60
     )
     optimizer, net = make_optimizer(experiment, 1), build(network)
-    state = init_state(root_key(0), experiment, optimizer, SIDE)
+    state = init_state(root_key(0), experiment, optimizer, SHAPE)
     batch = sample_batch(root_key(0), 0, jnp.asarray(TRAIN.images), layout_of(TRAIN), experiment)
     step = jax.jit(lambda state: train_step(state, batch, net, optimizer, experiment))
     losses = []

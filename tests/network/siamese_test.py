@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiny import SIDE, make_dataset, make_experiment
+from tiny import SHAPE, make_dataset, make_experiment
 
 from siamese_jax.errors import UserError
 from siamese_jax.experiments import find
@@ -17,12 +17,12 @@ from siamese_jax.specs import EvalSpec, with_value
 
 SPEC = make_experiment().network
 NET = build(SPEC)
-PARAMS = init_params(root_key(0), SPEC, SIDE)
+PARAMS = init_params(root_key(0), SPEC, SHAPE)
 IMAGES = make_dataset().images.images[::17][:8]
 
 
 def test_the_paper_network_has_38_951_745_parameters():
-    shapes = jax.eval_shape(lambda: init_params(root_key(0), find("omniglot_20way").network, 105))
+    shapes = jax.eval_shape(lambda: init_params(root_key(0), find("omniglot_20way").network, (105, 105, 1)))
     assert sum(leaf.size for leaf in jax.tree.leaves(shapes)) == 38_951_745
 
 
@@ -61,7 +61,7 @@ def test_comparing_embeddings_equals_comparing_images():
 @pytest.mark.parametrize("energy", ["weighted_l1", "euclidean", "cosine"])
 def test_what_the_units_contribute_and_the_bias_are_the_logit(energy):
     spec = with_value(SPEC, "energy", energy)
-    net, params = build(spec), init_params(root_key(0), spec, SIDE)
+    net, params = build(spec), init_params(root_key(0), spec, SHAPE)
     left, right = net.embed_images(params, jnp.asarray(IMAGES[:2]))
     contributions, rest = net.contributions(params, left, right)
     assert contributions.shape == left.shape
@@ -97,12 +97,12 @@ def test_every_choice_of_combining_is_one_that_was_compared():
 
 
 def test_ink_is_one_and_paper_zero():
-    np.testing.assert_allclose(as_input(jnp.array([[[0, 255, 51]]], jnp.uint8)), [[[[0.0], [1.0], [0.2]]]])
+    np.testing.assert_allclose(as_input(jnp.array([[[0, 255, 51]]], jnp.uint8)), [[[0.0, 1.0, 0.2]]])
 
 
 def test_a_network_too_deep_for_its_images_is_refused():
     with pytest.raises(UserError, match="leaves no pixels"):
-        init_params(root_key(0), find("omniglot_20way").network, 35)
+        init_params(root_key(0), find("omniglot_20way").network, (35, 35, 1))
 
 
 @pytest.mark.parametrize("energy", ["weighted_l1", "euclidean", "cosine"])

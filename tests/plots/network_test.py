@@ -10,7 +10,7 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (3, 5, 6, 6), dtype=np.uint8)
 
 
 def test_each_row_is_an_original_followed_by_its_copies_black_on_white():
-    figure = distortions_figure(IMAGES)
+    figure = distortions_figure(IMAGES[..., None])
     for axes, image in zip(figure.axes, IMAGES.reshape(-1, 6, 6), strict=True):
         np.testing.assert_array_equal(axes.images[0].get_array(), 255 - image)
     places = np.array([axes.get_position().p0 for axes in figure.axes]).reshape(3, 5, 2)
@@ -21,7 +21,7 @@ def test_each_row_is_an_original_followed_by_its_copies_black_on_white():
 
 @pytest.mark.parametrize(("rows", "copies"), [(1, 0), (1, 8), (6, 1), (6, 8)])
 def test_the_words_beside_distortions_are_readable(rows, copies):
-    assert_readable(distortions_figure(np.zeros((rows, 1 + copies, 4, 4), np.uint8)))
+    assert_readable(distortions_figure(np.zeros((rows, 1 + copies, 4, 4, 1), np.uint8)))
 
 
 def test_filters_are_drawn_on_one_scale_that_is_symmetric_about_zero():

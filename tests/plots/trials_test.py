@@ -15,7 +15,7 @@ def trial(n_way=20, answer=3, **probabilities):
     for index, value in probabilities.items():
         p[int(index[1:])] = value
     supports = random.integers(0, 256, (n_way, 7, 7), dtype=np.uint8)
-    return trial_figure(supports[answer], supports, p, answer, "A trial"), supports
+    return trial_figure(supports[answer, ..., None], supports[..., None], p, answer, "A trial"), supports
 
 
 def notes(figure):
@@ -25,7 +25,7 @@ def notes(figure):
 
 def test_the_scale_of_the_scores_is_named():
     """A network that was trained on choices has no p(same)."""
-    images, scores = np.zeros((5, 5, 5), np.uint8), np.array([-16.2, -15.9, -20, -18, -17])
+    images, scores = np.zeros((5, 5, 5, 1), np.uint8), np.array([-16.2, -15.9, -20, -18, -17])
     choices = trial_figure(images[0], images, scores, 1, "A trial", "logit")
     assert "supports; numbers: logit" in notes(choices)
     assert words(choices)[:2] == ["−16.200", "−15.900 right choice"]
@@ -87,7 +87,7 @@ def test_equal_scores_are_called_tied_and_none_is_called_the_choice():
 @pytest.mark.parametrize("n_way", [2, 5, 20])
 @pytest.mark.parametrize("title", ["A trial", "a long title that needs more than one line " * 4])
 def test_the_words_of_a_trial_are_readable(n_way, title):
-    images = np.zeros((n_way, 5, 5), np.uint8)
+    images = np.zeros((n_way, 5, 5, 1), np.uint8)
     p = np.linspace(0.9, 0.8, n_way)
     # The choice and the answer are neighbours: the tightest case.
     assert_readable(trial_figure(images[0], images, p, 1, title))

@@ -175,7 +175,7 @@ def test_our_warp_and_pils_agree_on_where_a_pixel_goes():
     image[6:9, 11:15] = 255
     affine = train_loop.distort.Affine(90.0, 0.0, 0.0, 1.0, 1.0, 2.0, -1.0)
     theirs = np.asarray(train_loop.warp(Image.fromarray(image), affine)) / 255
-    ours = train_loop.distort.apply_affine(image / np.float32(255), affine)
+    ours = train_loop.distort.apply_affine(image[..., None] / np.float32(255), affine)[..., 0]
     np.testing.assert_allclose(ours, theirs, atol=0.01)
     assert theirs.sum() == pytest.approx(12, abs=0.1)
 
