@@ -66,8 +66,8 @@ def test_any_number_of_images_is_embedded_as_the_network_embeds_them(model, embe
     np.testing.assert_allclose(found, embedded[:count], rtol=1e-5, atol=1e-6)
 
 
-def test_images_may_have_their_channel(model):
-    np.testing.assert_array_equal(model.embed(DRAWINGS[:3, :, :, None]), model.embed(DRAWINGS[:3]))
+def test_drawings_may_leave_their_one_channel_out(model):
+    np.testing.assert_array_equal(model.embed(DRAWINGS[:3, :, :, 0]), model.embed(DRAWINGS[:3]))
 
 
 def test_all_numbers_of_images_share_two_programs(model):
