@@ -139,7 +139,7 @@ def test_a_grid_batch_is_another_each_step_and_every_image_is_distorted_on_its_o
     np.testing.assert_array_equal(first, again)
     assert not (first == second).all()
     always = DistortSpec(copies=1, probability=1.0)
-    images = np.asarray(grid_batch(data=Omniglot(**GRID), distort=always).images).reshape(-1, *IMAGES.shape[1:], 1)
+    images = np.asarray(grid_batch(data=Omniglot(**GRID), distort=always).images).reshape(-1, *IMAGES.shape[1:])
     assert not any(image.tobytes() in KNOWN for image in images)
 
 
