@@ -70,9 +70,15 @@ def _automodule(module):
 write_api(DOCS / "api" / "generated")
 
 
+def without_type(app, what, name, obj, options, lines):
+    """Keeps napoleon from reading "`paper`: section 3.2." below a field as a type and its description."""
+    if what in ("attribute", "data", "property"):
+        lines.insert(0, "")
+
+
 def as_markdown(app, what, name, obj, options, lines):
     """Docstrings write `code` with single backticks, and |x| and α_j as they are; reStructuredText reads all three."""
-    if lines and lines[0].startswith("Alias for field number"):  # a field that says nothing of itself
+    if "".join(lines).startswith("Alias for field number"):  # what a NamedTuple says of a field
         lines.clear()
     for number, line in enumerate(lines):
         if re.match(r"\s*(:|\.\. )", line):  # a field or a directive that napoleon has made
@@ -101,5 +107,6 @@ def with_records(app, docname, source):
 
 
 def setup(app):
+    app.connect("autodoc-process-docstring", without_type, priority=100)
     app.connect("autodoc-process-docstring", as_markdown, priority=900)
     app.connect("source-read", with_records)

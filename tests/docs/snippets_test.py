@@ -1,6 +1,10 @@
-"""Python in README.md and docs/ runs, block after block, as a reader would type it."""
+"""Python in README.md and docs/ runs, block after block, as a reader would type it.
+
+What a block trains is replaced by a tiny experiment on tiny images, so that it takes seconds.
+"""
 
 import os
+from dataclasses import replace
 
 import numpy as np
 import pages
@@ -8,6 +12,10 @@ import pytest
 from PIL import Image
 from sybil import Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
+from tiny import make_dataset, make_experiment
+
+import siamese_jax
+from siamese_jax import data
 
 SYBIL = Sybil(parsers=[PythonCodeBlockParser(), SkipParser()])
 WITH_PYTHON = [page for page in pages.PAGES if "```python" in page.read_text()]
@@ -25,8 +33,17 @@ def drawings(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.fixture
+def tiny(monkeypatch):
+    """Every registered experiment is tiny, and so are its images."""
+    experiment = make_experiment()
+    experiment = replace(experiment, evaluation=replace(experiment.evaluation, mnist=False), max_epochs=1)
+    monkeypatch.setattr(siamese_jax, "find", lambda name: experiment)
+    monkeypatch.setattr(data, "load", lambda *where: make_dataset())
+
+
 @pytest.mark.parametrize("page", WITH_PYTHON, ids=pages.name)
-def test_the_code_of_a_page_runs(page, drawings):
+def test_the_code_of_a_page_runs(page, drawings, tiny):
     document = SYBIL.parse(page)
     examples = list(document.examples())
     assert examples
