@@ -42,8 +42,8 @@ These three changes are worth {early:.0f} of the {whole:.0f} points of this stud
 points ahead of the better of two SGDs (variant 3). The residual tower adds about as much. Each later change
 adds less than its interval.
 
-With that training the paper's own network at 105×105 scores {allpairs_official} % on the official runs, after
-{allpairs} minutes (`{paper_network}`, see [Results](accuracy.md)).
+With that training the paper's own network at 105×105 scores {paper_accuracies} % on the official runs, after
+{paper_minutes} minutes (`{paper_network}`, see [Results](accuracy.md)).
 
 ![Validation accuracy of each variant and seed, with 95 % intervals](ladder.png)
 
@@ -92,7 +92,7 @@ three were also evaluated on test, so the score is the best of four. *(Their log
 **{arc} % with `omniglot_20way_best`.** The aim was the result of attentive recurrent comparators. The mean of
 two seeds is {official} %. With 8 views both seeds score {views} %.
 
-**{paper} % with `{paper_network}` and every seed.** Its two seeds score {allpairs_official} %; only their mean
+**{paper} % with `{paper_network}` and every seed.** Its two seeds score {paper_accuracies} %; only their mean
 reaches {paper} %. A learning rate of 3e-4 had {rate_low} % on validation after {rate_steps:,} steps and was
 stopped. With 1e-3, and a twentieth of that in `fc`, seed 0 had {rate_high} % there and {rate_best} % at its
 best epoch. After {rate_steps:,} steps {saturated} % of its 4,096 sigmoids are saturated in the two seeds. The
@@ -257,7 +257,7 @@ def write_page(rows: list[dict[str, Any]], docs: Path) -> None:
     minutes, trials, seeds = (sorted({row[name] for row in rows}) for name in ("minutes", "trials", "seed"))
     taken = sorted(row["seconds"] for row in rows)
     head = ["", "change", "steps", "each seed (%; 95 % interval)", "mean (%)", "gain (points; 95 %)"]
-    allpairs, four = runs()[PAPER_NETWORK], runs()["fast_in_4_minutes"][0]["one_shot"]
+    n_way, four = runs()[PAPER_NETWORK], runs()["fast_in_4_minutes"][0]["one_shot"]
     fell_short = earlier()["paper_network"]
     page = PAGE.format(
         paper_network=PAPER_NETWORK,
@@ -275,8 +275,8 @@ def write_page(rows: list[dict[str, Any]], docs: Path) -> None:
         early=100 * (means[:4][-1] - means[0]),
         over_sgd=100 * (means[:6][-1] - means[:4][-1]),
         whole=100 * (means[-1] - means[0]),
-        allpairs=" and ".join(f"{row['minutes']:.0f}" for row in allpairs),
-        allpairs_official=" and ".join(percent(row["one_shot"]["official_runs"]["accuracy"]) for row in allpairs),
+        paper_minutes=" and ".join(f"{row['minutes']:.0f}" for row in n_way),
+        paper_accuracies=" and ".join(percent(row["one_shot"]["official_runs"]["accuracy"]) for row in n_way),
         minutes=minutes[-1],
         trials=trials[-1],
         seeds=",".join(map(str, seeds)),
