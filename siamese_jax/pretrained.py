@@ -149,18 +149,14 @@ class Model:
 
     def _checked(self, images: np.ndarray) -> np.ndarray:
         """Return images as [N, side, side, channels]; UserError if they have another shape or dtype."""
-        images, one = np.asarray(images), (self.side, self.side, self.channels)
-        if images.dtype == np.uint8:
-            if images.ndim == 3 and images.shape[1:] == one[:2] and self.channels == 1:
-                return images[..., None]
-            if images.ndim == 4 and images.shape[1:] == one:
-                return images
-        hint = ""
-        if images.shape in (one, one[:2]):
-            hint = "; this is one image: give images[None], or stack several with np.stack"
+        given, one = np.asarray(images), self.experiment.data.image_shape
+        batch = given[..., None] if given.ndim == 3 and self.channels == 1 else given
+        if batch.dtype == np.uint8 and batch.shape[1:] == one:
+            return batch
+        hint = "; this is one image: give images[None], or stack several with np.stack"
         raise UserError(
-            f"embed takes uint8 [N, {', '.join(map(str, one))}], 0 for paper and 255 for full ink, not {images.dtype} "
-            f"{list(images.shape)}{hint}"
+            f"embed takes uint8 [N, {', '.join(map(str, one))}], 0 for paper and 255 for full ink, not {given.dtype} "
+            f"{list(given.shape)}{hint if given.shape in (one, one[:2]) else ''}"
         )
 
 
@@ -194,7 +190,10 @@ def _support_batch(count: int, numbers: int) -> int:
 
 
 def load_pretrained(name: str | os.PathLike[str]) -> Model:
-    """Load a trained network, and keep its compiled programs on disk for the next process (see `devices`).
+    """Load a trained network to use.
+
+    JAX then keeps the compiled programs of this process on disk, so that the next process starts faster. With
+    JAX_ENABLE_COMPILATION_CACHE=false in the environment it does not; see `siamese_jax.devices.keep_compiled`.
 
     Args:
       name: "best", which comes with the package, or a folder.
