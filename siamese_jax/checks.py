@@ -34,7 +34,7 @@ def check_experiment(experiment: Experiment, shape: tuple[int, int, int] | None 
     """
     specs.check(experiment)
     if experiment.method == "siamese":
-        experiment.network.tower.check(min((shape or experiment.data.image_shape)[:2]))
+        experiment.network.tower.check(shape or experiment.data.image_shape)
         if experiment.loss.of_distances and not build(experiment.network).has_distance:
             raise UserError(
                 f"loss.name={experiment.loss.name} needs a distance, but network.energy="

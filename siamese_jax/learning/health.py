@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from siamese_jax.learning.optimizers.rules import layer_of
 from siamese_jax.network.siamese import Params, SiameseNet, as_input
 from siamese_jax.specs import Experiment
 
@@ -71,9 +72,8 @@ def update_sizes(before: Params, after: Params) -> dict[str, Array]:
     def weights(params: Params) -> dict[str, Array]:
         by_layer: dict[str, list[Array]] = {}
         for path, value in jax.tree.leaves_with_path(params):
-            *layer, name = (key.key for key in path)
-            if name != "bias":
-                by_layer.setdefault("/".join(layer), []).append(value.ravel())
+            if path[-1].key != "bias":
+                by_layer.setdefault(layer_of(path), []).append(value.ravel())
         return {layer: jnp.concatenate(values) for layer, values in by_layer.items()}
 
     start, end = weights(before), weights(after)

@@ -138,7 +138,7 @@ def init_params(key: Array, spec: NetSpec, shape: tuple[int, int, int]) -> Param
     Raises:
         UserError: if the tower cannot embed images of this size.
     """
-    spec.tower.check(min(shape[:2]))
+    spec.tower.check(shape)
     net = build(spec)
     key_tower, key_energy = jax.random.split(key)
     embedding, tower = net.tower.init_with_output(key_tower, jnp.zeros(shape))

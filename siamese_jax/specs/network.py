@@ -7,6 +7,9 @@ from typing import ClassVar, Literal
 from siamese_jax.errors import UserError
 from siamese_jax.specs.fields import Variant
 
+Shape = tuple[int, int, int]
+"""Rows, columns and channels of an image."""
+
 GROUP = 8
 """Channels in a group of group normalisation."""
 
@@ -28,8 +31,8 @@ class Tower(Variant):
         """Whether each unit of an embedding is the sigmoid of something."""
         return False
 
-    def check(self, side: int) -> None:
-        """Raise UserError if the tower cannot embed images of `side` × `side` pixels."""
+    def check(self, shape: Shape) -> None:
+        """Raise UserError if the tower cannot embed images of this shape."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,9 +92,9 @@ class Conv(FcTower):
             sides[name] = side = after
         return sides
 
-    def check(self, side: int) -> None:
+    def check(self, shape: Shape) -> None:
         """Raise UserError if a convolution has no pixels left."""
-        self.sides(side)
+        self.sides(min(shape[:2]))
 
 
 @dataclass(frozen=True)
@@ -128,8 +131,9 @@ class Residual(FcTower):
         """Return the side of each stage's output for an image of `side` × `side`."""
         return {f"stage{stage}": side >> (stage + 1) for stage in range(1, self.stages + 1)}
 
-    def check(self, side: int) -> None:
+    def check(self, shape: Shape) -> None:
         """Raise UserError if the last stage has no pixels left, or the channels do not divide into groups."""
+        side = min(shape[:2])
         if self.normalisation == "group" and self.width % GROUP:
             raise UserError(
                 f"network.width={self.width} must be a multiple of {GROUP}, the channels of a group: "

@@ -23,12 +23,12 @@ SHAPE = (SIDE, SIDE, 1)
 """Rows, columns and channels of its images."""
 
 
-def make_dataset(characters: int = 5) -> Dataset:
+def make_dataset(characters: int = 5, side: int = SIDE) -> Dataset:
     """Six alphabets of bars and spots with noise, by 20 drawers: two for each set, and two runs of test alphabets."""
     rng = np.random.default_rng(0)
     count = 6 * characters
-    shapes = np.kron(rng.random((count, 4, 4)) < 0.4, np.ones((1, 3, 3)))
-    drawings = np.clip(np.repeat(shapes, 20, axis=0) - 0.3 * rng.random((count * 20, SIDE, SIDE)), 0, 1)
+    shapes = np.kron(rng.random((count, 4, 4)) < 0.4, np.ones((1, side // 4, side // 4)))
+    drawings = np.clip(np.repeat(shapes, 20, axis=0) - 0.3 * rng.random((count * 20, side, side)), 0, 1)
     character = np.repeat(np.arange(count), 20).astype(np.int32)
     drawer = np.tile(np.arange(1, 21), count).astype(np.int32)
     origins = ("background",) * 2 + ("evaluation",) * 4

@@ -93,6 +93,19 @@ def test_the_size_of_an_update_is_relative_and_without_biases():
     assert update_sizes(before, after) == {"update/conv1": pytest.approx(0.1)}
 
 
+def test_updates_are_named_by_the_path_of_their_layer_at_any_depth():
+    before = {
+        "block": {"mlp": {"kernel": jnp.array([2.0]), "scale": jnp.array([0.0])}, "norm": {"bias": jnp.ones(2)}},
+        "positions": jnp.array([[4.0]]),
+        "out": {"project": {"kernel": jnp.array([1.0])}, "bias": jnp.array([1.0])},
+    }
+    after = jax.tree.map(lambda value: value + 1, before)
+    assert update_sizes(before, after) == {
+        "update/block/mlp": pytest.approx(2**0.5 / 2), "update/positions": pytest.approx(1 / 4),
+        "update/out/project": pytest.approx(1.0),
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("changes", "cause"),
     [

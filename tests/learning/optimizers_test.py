@@ -152,6 +152,7 @@ def test_a_rule_applies_to_all_parameters_below_its_path():
     ("rules", "words"),
     [
         (["block/mlp", "out"], r"missing \['block'\]"),
+        (["block"], r"missing \['out'\], unused \[\]"),
         (["block", "out", "block/ml"], r"unused \['block/ml'\]"),
         (["block", "out", "block/mlp"], r"two rules for block/mlp/down/kernel, \['block', 'block/mlp'\]"),
     ],

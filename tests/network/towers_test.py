@@ -99,7 +99,7 @@ def test_at_the_papers_start_most_sigmoids_are_saturated_and_at_the_scaled_start
 def test_a_filter_that_leaves_no_pixels_is_refused_by_its_name(name):
     tower = replace(TINY, **{name: ConvSpec(3, 30, False)})
     with pytest.raises(UserError, match=rf"network\.{name}\.size=30 leaves no pixels"):
-        tower.check(17)
+        tower.check((17, 17, 1))
 
 
 RESIDUAL = Residual(width=8, stages=2, units=7, head="linear")
@@ -157,4 +157,4 @@ def test_normalised_features_have_mean_0_and_variance_1_and_an_empty_image_stays
 @pytest.mark.parametrize(("change", "field"), [({"stages": 4}, "stages=4"), ({"width": 12}, "width=12")])
 def test_a_residual_tower_that_cannot_be_is_refused_by_its_field(change, field):
     with pytest.raises(UserError, match=rf"network\.{field}"):
-        replace(RESIDUAL, **change).check(17)
+        replace(RESIDUAL, **change).check((17, 17, 1))

@@ -13,6 +13,11 @@ def path_of(path: tuple[Any, ...]) -> str:
     return "/".join(key.key for key in path)
 
 
+def layer_of(path: tuple[Any, ...]) -> str:
+    """Return the path of a parameter's layer; a parameter that is in no layer is one of its own."""
+    return path_of(path[:-1]) or path_of(path)
+
+
 def is_below(path: str, layer: str) -> bool:
     """Return whether a parameter belongs to the layer at a path, or to a part of that layer."""
     return f"{path}/".startswith(f"{layer}/")
@@ -28,12 +33,9 @@ def assign(params: Any, rules: Iterable[str]) -> Any:
     Raises:
         UserError: unless every parameter has exactly one rule and every rule a parameter.
     """
-    rules = list(rules)
-    found = {
-        path_of(path): [rule for rule in rules if is_below(path_of(path), rule)]
-        for path, _ in jax.tree.leaves_with_path(params)
-    }
-    missing = sorted({path.rpartition("/")[0] for path, of in found.items() if not of})
+    rules, paths = list(rules), [path for path, _ in jax.tree.leaves_with_path(params)]
+    found = {path_of(path): [rule for rule in rules if is_below(path_of(path), rule)] for path in paths}
+    missing = sorted({layer_of(path) for path in paths if not found[path_of(path)]})
     unused = sorted(set(rules) - {rule for of in found.values() for rule in of})
     if missing or unused:
         raise UserError(
