@@ -1,4 +1,4 @@
-"""Draws docs/trial.png: the first trial of Omniglot's official runs, as the network that comes with the package scores it.
+"""Draws docs/trial.png: the first trial of Omniglot's official runs, with the scores of the packaged network.
 
 python tools/draw_trial.py [--archives=DIR]
 """
