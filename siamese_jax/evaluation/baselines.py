@@ -1,4 +1,4 @@
-"""Comparisons that learn nothing: two images as stored, uint8 [H, W, C], to a score; the higher, the more alike."""
+"""Untrained baselines: functions of two images, uint8 [H, W, C], to a score. Similar images have a higher score."""
 
 from collections.abc import Callable
 
@@ -13,17 +13,20 @@ Compare = Callable[[np.ndarray, np.ndarray], float]
 
 
 def nearest_neighbour(left: np.ndarray, right: np.ndarray) -> float:
-    """Returns minus the Euclidean distance between pixels in [0, 1] (Koch et al. 2015, tables 2 and 3)."""
+    """Return minus the Euclidean distance of two images, with pixels in [0, 1] (Koch et al. 2015, tables 2 and 3)."""
     chex.assert_equal_shape([left, right])
     return -float(np.sqrt(np.square(left.astype(np.float64) - right).sum())) / 255
 
 
 def modified_hausdorff(left: np.ndarray, right: np.ndarray) -> float:
-    """Returns minus the modified Hausdorff distance of two drawings' ink, in pixels (Dubuisson and Jain 1994).
+    """Return minus the modified Hausdorff distance of the ink of two images, in pixels (Dubuisson and Jain 1994).
 
-    Each pixel of ink looks for the nearest of the other drawing; the mean of these distances is taken each way, and the
-    larger counts. Coordinates are centred on their mean, as in the demonstration published with the official runs (Lake
-    et al. 2015). UserError where an image has no ink.
+    It is the mean distance of the ink of one image to the nearest ink of the other, taken in both directions; the
+    larger mean counts. Coordinates are centred on their mean, as in the demonstration that was published with the
+    official runs (Lake et al. 2015).
+
+    Raises:
+      UserError: An image has no ink.
     """
     chex.assert_rank([left, right], 3)
     one, other = _centred_ink(left), _centred_ink(right)
@@ -35,7 +38,13 @@ BASELINES: dict[str, Compare] = {"nearest_neighbour": nearest_neighbour, "modifi
 
 
 def episode_scores(compare: Compare, images: np.ndarray, episodes: Episodes) -> np.ndarray:
-    """Scores [R, Q, n_way] of runs whose rows index `images`, uint8 [N, H, W, C]; a class scores its best support."""
+    """Return scores [R, Q, n_way] of episodes. A class with several supports has the score of the best one.
+
+    Args:
+      compare: A baseline.
+      images: uint8 [N, H, W, C].
+      episodes: Episodes whose rows index `images`.
+    """
     return np.array(
         [
             [[max(compare(images[q], images[s]) for s in shots) for shots in support] for q in query]
@@ -47,5 +56,5 @@ def episode_scores(compare: Compare, images: np.ndarray, episodes: Episodes) -> 
 def _centred_ink(image: np.ndarray) -> np.ndarray:
     ink = np.argwhere(image.any(axis=-1))
     if not len(ink):
-        raise UserError("an image has no ink, so that the modified Hausdorff distance to it is undefined")
+        raise UserError("an image has no ink, so its modified Hausdorff distance is undefined: remove it from the data")
     return ink - ink.mean(axis=0)

@@ -98,7 +98,7 @@ def plot_network(
 ) -> None:
     """Plot the filters of the first layer, and the contributions of units in the first official trial, if any."""
     query, right, rival = images.images[list(_rows(official, 0, 0))]
-    if first := first_filters(params):
+    if first := first_filters(params, images.images.shape[-1]):
         layer, kernel = first
         plots.save(plots.filters_figure(kernel, layer), workdir / "filters.png")
     embedded = evaluator.embed(params, np.stack([query, right, rival]))
@@ -148,11 +148,17 @@ def score_scale(loss: str) -> tuple[str, Callable[[np.ndarray], np.ndarray]]:
     return "logit", lambda scores: scores.astype(float)
 
 
-def first_filters(params: Params) -> tuple[str, np.ndarray] | None:
-    """Return the name and the kernel [h, w, 1, F] of the convolution that sees the image; None if there is none."""
-    for layer, arrays in params.items():
-        if np.ndim(kernel := arrays.get("kernel")) == 4 and kernel.shape[2] == 1:
-            return layer, np.asarray(kernel)
+def first_filters(params: Params, channels: int) -> tuple[str, np.ndarray] | None:
+    """Return the name and the kernel [h, w, C, F] of the convolution that sees the image; None if there is none.
+
+    Args:
+      params: Parameters, nested dicts of arrays.
+      channels: Channels of an image, C. Filters for other than 1 or 3 channels cannot be shown.
+    """
+    for path, kernel in jax.tree_util.tree_leaves_with_path(params):
+        *layers, name = (key.key for key in path)
+        if name == "kernel" and kernel.ndim == 4 and kernel.shape[2] == channels in (1, 3):
+            return "/".join(layers), np.asarray(kernel)
     return None
 
 

@@ -1,4 +1,4 @@
-"""What each change of a recipe is worth."""
+"""The ablation study: what each change of a recipe adds."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -13,9 +13,11 @@ if TYPE_CHECKING:
 
 
 def ladder_figure(by_rung: Mapping[str, Sequence[Mapping[str, Any]]], chance: float = 0.05) -> "Figure":
-    """Draw accuracy by rung, the first on top: each seed with its 95 % interval, and a line through the means.
+    """Plot accuracy by change, the first on top: each seed with its 95 % interval, and a line through the means.
 
-    `by_rung` has, by what a rung changes, the result of each seed: `seed`, `accuracy` and `ci95`, in [0, 1].
+    Args:
+      by_rung: Rows of docs/ladder.jsonl by what they change; `accuracy` and `ci95` are in [0, 1].
+      chance: The chance level, in [0, 1].
     """
     figure = blank(8.0, 1.4 + 0.55 * len(by_rung), layout="constrained")
     axes = figure.subplots()
@@ -35,7 +37,7 @@ def ladder_figure(by_rung: Mapping[str, Sequence[Mapping[str, Any]]], chance: fl
                 capsize=3,
                 label=f"seed {row['seed']}" if place == 0 else None,
             )
-    axes.axvline(100 * chance, color=GREY, linestyle=":", linewidth=1.5, label="chance")
+    axes.axvline(100 * chance, color=GREY, linestyle=":", linewidth=1.5, label="chance level")
     axes.set_yticks(range(len(by_rung)), [textwrap.fill(f"{n}  {rung}", 44) for n, rung in enumerate(by_rung)])
     axes.invert_yaxis()
     axes.set(title="what each change is worth", xlabel="right answers on validation trials (%)", xlim=(0, 102))

@@ -41,11 +41,11 @@ def filters_figure(kernel: np.ndarray, layer: str) -> "Figure":
     """Plot the filters of a first layer in a grid, on one grey scale that is symmetric about 0 (paper, figure 6).
 
     Args:
-      kernel: Weights [h, w, 1, F]. Dark is positive: ink there raises the output.
+      kernel: Weights [h, w, C, F] of grey or colour images. Dark is positive: ink there raises the output.
       layer: Name of the layer.
     """
-    chex.assert_shape(kernel, (None, None, 1, None))
-    height, width, _, count = kernel.shape
+    chex.assert_shape(kernel, (None, None, {1, 3}, None))
+    height, width, channels, count = kernel.shape
     # As many columns as leave the fewest places of the last row empty, in a grid that is not taller than wide.
     columns = min(range(math.isqrt(count - 1) + 1, 2 * math.isqrt(count) + 1), key=lambda c: (-count % c, c))
     rows = math.ceil(count / columns)
@@ -69,7 +69,8 @@ def filters_figure(kernel: np.ndarray, layer: str) -> "Figure":
     for i in range(count):
         row, column = divmod(i, columns)
         axes = place(figure, Box(MARGIN + column * step, top + row * step, side, side))
-        image = axes.imshow(kernel[:, :, 0, i], cmap="gray_r", vmin=-reach, vmax=reach, interpolation="nearest")
+        weights = kernel[:, :, 0, i] if channels == 1 else 0.5 - kernel[:, :, :, i] / (2 * reach)
+        image = axes.imshow(weights, cmap="gray_r", vmin=-reach, vmax=reach, interpolation="nearest")
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set(color=GREY, linewidth=0.6)
     scale = place(figure, Box(MARGIN + columns * step + 0.15, top, 0.15, body))

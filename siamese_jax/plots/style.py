@@ -1,7 +1,7 @@
-"""What all pictures share: colours and lines that print, layout in inches, and the one way to save.
+"""What all pictures share: colours, line styles, layout in inches, and `save`.
 
-Colours are those that the colour-blind tell apart (Okabe and Ito 2008), and never the only sign: line styles, markers,
-hatches and words say it in grey. Lengths are inches from the top left of the figure.
+Colour-blind readers can distinguish the colours (Okabe and Ito 2008). Line styles, markers, hatches and words say
+the same in grey. Lengths are inches from the top left corner of the figure.
 """
 
 import io
@@ -30,14 +30,29 @@ LINE = 0.25
 
 
 def save(figure: "Figure", path: str | os.PathLike, fit: bool = False) -> None:
-    """Write a picture to `path` as PNG, with `fit` as large as what is drawn; UserError if that cannot be done."""
+    """Write a picture as PNG.
+
+    Args:
+      figure: The picture.
+      path: Where it is written.
+      fit: Whether to cut the figure to what is drawn in it.
+
+    Raises:
+      UserError: The file cannot be written.
+    """
     png = io.BytesIO()
     figure.savefig(png, format="png", bbox_inches="tight" if fit else None)
     write_bytes(path, png.getvalue())
 
 
 def blank(width: float, height: float, layout: str | None = None) -> "Figure":
-    """Return an empty figure without pyplot's global state; matplotlib takes a while to import, so only here."""
+    """Return an empty figure without pyplot's global state. Only this function imports matplotlib, which is slow.
+
+    Args:
+      width: In inches.
+      height: In inches.
+      layout: A layout engine of matplotlib.
+    """
     extras.require("report")
     from matplotlib.figure import Figure
 
@@ -45,18 +60,18 @@ def blank(width: float, height: float, layout: str | None = None) -> "Figure":
 
 
 def heading(title: str, width: float) -> tuple[str, float]:
-    """Return a title wrapped to a figure of `width`, and how far down the figure it reaches."""
+    """Return a title in lines that fit a figure of some width, and how far down it reaches, both in inches."""
     lines = textwrap.wrap(title, int((width - 2 * MARGIN) * 10))
     return "\n".join(lines), MARGIN + LINE * len(lines)
 
 
 def entitle(figure: "Figure", title: str) -> None:
-    """Write what `heading` returned at the top."""
+    """Write a title that `heading` has wrapped at the top of a figure."""
     write(figure, MARGIN, MARGIN, title, va="top", fontsize=12, fontweight="bold")
 
 
 def write(figure: "Figure", x: float, y: float, text: str, **style: Any) -> None:
-    """Write text at (x, y)."""
+    """Write text at (x, y), in inches; `style` is that of `Figure.text`."""
     width, height = figure.get_size_inches()
     figure.text(x / width, 1 - y / height, text, **style)
 
@@ -71,28 +86,28 @@ class Box(NamedTuple):
 
 
 def place(figure: "Figure", box: Box) -> "Axes":
-    """Return new axes that fill a box."""
+    """Return new axes of a figure that fill a box."""
     width, height = figure.get_size_inches()
     bottom = 1 - (box.y + box.height) / height
     return figure.add_axes((box.x / width, bottom, box.width / width, box.height / height))
 
 
 def ink(axes: "Axes", image: np.ndarray) -> None:
-    """Draw an image as stored, uint8 [H, W, C], black on white and without ticks."""
+    """Draw an image without ticks: uint8 [H, W, C] with 0 for white paper; three channels are its colours."""
     axes.imshow(255 - np.asarray(image), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set(color=PALE, linewidth=0.8)
 
 
 def plain(axes: "Axes", grid: str = "both") -> None:
-    """Leaves of the frame only what is read: two spines, and pale lines behind the data."""
+    """Reduce the frame of axes to two spines, with a pale grid behind the data."""
     axes.grid(axis=grid, color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
 
 
 def legend_below(axes: "Axes", columns: int = 1) -> None:
-    """Places the legend below the axes: there it hides no data, wherever the curves go; curves first, chance last."""
+    """Place the legend below the axes, where it hides no data, with the chance level last."""
     labelled = sorted(zip(*axes.get_legend_handles_labels(), strict=True), key=lambda pair: "chance" in pair[1])
     handles, labels = zip(*labelled, strict=True)
     place = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.16)}
@@ -100,10 +115,10 @@ def legend_below(axes: "Axes", columns: int = 1) -> None:
 
 
 def chance(axes: "Axes", value: float, label: str) -> None:
-    """Draw the dotted line of a guess."""
+    """Draw the dotted line of the chance level."""
     axes.axhline(value, color=GREY, linestyle=":", linewidth=1.5, label=label)
 
 
 def spoken(name: str, width: int = 100) -> str:
-    """Return a name as people write it, underscores as spaces, in lines of at most `width` letters."""
+    """Return a name with spaces for underscores, in lines of at most `width` letters."""
     return "\n".join(textwrap.wrap(name.replace("_", " "), width))

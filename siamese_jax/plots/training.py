@@ -17,8 +17,9 @@ LOSSES = {
     "contrastive": "contrastive loss of a pair",
     "triplet": "triplet loss",
     "all_pairs": "cross-entropy of a pair (nats)",
-    "n_way": "cross-entropy of a choice (nats)",
+    "n_way": "N-way softmax loss (nats)",
 }
+"""Names of losses on the axis."""
 
 
 def training_figure(
@@ -27,11 +28,15 @@ def training_figure(
     loss_name: str = "cross_entropy",
     guessing: float | None = math.log(2),
 ) -> "Figure":
-    """Draw the loss (left) and accuracies (right) by epoch, with their chance lines; the best epoch is ringed.
+    """Plot the loss (left) and accuracies (right) by epoch, with their chance levels. A ring marks the best epoch.
 
-    `rows` are the lines of metrics.jsonl. A value that is missing or None leaves a gap. The horizontal axis counts
-    epochs done, or steps as long as no epoch is finished. `n_way` is that of the validation trials, `loss_name`
-    that of `LossSpec`, `guessing` the loss of a network that tells nothing apart, None where there is none.
+    The horizontal axis counts epochs, or steps before the first epoch has ended.
+
+    Args:
+      rows: The lines of metrics.jsonl. A missing value, or None, leaves a gap.
+      n_way: Classes of a validation trial.
+      loss_name: Name of the loss, as in `LossSpec`.
+      guessing: Loss at chance level; None if the loss has none.
     """
     finished = [row for row in rows if "validation_one_shot" in row]
     training = [row for row in rows if loss_name in row]
@@ -40,12 +45,12 @@ def training_figure(
 
     figure = blank(9.0, 4.2, layout="constrained")
     loss, accuracy = figure.subplots(1, 2)
-    # A single point makes no line, so that few points need markers.
+    # A single point makes no line, so few points need markers.
     marker = {"marker": "."} if len(training) < 20 else {}
     loss.plot(steps, _column(training, loss_name), color=BLUE, label="training", **marker)
     if guessing is not None:
-        chance(loss, guessing, f"chance: {guessing:.3f}")
-    loss.set(title="loss", ylabel=LOSSES[loss_name])
+        chance(loss, guessing, f"chance level: {guessing:.3f}")
+    loss.set(title="loss", ylabel=LOSSES.get(loss_name, loss_name))
     loss.set_ylim(bottom=0)
 
     percent = 100 * _column(training, "accuracy")
@@ -59,11 +64,11 @@ def training_figure(
         label = f"best: epoch {epochs[best]}, {one_shot[best]:.1f} %"
         ring = {"marker": "o", "markersize": 12, "markerfacecolor": "none", "markeredgewidth": 1.5}
         accuracy.plot(epochs[best], one_shot[best], color="black", linestyle="none", label=label, **ring)
-    chance(accuracy, 100 / n_way, f"one-shot chance: 1/{n_way}")
+    chance(accuracy, 100 / n_way, f"one-shot chance level: 1/{n_way}")
     accuracy.set(title="accuracy", ylabel="right answers (%)", ylim=(0, 102))
 
     for axes in (loss, accuracy):
-        axes.set_xlabel("epoch" if finished else "step (no epoch is finished yet)")
+        axes.set_xlabel("epoch" if finished else "step (before the end of the first epoch)")
         axes.set_xlim(left=0)
         axes.xaxis.get_major_locator().set_params(integer=True)
         plain(axes)

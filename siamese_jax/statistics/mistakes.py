@@ -1,7 +1,7 @@
-"""Where a network errs: margins of trials, the hardest of each alphabet, and which characters are taken for which.
+"""Where a network errs: margins of trials, the hardest trials of each group, and which classes it confuses.
 
-Scores are float [R, Q, n_way] of one-shot runs, the highest of which is chosen. What is found in an alphabet is under
-its index in `Images.group_names`; a trial belongs to its query's alphabet, and alphabets without a trial are left out.
+Scores are float [R, Q, n_way] of episodes; the class with the highest is chosen. Results are by group index. A trial
+belongs to the group of its query, and groups without a trial are left out.
 """
 
 from collections import Counter
@@ -14,9 +14,13 @@ from siamese_jax.records import Episodes, Images
 
 
 class Confusion(NamedTuple):
-    """Character `shown` was taken for the character `taken_for` in `times` of the `trials` that showed it.
+    """How often one class was taken for another. A query whose highest score is tied counts as no confusion.
 
-    Characters as in `Images.class_index`. Queries whose highest score is tied took the character for none.
+    Attributes:
+      shown: Class of the queries, as in `Images.class_index`.
+      taken_for: The class that was chosen.
+      times: How often.
+      trials: How many trials showed the class.
     """
 
     shown: int
@@ -26,9 +30,11 @@ class Confusion(NamedTuple):
 
 
 def margins(scores: np.ndarray, answer: np.ndarray) -> np.ndarray:
-    """Return the right score minus the best wrong one: [R, Q]; below 0 is an error, 0 a tie.
+    """Return the right score minus the best wrong one [R, Q]. It is negative for an error and 0 for a tie.
 
-    `scores` [R, Q, n_way], `answer` [R, Q] in [0, n_way).
+    Args:
+      scores: [R, Q, n_way].
+      answer: The right classes [R, Q], in [0, n_way).
     """
     scores, place = np.asarray(scores), np.asarray(answer)[..., None]
     chex.assert_rank(scores, 3)
@@ -39,24 +45,37 @@ def margins(scores: np.ndarray, answer: np.ndarray) -> np.ndarray:
 
 
 def hardest(
-    scores: np.ndarray, episodes: Episodes, alphabet_of_row: np.ndarray, each: int
+    scores: np.ndarray, episodes: Episodes, group_of_row: np.ndarray, each: int
 ) -> dict[int, list[tuple[int, int]]]:
-    """Return the trials (run, query) of the `each` lowest margins of every alphabet, the hardest first.
+    """Return the trials with the lowest margins of every group, the hardest first.
 
-    `alphabet_of_row` [N] is `Images.group_index`. Of equal margins the first run, then its first query, comes first.
+    Args:
+      scores: [R, Q, n_way].
+      episodes: Their episodes.
+      group_of_row: `Images.group_index` [N].
+      each: How many trials of each group.
+
+    Returns:
+      By group, (episode, query) of each trial. Equal margins keep their order.
     """
     margin = margins(scores, np.asarray(episodes.answer)).ravel()
     queries = np.shape(episodes.query)[1]
     return {
-        alphabet: [divmod(int(trial), queries) for trial in trials[np.argsort(margin[trials], kind="stable")[:each]]]
-        for alphabet, trials in _trials_by_alphabet(episodes, alphabet_of_row).items()
+        group: [divmod(int(trial), queries) for trial in trials[np.argsort(margin[trials], kind="stable")[:each]]]
+        for group, trials in _trials_by_group(episodes, group_of_row).items()
     }
 
 
 def confusions(scores: np.ndarray, episodes: Episodes, images: Images, each: int) -> dict[int, list[Confusion]]:
-    """Return the `each` most frequent confusions of every alphabet, the most frequent first; fewer if fewer occur.
+    """Return the most frequent confusions of every group, the most frequent first.
 
-    Of equally frequent ones the character that was shown less often comes first, then the lower number.
+    Of equally frequent ones, the class that was shown less often comes first, then the lower index.
+
+    Args:
+      scores: [R, Q, n_way].
+      episodes: Their episodes.
+      images: The images that the episodes index.
+      each: How many confusions of each group, if there are as many.
     """
     scores = np.asarray(scores)
     chex.assert_rank(scores, 3)
@@ -67,15 +86,15 @@ def confusions(scores: np.ndarray, episodes: Episodes, images: Images, each: int
     shown = images.class_index[np.ravel(episodes.query)]
     times_shown = Counter(shown.tolist())
     found = {}
-    for alphabet, trials in _trials_by_alphabet(episodes, images.group_index).items():
+    for group, trials in _trials_by_group(episodes, images.group_index).items():
         errors = trials[clear[trials] & (taken_for[trials] != shown[trials])]
         times = Counter(zip(shown[errors].tolist(), taken_for[errors].tolist(), strict=True))
-        of_it = [Confusion(*pair, count, times_shown[pair[0]]) for pair, count in times.items()]
-        found[alphabet] = sorted(of_it, key=lambda c: (-c.times, c.trials, c.shown, c.taken_for))[:each]
+        confused = [Confusion(*pair, count, times_shown[pair[0]]) for pair, count in times.items()]
+        found[group] = sorted(confused, key=lambda c: (-c.times, c.trials, c.shown, c.taken_for))[:each]
     return found
 
 
-def _trials_by_alphabet(episodes: Episodes, alphabet_of_row: np.ndarray) -> dict[int, np.ndarray]:
-    """Return the places of an alphabet's queries among all R·Q of them, in order."""
-    of_query = alphabet_of_row[np.ravel(episodes.query)]
-    return {int(alphabet): np.flatnonzero(of_query == alphabet) for alphabet in np.unique(of_query)}
+def _trials_by_group(episodes: Episodes, group_of_row: np.ndarray) -> dict[int, np.ndarray]:
+    """Return the places of the queries of each group among all R·Q queries, in order."""
+    of_query = group_of_row[np.ravel(episodes.query)]
+    return {int(group): np.flatnonzero(of_query == group) for group in np.unique(of_query)}

@@ -101,6 +101,9 @@ def test_filters_are_named_after_the_layer_that_they_are_from(saved):
     evaluator = embedder.Evaluator(net, embed_batch=16)
     figures.plot_network(Path(), EXPERIMENT, DATASET.images, MEASURED["official_runs"], evaluator, params)
     kernel, layer = saved["filters.png"]
+    nested = {"backbone": {"patches": {"kernel": np.zeros((4, 4, 3, 8))}}, "fc": {"kernel": np.zeros((8, 3))}}
+    assert figures.first_filters(nested, 3)[0] == "backbone/patches"
+    assert figures.first_filters(nested, 1) is None
     np.testing.assert_array_equal(kernel, params["stem"]["kernel"])
     assert layer == "stem"
 

@@ -36,6 +36,15 @@ def test_filters_are_drawn_on_one_scale_that_is_symmetric_about_zero():
     assert bar.get_ylim() == (-7, 7)
 
 
+def test_filters_of_colour_images_are_drawn_in_the_colours_of_ink():
+    kernel = np.zeros((2, 2, 3, 2))
+    kernel[0, 0, :, 0], kernel[0, 1, 0, 0] = 2.0, -2.0
+    first, second, _ = filters_figure(kernel, "stem").axes
+    black, light_red, grey = [0, 0, 0], [1, 0.5, 0.5], [0.5, 0.5, 0.5]
+    np.testing.assert_allclose(first.images[0].get_array(), [[black, light_red], [grey, grey]])
+    np.testing.assert_allclose(second.images[0].get_array(), [[grey, grey], [grey, grey]])
+
+
 @pytest.mark.parametrize(("count", "columns"), [(1, 1), (2, 2), (16, 4), (32, 8), (64, 8), (7, 4), (256, 16)])
 def test_filters_stand_in_a_full_grid_and_their_words_are_readable(count, columns):
     figure = filters_figure(np.zeros((10, 10, 1, count)), "conv1")

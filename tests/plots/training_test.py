@@ -37,7 +37,7 @@ def test_loss_is_drawn_at_its_epoch_with_gaps_for_nulls_and_the_chance_line():
     loss = lines(training_figure(ROWS).axes[0])
     np.testing.assert_allclose(loss["training"].get_xdata(), [0.5, 1, 1.5, 2, 3])
     np.testing.assert_array_equal(loss["training"].get_ydata(), [0.7, np.nan, 0.4, 0.3, 0.2])
-    assert set(loss["chance: 0.693"].get_ydata()) == {math.log(2)}
+    assert set(loss["chance level: 0.693"].get_ydata()) == {math.log(2)}
 
 
 def test_accuracies_are_drawn_in_per_cent_with_the_best_epoch_and_chance():
@@ -46,7 +46,7 @@ def test_accuracies_are_drawn_in_per_cent_with_the_best_epoch_and_chance():
     one_shot = accuracy["5-way one-shot, validation"]
     np.testing.assert_allclose(one_shot.get_xydata(), [(1, 30), (2, 90), (3, 85)])
     np.testing.assert_allclose(accuracy["best: epoch 2, 90.0 %"].get_xydata(), [(2, 90)])
-    assert set(accuracy["one-shot chance: 1/5"].get_ydata()) == {20}
+    assert set(accuracy["one-shot chance level: 1/5"].get_ydata()) == {20}
 
 
 def test_of_equal_epochs_the_first_is_the_best_and_nulls_never_are():
@@ -64,7 +64,7 @@ def test_curves_need_no_finished_epoch_and_no_value(rows):
 
 def test_before_the_first_epoch_is_done_the_axis_counts_steps():
     loss = training_figure(ROWS[:1]).axes[0]
-    assert loss.get_xlabel() == "step (no epoch is finished yet)"
+    assert loss.get_xlabel() == "step (before the end of the first epoch)"
     assert lines(loss)["training"].get_xdata() == [5]
 
 
