@@ -91,7 +91,13 @@ def embed_work(images: int) -> Callable[[], Any]:
 def trial_work(trials: int) -> Callable[[], Any]:
     """Return a callable that embeds and scores so many 20-way trials, of test alphabets like Omniglot's."""
     experiment, evaluator, params = evaluation()
-    layout = Layout(first=np.arange(10, dtype=np.int32) * 26, count=np.full(10, 26, np.int32), authors=4)
+    layout = Layout(
+        class_start=np.arange(260, dtype=np.int32) * 4,
+        class_size=np.full(260, 4, np.int32),
+        group_start=np.arange(10, dtype=np.int32) * 26,
+        group_size=np.full(10, 26, np.int32),
+        author=np.tile(np.arange(4, dtype=np.int32), 260),
+    )
     pixels = noise(260 * 4, experiment.data.image_side)
     runs = jax.device_get(jax.jit(lambda: sample_episodes(jax.random.key(0), layout, trials, n_way=20))())
     return lambda: evaluator.episode_logits(dict(params), pixels, runs)

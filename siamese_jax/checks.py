@@ -49,7 +49,7 @@ def check_training(experiment: Experiment, sets: Mapping[str, Images]) -> None:
     if experiment.loss.of_grids:
         check_grid(experiment.data, layout_of(train))
     else:
-        check_pair_count(experiment.data.train_pairs, len(train.group_names), "train_pairs")
+        check_pair_count(experiment.data.train_pairs, layout_of(train), "train_pairs")
     template(experiment, train.images.shape[1:])  # its optimizer has a rule for every layer
     _check_trials(experiment, sets["validation"], experiment.evaluation.validation_trials)
 
@@ -58,7 +58,7 @@ def check_evaluation(experiment: Experiment, sets: Mapping[str, Images]) -> None
     """Raise UserError where the pairs of validation and test, or the trials of test, cannot be sampled."""
     for name in ("validation", "test"):
         pairs = getattr(experiment.data, f"{name}_pairs")
-        check_pair_count(pairs, len(sets[name].group_names), f"data.{name}_pairs")
+        check_pair_count(pairs, layout_of(sets[name]), f"data.{name}_pairs")
     _check_trials(experiment, sets["test"], experiment.evaluation.random_trials)
 
 

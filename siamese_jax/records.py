@@ -39,6 +39,7 @@ class Images(NamedTuple):
       class_names: one name per class, or empty.
       author_names: names of the authors, indexed by `author`, or empty.
       words: the source's words for group, class and author.
+      rows: int32 [N], the row of each image in the Images that these were selected from; None for a whole data set.
     """
 
     images: np.ndarray
@@ -50,6 +51,7 @@ class Images(NamedTuple):
     class_names: tuple[str, ...] = ()
     author_names: tuple[str, ...] = ()
     words: Words = Words()
+    rows: np.ndarray | None = None
 
 
 class Episodes(NamedTuple):
@@ -67,21 +69,29 @@ class Episodes(NamedTuple):
 
 
 class Dataset(NamedTuple):
-    """All images of a data set and the one-shot episodes released with it."""
+    """All images of a data set and the one-shot episodes released with it, if any."""
 
     images: Images
-    episodes: Episodes
+    episodes: Episodes | None = None
 
 
 class Layout(NamedTuple):
-    """Where the classes of each group stand: image row = class * authors + position of the author.
+    """Where the images of each class stand among the rows of an Images; NumPy arrays.
 
-    `first` [A] int32 is a group's first class, `count` [A] int32 how many it has; `authors` is an int.
+    Attributes:
+      class_start: int32 [K], the first row of each class.
+      class_size: int32 [K], how many images it has.
+      group_start: int32 [A], the first class of each group.
+      group_size: int32 [A], how many classes it has.
+      author: int32 [N], ascending within a class. Authors are numbered from 0, and each unknown one counts as another.
+        None if all are unknown.
     """
 
-    first: ArrayLike
-    count: ArrayLike
-    authors: int
+    class_start: np.ndarray
+    class_size: np.ndarray
+    group_start: np.ndarray
+    group_size: np.ndarray
+    author: np.ndarray | None
 
 
 class PairBatch(NamedTuple):

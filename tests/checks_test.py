@@ -57,7 +57,7 @@ def test_a_grid_that_training_can_fill_is_accepted_whatever_the_number_of_pairs(
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"evaluation": EvalSpec(n_way=6, validation_trials=12, random_trials=12)}, "n_way=6 .* 5 characters"),
+        ({"evaluation": EvalSpec(n_way=6, validation_trials=12, random_trials=12)}, "n_way=6 .* 5 classes"),
         ({"evaluation": EvalSpec(n_way=3, validation_trials=12, random_trials=14)}, "14 trials"),
         ({"data": Omniglot(train_pairs=12, validation_pairs=9, test_pairs=8)}, "validation_pairs=9"),
     ],

@@ -1,6 +1,6 @@
-"""The evaluation doctor: looks for the faults that make a one-shot figure wrong, before and after trials are scored.
+"""The evaluation doctor: looks for errors that make a one-shot accuracy wrong, before and after trials are scored.
 
-What cannot be measured honestly raises UserError; what a reader has to know is returned as sentences.
+Trials that cannot be measured honestly raise UserError. What a reader should know is returned as sentences.
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,28 +10,39 @@ import numpy as np
 
 from siamese_jax.errors import UserError
 from siamese_jax.records import Episodes, Images
+from siamese_jax.results import plural
 from siamese_jax.statistics.scores import ties
 
 Seen = Mapping[str, Images]
-"""What a method has seen, by how it was used: "trained" and "chosen" on; empty for one that learns nothing."""
+"""What a method has seen before, by use: "trained" or "chosen" on. Empty for an untrained baseline."""
 
 
 def examine_episodes(images: Images, episodes: Episodes, n_way: int, seen: Seen) -> list[str]:
-    """Examines runs, whose rows index `alphabets`, before they are scored; returns warnings.
+    """Examine episodes before they are scored.
 
-    UserError for another number of ways than `n_way`, a character that stands for two ways or a way of two characters,
-    an answer that is not the query's character, a query that is one of its supports, a support shown twice, or an
-    alphabet in `seen`.
+    Args:
+      images: the images that the episodes index.
+      episodes: the trials.
+      n_way: how many classes a trial should have.
+      seen: what the method has seen before.
+
+    Returns:
+      Warnings.
+
+    Raises:
+      UserError: the number of classes differs from `n_way`, a class stands for two ways, the supports of a way are of
+        two classes, an answer is not the query's class, a query is one of its supports, a support is shown twice, or a
+        class is in `seen`.
     """
     support, query, answer = (np.asarray(part) for part in episodes)
     chex.assert_rank([support, query, answer], [3, 2, 2])
     chex.assert_equal_shape([query, answer])
     if support.shape[1] != n_way or answer.min() < 0 or answer.max() >= n_way:
         raise UserError(f"these are {support.shape[1]}-way trials with answers to {answer.max() + 1}, not {n_way}-way")
-    _examine_characters(images.class_index[support], images.class_index[query], answer)
+    _examine_classes(images.class_index[support], images.class_index[query], answer, images.words.class_)
     _refuse("the query itself is among the supports", (support[:, None] == query[..., None, None]).any(axis=(2, 3)))
     shown = np.sort(support.reshape(len(support), -1), axis=1)
-    _refuse("a drawing is repeated among the supports", (shown[:, 1:] == shown[:, :-1]).any(axis=1))
+    _refuse("an image is repeated among the supports", (shown[:, 1:] == shown[:, :-1]).any(axis=1))
     warnings = _sharing(images, np.union1d(support, query), seen)
     copied, repeated = _identical(images.images, support, query)
     if copied:
@@ -41,8 +52,30 @@ def examine_episodes(images: Images, episodes: Episodes, n_way: int, seen: Seen)
     return warnings
 
 
+def groups_left_out(images: Images, episodes: Episodes, offered: Images) -> list[str]:
+    """Return a warning if trials could not use some groups, because these have too few classes or images.
+
+    Args:
+      images: the images that the episodes index.
+      episodes: the trials.
+      offered: the images that the trials were sampled from.
+    """
+    used = {images.group_names[i] for i in np.unique(images.group_index[np.asarray(episodes.query)])}
+    missing = [name for name in offered.group_names if name not in used]
+    if not missing:
+        return []
+    return [
+        f"{len(missing)} of {len(offered.group_names)} {plural(images.words.group)} are left out, as they have too few "
+        f"{plural(images.words.class_)} or images for these trials: {_listed(missing)}"
+    ]
+
+
 def examine_scores(scores: np.ndarray, episodes: Episodes) -> list[str]:
-    """Examines scores [R, Q, n_way]; returns warnings. UserError unless each way of each query has a finite one."""
+    """Examine scores [R, Q, n_way] of episodes; return warnings.
+
+    Raises:
+      UserError: a way of a query has no score, or one that is not finite.
+    """
     expected = (*np.shape(episodes.query), np.shape(episodes.support)[1])
     if scores.shape != expected:
         raise UserError(f"there are scores of shape {scores.shape} for trials of shape {expected}")
@@ -54,32 +87,41 @@ def examine_scores(scores: np.ndarray, episodes: Episodes) -> list[str]:
     return [f"{tied:,} {_trials(tied)} equal highest scores; they count as chance"] if tied else []
 
 
-def _examine_characters(support: np.ndarray, query: np.ndarray, answer: np.ndarray) -> None:
-    """Takes the characters of the supports [R, n_way, k_shot] and queries [R, Q]."""
-    _refuse("a way has supports of several characters", (support != support[..., :1]).any(axis=(1, 2)))
+def _examine_classes(support: np.ndarray, query: np.ndarray, answer: np.ndarray, word: str) -> None:
+    """Examine the classes of the supports [R, n_way, k_shot] and queries [R, Q]."""
+    _refuse(f"a way has supports of several {plural(word)}", (support != support[..., :1]).any(axis=(1, 2)))
     ways = np.sort(support[..., 0], axis=1)
-    _refuse("a character is repeated: it stands for two ways", (ways[:, 1:] == ways[:, :-1]).any(axis=1))
-    _refuse("the answer is not the query's character", np.take_along_axis(support[..., 0], answer, axis=1) != query)
+    _refuse(f"a {word} is repeated: it stands for two ways", (ways[:, 1:] == ways[:, :-1]).any(axis=1))
+    _refuse(f"the answer is not the query's {word}", np.take_along_axis(support[..., 0], answer, axis=1) != query)
 
 
 def _sharing(images: Images, rows: np.ndarray, seen: Seen) -> list[str]:
-    names = {images.group_names[i] for i in np.unique(images.group_index[rows])}
-    drawers = set(np.unique(images.author[rows]).tolist())
+    shown, words = _names(images, rows), images.words
+    authors = set(np.unique(images.author[rows]).tolist()) - {-1}
     warnings = []
     for used, part in seen.items():
-        if common := names & set(part.group_names):
-            raise UserError(f"the checkpoint was {used} on alphabets that these trials take: {_listed(common)}")
-        shared = drawers & set(part.author.tolist())
+        kind = plural(words.class_ if images.class_names and part.class_names else words.group)
+        if common := shown & _names(part, np.arange(len(part.images))):
+            raise UserError(f"the checkpoint was {used} on {kind} that these trials take: {_listed(common)}")
+        shared = authors & set(part.author.tolist())
         if shared:
             warnings.append(
-                f"drawers numbered {_listed(shared)} also drew characters, of other alphabets, that the checkpoint was "
-                f"{used} on"
+                f"{plural(words.author)} numbered {_listed(shared)} also made images of other {kind} that the "
+                f"checkpoint was {used} on"
             )
     return warnings
 
 
+def _names(images: Images, rows: np.ndarray) -> set[str]:
+    """Return the names of the classes of these rows, with their groups; only of the groups if classes have no names."""
+    if not images.class_names:
+        return {images.group_names[i] for i in np.unique(images.group_index[rows])}
+    both = np.unique(np.stack([images.group_index[rows], images.class_index[rows]]), axis=1)
+    return {f"{images.group_names[group]}/{images.class_names[class_]}" for group, class_ in both.T}
+
+
 def _identical(images: np.ndarray, support: np.ndarray, query: np.ndarray) -> tuple[int, int]:
-    """Counts the queries with a support of the same bytes, and those with two supports of the same bytes."""
+    """Count the queries with a support of the same bytes, and those with two supports of the same bytes."""
     rows, places = np.unique(np.concatenate([support.ravel(), query.ravel()]), return_inverse=True)
     content = np.unique(images[rows].reshape(len(rows), -1), axis=0, return_inverse=True)[1].ravel()[places]
     shown, asked = content[: support.size].reshape(len(support), -1), content[support.size :].reshape(query.shape)
@@ -89,9 +131,10 @@ def _identical(images: np.ndarray, support: np.ndarray, query: np.ndarray) -> tu
 
 
 def _refuse(what: str, faults: np.ndarray) -> None:
-    """Raises UserError if any of `faults` [R, ...] is true, naming the first run that has it."""
+    """Raise UserError if any of `faults` [R, ...] is true, naming the first episode that has it."""
     if faults.any():
-        raise UserError(f"the trials are faulty: {what}, in run {int(np.argwhere(faults)[0, 0]) + 1} of {len(faults)}")
+        episode = int(np.argwhere(faults)[0, 0]) + 1
+        raise UserError(f"the trials are faulty: {what}, in episode {episode} of {len(faults)}")
 
 
 def _trials(count: int) -> str:

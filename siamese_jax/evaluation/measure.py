@@ -94,8 +94,7 @@ def measure_network(
     seen = {"trained": sets["train"], "chosen": sets["validation"]}
     wanted = protocols(spec, dataset.episodes)
     measured, refused = one_shot.one_shot_by_protocol(score, dataset, sets, seen, wanted)
-    side = dataset.images.images.shape[1]
-    on_digits, no_digits = _on_digits(spec, score, lambda: load_digits(side), seen)
+    on_digits, no_digits = _on_digits(spec, score, lambda: _digits_like(dataset.images, load_digits), seen)
     measured |= {**on_digits, "validation": one_shot.validation_one_shot(score, experiment, sets, spec.combine)}
     viewed = {}
     if spec.views > 1:
@@ -133,6 +132,9 @@ def measure_baselines(
     digits = functools.cache(lambda: load_digits(None))
     measured, not_measured = {}, {}
     for name, under in BASELINE_PROTOCOLS.items():
+        if name == "modified_hausdorff" and dataset.images.images.shape[-1] != 1:
+            not_measured[name] = "it compares the ink of drawings, and these images are in colour"
+            continue
         score = functools.partial(episode_scores, BASELINES[name])
         some = {protocol: wanted[protocol] for protocol in under if protocol in wanted}
         measured[name], refused = one_shot.one_shot_by_protocol(score, dataset, sets, {}, some)
@@ -205,6 +207,14 @@ def _on_digits(
     except UserError as reason:
         return {}, dict.fromkeys(names, str(reason))
     return one_shot.one_shot_on_digits(score, digits, seen, spec.combine, names), {}
+
+
+def _digits_like(images: Images, load: LoadDigits) -> Images:
+    """Return MNIST's digits in the shape of these images; UserError if that is not possible."""
+    height, width, channels = images.images.shape[1:]
+    if height != width or channels != 1:
+        raise UserError(f"MNIST's digits are square and have one channel; these images are {height}×{width}×{channels}")
+    return load(height)
 
 
 def _results(measured: Mapping[str, Measured]) -> dict[str, OneShotResult]:

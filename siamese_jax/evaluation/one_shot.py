@@ -9,7 +9,7 @@ import numpy as np
 
 from siamese_jax import keys
 from siamese_jax.errors import UserError
-from siamese_jax.evaluation.doctor import Seen, examine_episodes, examine_scores
+from siamese_jax.evaluation.doctor import Seen, examine_episodes, examine_scores, groups_left_out
 from siamese_jax.evaluation.embedder import Evaluator
 from siamese_jax.evaluation.protocols import DIGITS, Protocol, card, sample, sample_digits
 from siamese_jax.network.siamese import Params
@@ -103,6 +103,8 @@ def one_shot_by_protocol(
         try:  # covers sampling only: a network that has diverged must not pass for a protocol that does not fit
             episodes = _sampled(functools.partial(sample, name, protocol, dataset, sets))
             warnings = examine_episodes(images, episodes, protocol.n_way, seen)
+            if protocol.seed is not None:
+                warnings += groups_left_out(images, episodes, sets["test"])
         except UserError as reason:
             refused[name] = str(reason)
         else:

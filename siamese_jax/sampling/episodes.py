@@ -1,6 +1,6 @@
-"""One-shot trials as rows, no pixels: n-way k-shot runs drawn within alphabets, as Lake's (paper, section 4.3).
+"""One-shot episodes as rows, no pixels: n-way, k-shot, within groups, as Lake's runs (Koch et al. 2015, section 4.3).
 
-A run holds one trial per query: all its queries are compared with the same supports.
+An episode holds one trial per query: all its queries are compared with the same supports.
 """
 
 import jax
@@ -8,69 +8,79 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from siamese_jax import keys
 from siamese_jax.errors import UserError
 from siamese_jax.records import Episodes, Layout
+from siamese_jax.sampling.classes import sample_classes, sample_different, sample_images
+from siamese_jax.sampling.layout import authors_of_classes, serving
 
 
 def sample_episodes(key: Array, layout: Layout, trials: int, n_way: int, k_shot: int = 1) -> Episodes:
-    """Draws `trials` trials as trials/n_way runs, run r from alphabet r mod A.
+    """Sample `trials` trials as trials/n_way episodes, episode r from group r mod A.
 
-    Each run takes n_way different characters of its alphabet, one drawer for the queries (one of each character, in
-    random order) and k_shot other drawers for the supports. UserError where there are too few characters, drawers or
-    trials.
+    Args:
+      key: a random key. Episode r is a function of (key, r) alone.
+      layout: where the images stand. Classes by fewer than k_shot + 1 authors (where these are unknown, with fewer
+        images), and then groups with fewer than n_way classes, are left out.
+      trials: number of queries, a multiple of n_way.
+      n_way: classes of an episode, 2 or more.
+      k_shot: supports of each class, 1 or more.
+
+    Returns:
+      Episodes with one query of each class, in random order.
+
+    Raises:
+      UserError: there are too few authors, classes or trials.
     """
-    fewest = int(np.min(layout.count))
-    if n_way < 2 or n_way > fewest:
-        raise UserError(
-            f"evaluation.n_way={n_way} is out of range: the smallest alphabet has {fewest} characters; "
-            f"take 2 to {fewest}"
-        )
-    if k_shot < 1 or k_shot >= layout.authors:
-        raise UserError(
-            f"evaluation.k_shot={k_shot} is out of range: {layout.authors} drawers, one of whom draws the query, "
-            f"leave 1 to {layout.authors - 1}"
-        )
+    layout = layout_for_episodes(layout, n_way, k_shot)
     if trials < n_way or trials % n_way:
         raise UserError(
-            f"{trials} trials cannot be made of runs of {n_way}: take a multiple of evaluation.n_way={n_way}"
+            f"{trials} trials cannot be made of episodes of {n_way}: take a multiple of evaluation.n_way={n_way}"
         )
-    draw = jax.vmap(lambda index: sample_episode(jax.random.fold_in(key, index), index, layout, n_way, k_shot))
-    return draw(jnp.arange(trials // n_way))
+    sample = jax.vmap(lambda index: sample_episode(jax.random.fold_in(key, index), index, layout, n_way, k_shot))
+    return sample(jnp.arange(trials // n_way))
 
 
-def sample_authorless_episodes(key: Array, count: np.ndarray, trials: int) -> Episodes:
-    """Draws `trials` one-shot trials, as runs of all classes at once, where nobody knows who drew what.
+def layout_for_episodes(layout: Layout, n_way: int, k_shot: int) -> Layout:
+    """Return the part of a layout that episodes are sampled from.
 
-    `count` [n_way]: images of each class, which stand class after class. Each run takes two different images of each, a
-    support and a query, for trials as the paper's of MNIST (section 4.4). UserError where a class has one image, or the
-    trials make no whole runs.
+    Raises:
+      UserError: no group has n_way classes with k_shot + 1 authors or images.
     """
-    n_way = len(count)
-    if np.min(count) < 2:
-        raise UserError("a class has only one image: a trial takes two different ones, a support and a query")
-    if trials < n_way or trials % n_way:
-        raise UserError(f"{trials} trials cannot be made of runs of {n_way}: take a multiple of {n_way}")
-    first, count = jnp.asarray(np.cumsum(count) - count, jnp.int32), jnp.asarray(count, jnp.int32)
-
-    def draw(index: Array) -> Episodes:
-        key_support, key_query, key_order = jax.random.split(jax.random.fold_in(key, index), 3)
-        support = jax.random.randint(key_support, (n_way,), 0, count)
-        query = (support + jax.random.randint(key_query, (n_way,), 1, count)) % count
-        answer = jax.random.permutation(key_order, n_way)
-        return Episodes((first + support)[:, None], (first + query)[answer], answer)
-
-    return jax.vmap(draw)(jnp.arange(trials // n_way))
+    who = "images" if layout.author is None else "authors"
+    most = int(np.max(authors_of_classes(layout)))
+    if k_shot < 1 or k_shot >= most:
+        raise UserError(
+            f"evaluation.k_shot={k_shot} is out of range: a class has at most {most} {who}, and one is for the query; "
+            f"take 1 to {most - 1}"
+        )
+    largest = int(np.max(serving(layout, k_shot + 1, classes=1).group_size))
+    if n_way < 2 or n_way > largest:
+        raise UserError(
+            f"evaluation.n_way={n_way} is out of range: the largest group has {largest} classes with {k_shot + 1} "
+            f"{who}; take 2 to {largest}"
+        )
+    return serving(layout, k_shot + 1, n_way)
 
 
 def sample_episode(key: Array, index: Array, layout: Layout, n_way: int, k_shot: int) -> Episodes:
-    """Draws one run from alphabet index mod A: support [n_way, k_shot], query [n_way], answer [n_way]."""
-    key_characters, key_drawers, key_order = jax.random.split(key, 3)
-    alphabet = index % len(layout.first)
-    rank = jax.random.uniform(key_characters, (int(np.max(layout.count)),))
-    rank = jnp.where(jnp.arange(rank.size) < jnp.asarray(layout.count)[alphabet], rank, 2.0)
-    character = jnp.asarray(layout.first)[alphabet] + jnp.argsort(rank)[:n_way]
-    drawer = jax.random.permutation(key_drawers, layout.authors)[: k_shot + 1]
+    """Sample one episode from group index mod A: support [n_way, k_shot], query [n_way], answer [n_way].
+
+    The authors of a class's supports and query differ. Where all classes of a group have the same authors, all queries
+    are by one author, and support j of each class is by one other author.
+    """
+    key_classes, key_images, key_order = jax.random.split(key, 3)
+    group = index % len(layout.group_size)
+    if layout.author is None:
+        # The first key samples the support and the second the query, as when MNIST's trials were first published.
+        classes = jnp.sort(sample_classes(keys.stream(key, "classes"), layout, group)[:n_way])
+        more = jax.random.split(keys.stream(key, "supports"), k_shot)[1:]
+        positions = sample_different([key_classes, key_images, *more], jnp.asarray(layout.class_size)[classes])
+        rows = jnp.asarray(layout.class_start)[classes, None] + positions
+        query, support = rows[:, 1], jnp.delete(rows, 1, axis=1)
+    else:
+        classes = sample_classes(key_classes, layout, group)[:n_way]
+        rows = sample_images(key_images, layout, classes, k_shot + 1)
+        query, support = rows[:, 0], rows[:, 1:]
     answer = jax.random.permutation(key_order, n_way)
-    support = character[:, None] * layout.authors + drawer[None, 1:]
-    query = character[answer] * layout.authors + drawer[0]
-    return Episodes(support, query, answer)
+    return Episodes(support, query[answer], answer)

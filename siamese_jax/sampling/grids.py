@@ -1,7 +1,6 @@
-"""Grids of images as rows, no pixels: some alphabets, of each some characters, of each the same few drawers.
+"""Grids of images as rows, no pixels: some groups, some classes of each, and some images of each class.
 
-What the released one-shot runs are made of, with more than two drawers: every image is compared with others of its
-alphabet, so that a batch holds many more pairs than it holds images.
+Every image is compared with all others of its group, so that a batch holds many more pairs than images.
 """
 
 from typing import NamedTuple
@@ -13,12 +12,18 @@ from jax import Array
 
 from siamese_jax.errors import UserError
 from siamese_jax.records import Layout
+from siamese_jax.sampling.classes import sample_classes, sample_images
+from siamese_jax.sampling.layout import authors_of_classes, serving
 from siamese_jax.specs import DataSpec
 
 
 class Grid(NamedTuple):
-    """`rows` [A, K, M] int32 of images, `present` [A, K] bool whether a place has a character of its own, and `turns`
-    [A] int32, by how many quarters an alphabet is turned.
+    """A batch of images as rows.
+
+    Attributes:
+      rows: int32 [A, K, M], of A groups, K classes of each, M images of each class.
+      present: bool [A, K], false where a group has fewer than K classes: another class stands in.
+      turns: int32 [A], by how many quarters the images of a group are turned.
     """
 
     rows: Array
@@ -27,37 +32,47 @@ class Grid(NamedTuple):
 
 
 def check_grid(spec: DataSpec, layout: Layout) -> None:
-    """Raises UserError unless the training images have the alphabets, characters and drawers that a batch asks for."""
-    for name, most in (
-        ("batch_alphabets", len(layout.first)),
-        ("batch_characters", int(np.max(layout.count))),
-        ("batch_drawers", layout.authors),
-    ):
-        least = 1 if name == "batch_alphabets" else 2
-        if not least <= getattr(spec, name) <= most:
-            raise UserError(
-                f"data.{name}={getattr(spec, name)} is out of range: training has {least} to {most} to take from"
-            )
+    """Raise UserError unless the training images have the groups, classes and authors that a batch asks for."""
+    authors = authors_of_classes(layout)
+    by_group = np.split(authors, layout.group_start[1:])
+    second_most = max((int(np.sort(group)[-2]) for group in by_group if len(group) > 1), default=0)
+    _check_range(spec, "batch_drawers", 2, second_most)  # a batch compares two classes at least
+    served = serving(layout, spec.batch_drawers, classes=2)
+    _check_range(spec, "batch_alphabets", 1, len(served.group_size))
+    _check_range(spec, "batch_characters", 2, int(np.max(served.group_size)))
+
+
+def _check_range(spec: DataSpec, name: str, least: int, most: int) -> None:
+    if not least <= getattr(spec, name) <= most:
+        raise UserError(
+            f"data.{name}={getattr(spec, name)} is out of range: "
+            + (f"the training images allow {least} to {most}" if most >= least else "the training images allow none")
+        )
 
 
 def sample_grid(key: Array, layout: Layout, spec: DataSpec) -> Grid:
-    """Draws a batch: different alphabets, all equally likely; of each, different characters and different drawers.
+    """Sample a batch: different groups, all equally likely; of each, different classes; of each, different authors.
 
-    An alphabet of fewer characters has them all, and in the places left over some of them again.
+    Where the classes of a group have the same authors, the images of one column are by one author. Where authors are
+    unknown, the images of a class are different ones. A group with fewer classes than the batch asks for has them all,
+    and some of them again in the places left over.
+
+    Args:
+      key: a random key.
+      layout: where the images stand. Classes by fewer than `batch_drawers` authors, and then groups with fewer than two
+        classes, are left out.
+      spec: sizes of the batch: `batch_alphabets`, `batch_characters`, `batch_drawers`, and `rotations`.
     """
-    key_alphabets, key_each = jax.random.split(key)
-    groups = jax.random.permutation(key_alphabets, len(layout.first))[: spec.batch_alphabets]
+    layout = serving(layout, spec.batch_drawers, classes=2)
+    key_groups, key_each = jax.random.split(key)
+    groups = jax.random.permutation(key_groups, len(layout.group_size))[: spec.batch_alphabets]
     places = jnp.arange(spec.batch_characters)
 
-    def draw_alphabet(key: Array, alphabet: Array) -> tuple[Array, Array, Array]:
-        key_characters, key_drawers, key_turn = jax.random.split(key, 3)
-        first, count = jnp.asarray(layout.first)[alphabet], jnp.asarray(layout.count)[alphabet]
-        longest = int(np.max(layout.count))
-        # Sorted by a random number, with what the alphabet does not have at the end.
-        order = jnp.argsort(jnp.where(jnp.arange(longest) < count, jax.random.uniform(key_characters, (longest,)), 2.0))
-        characters = first + order[places % count]
-        drawers = jax.random.permutation(key_drawers, layout.authors)[: spec.batch_drawers]
-        turn = jax.random.randint(key_turn, (), 0, 4 if spec.rotations else 1)
-        return characters[:, None] * layout.authors + drawers[None, :], places < count, turn
+    def sample_group(key: Array, group: Array) -> tuple[Array, Array, Array]:
+        key_classes, key_images, key_turn = jax.random.split(key, 3)
+        count = jnp.asarray(layout.group_size)[group]
+        classes = sample_classes(key_classes, layout, group)[places % count]
+        rows = sample_images(key_images, layout, classes, spec.batch_drawers)
+        return rows, places < count, jax.random.randint(key_turn, (), 0, 4 if spec.rotations else 1)
 
-    return Grid(*jax.vmap(draw_alphabet)(jax.random.split(key_each, spec.batch_alphabets), groups))
+    return Grid(*jax.vmap(sample_group)(jax.random.split(key_each, spec.batch_alphabets), groups))

@@ -1,6 +1,6 @@
-"""Pairs of images as rows, no pixels: pair `index` of a set is a function of (key, index) alone.
+"""Pairs and triplets of images as rows, no pixels: pair `index` of a set is a function of (key, index) alone.
 
-So a set of any size costs no memory, and any part of it can be drawn anywhere, in any order.
+So a set of any size needs no memory, and any part of it can be sampled anywhere, in any order.
 """
 
 import jax
@@ -9,59 +9,105 @@ from jax import Array
 
 from siamese_jax.errors import UserError
 from siamese_jax.records import Layout
+from siamese_jax.sampling.layout import rows_of_author, serving
 
 
-def check_pair_count(pairs: int, groups: int, what: str) -> None:
-    """Raises UserError unless `pairs` can be split evenly by alphabet, and half and half into same and different."""
-    group = 2 * groups
-    if pairs < group or pairs % group:
-        nearest = max(1, round(pairs / group)) * group
+def layout_for_pairs(layout: Layout) -> Layout:
+    """Return the part of a layout that pairs are sampled from.
+
+    A class needs images by two authors, or two images where authors are unknown; a group needs two of these classes.
+    So a class is as often in a "same" pair as in a "different" one, and does not reveal the answer.
+
+    Raises:
+      UserError: no group serves.
+    """
+    found = serving(layout, authors=2, classes=2)
+    if not len(found.group_size):
         raise UserError(
-            f"{what}={pairs} cannot be shared out evenly: {groups} alphabets, half same and half different, "
-            f"take a multiple of {group}, such as {nearest}"
+            "no pairs can be sampled: no group has two classes with images by two authors (where authors are unknown, "
+            "with two images); add images, or put classes into one group"
+        )
+    return found
+
+
+def check_pair_count(pairs: int, layout: Layout, what: str) -> None:
+    """Raise UserError unless `pairs` pairs can be split evenly by group, and half and half into same and different."""
+    groups = len(layout_for_pairs(layout).group_size)
+    least = 2 * groups
+    if pairs < least or pairs % least:
+        nearest = max(1, round(pairs / least)) * least
+        raise UserError(
+            f"{what}={pairs} must be a multiple of {least} ({groups} groups × same and different), "
+            f"for example {nearest}"
         )
 
 
 def sample_pair(
-    key: Array, index: Array | int, layout: Layout, different_drawers: bool = True
+    key: Array, index: Array | int, layout: Layout, different_authors: bool = True
 ) -> tuple[Array, Array, Array]:
-    """Draws pair `index` of the set that `key` names: rows `left` and `right` (int32 []) and `same` (bool []).
+    """Sample pair `index` of the set that `key` names (Koch et al. 2015, section 4.1).
 
-    Every 2A indices in a row hold each of the A alphabets once as "same" and once as "different" (paper, section 4.1:
-    the same number of pairs per alphabet). Both images are of one alphabet. A "same" pair is one character by two
-    drawers; a "different" pair is two characters, by two drawers if `different_drawers`, else by any.
+    Every 2A indices in a row hold each of the A groups once as "same" and once as "different". Both images are of one
+    group. A "same" pair is two images of one class by two authors. A "different" pair is images of two classes.
+
+    Args:
+      key: names the set.
+      index: int32 [], from 0.
+      layout: where the images stand; what `layout_for_pairs` leaves out is not sampled.
+      different_authors: whether the images of a "different" pair have two authors, too, or any. Each unknown author
+        counts as another.
+
+    Returns:
+      Rows `left` and `right`, int32 [], and `same`, bool [].
     """
-    groups = len(layout.first)
+    layout = layout_for_pairs(layout)
+    groups = len(layout.group_size)
     same = (index // groups) % 2 == 0
-    left, right = _draw(jax.random.fold_in(key, index), index % groups, same, layout, different_drawers)
+    left, right = _sample(jax.random.fold_in(key, index), index % groups, same, layout, different_authors)
     return left, right, same
 
 
 def sample_triplet(
-    key: Array, index: Array | int, layout: Layout, different_drawers: bool = True
+    key: Array, index: Array | int, layout: Layout, different_authors: bool = True
 ) -> tuple[Array, Array, Array]:
-    """Draws triplet `index` of the set that `key` names: rows `anchor`, `positive`, `negative` (int32 []).
+    """Sample triplet `index` of the set that `key` names: a "same" and a "different" pair with an image in common.
 
-    A "same" and a "different" pair, each as from `sample_pair`, with an image in common; every A in a row hold each
-    alphabet once.
+    Every A indices in a row hold each of the A groups once.
+
+    Args:
+      key: names the set.
+      index: int32 [], from 0.
+      layout: as in `sample_pair`.
+      different_authors: as in `sample_pair`.
+
+    Returns:
+      Rows `anchor`, `positive` and `negative`, int32 [].
     """
-    key, alphabet = jax.random.fold_in(key, index), index % len(layout.first)
-    anchor, positive = _draw(key, alphabet, True, layout, different_drawers)
-    _, negative = _draw(key, alphabet, False, layout, different_drawers)  # the same key: the same anchor
+    layout = layout_for_pairs(layout)
+    key, group = jax.random.fold_in(key, index), index % len(layout.group_size)
+    anchor, positive = _sample(key, group, True, layout, different_authors)
+    _, negative = _sample(key, group, False, layout, different_authors)  # the same key: the same anchor
     return anchor, positive, negative
 
 
-def _draw(
-    key: Array, alphabet: Array | int, same: Array | bool, layout: Layout, different_drawers: bool
+def _sample(
+    key: Array, group: Array | int, same: Array | bool, layout: Layout, different_authors: bool
 ) -> tuple[Array, Array]:
-    key_character, key_other, key_drawer, key_second = jax.random.split(key, 4)
-    count = jnp.asarray(layout.count)[alphabet]
-    character = jax.random.randint(key_character, (), 0, count)
-    other = (character + jax.random.randint(key_other, (), 1, count)) % count
-    drawer = jax.random.randint(key_drawer, (), 0, layout.authors)
-    lowest_step = 1 if different_drawers else jnp.where(same, 1, 0)
-    second = (drawer + jax.random.randint(key_second, (), lowest_step, layout.authors)) % layout.authors
-    first = jnp.asarray(layout.first)[alphabet]
-    left = (first + character) * layout.authors + drawer
-    right = (first + jnp.where(same, character, other)) * layout.authors + second
-    return left, right
+    """Return the rows of two images of a group."""
+    key_class, key_other, key_image, key_second = jax.random.split(key, 4)
+    first, count = jnp.asarray(layout.group_start)[group], jnp.asarray(layout.group_size)[group]
+    class_start, class_size = jnp.asarray(layout.class_start), jnp.asarray(layout.class_size)
+    class_ = jax.random.randint(key_class, (), 0, count)
+    other = (class_ + jax.random.randint(key_other, (), 1, count)) % count
+    left_class, right_class = first + class_, first + jnp.where(same, class_, other)
+    position = jax.random.randint(key_image, (), 0, class_size[left_class])
+    left = class_start[left_class] + position
+    if layout.author is None:  # nothing is left out but the image itself
+        begin, end = jnp.where(same, position, 0), jnp.where(same, position + 1, 0)
+    else:
+        begin, end = rows_of_author(layout, right_class, jnp.asarray(layout.author)[left])
+        end = end if different_authors else jnp.where(same, end, begin)
+    # From `end` on around the circle, so that the images from `begin` to `end` are left out.
+    size = class_size[right_class]
+    second = (end + jax.random.randint(key_second, (), 0, size - (end - begin))) % size
+    return left, class_start[right_class] + second

@@ -1,8 +1,10 @@
-"""Which alphabets and drawers are for training, validation and test (paper, section 4.1).
+"""Which images are for training, validation and test.
 
-Training takes the background alphabets (all 30, or a small set of 5), test the evaluation alphabets of the released
-one-shot runs, validation the other evaluation alphabets; the drawers of the three are disjoint, too. No image is in two
-sets, nor its alphabet, nor its drawer's number.
+Omniglot and glyphs are split as they were released (Koch et al. 2015, section 4.1): training takes the background
+groups, test the groups of the released episodes, and validation the other evaluation groups. The authors of the three
+sets are disjoint, too.
+
+Images without `origins` are split at random, by group or by class. The split is the same for every experiment.
 """
 
 from collections.abc import Sequence
@@ -16,57 +18,142 @@ DRAWERS = {
     "paper": {"train": range(1, 13), "validation": range(13, 17), "test": range(17, 21)},
     "official": {"train": range(9, 21), "validation": range(5, 9), "test": range(1, 5)},
 }
-"""Drawers of each set by `DataSpec.drawer_split`. The released runs are by drawers 1-8, so the paper's "last 4" for
-test and drawers unseen in the runs cannot be had at once."""
+"""Authors of each set by `DataSpec.drawer_split`, for images that are split as released. The released episodes are by
+drawers 1-8, so no split can have both the paper's last four drawers in test, and no trained drawer in the episodes."""
+
+SEED = 0
+"""Seed of random splits."""
+SHARE = 5
+"""One part in so many is for validation, and one for test."""
 
 
 def split(dataset: Dataset, drawer_split: str) -> dict[str, Images]:
-    """Returns the "train", "validation" and "test" images; UserError where a set would be empty."""
+    """Return the "train", "validation" and "test" images.
+
+    Args:
+      dataset: all images. Where they have `origins`, the groups of the released episodes are the test groups; else they
+        are split by `split_at_random`.
+      drawer_split: a name in `DRAWERS`, for images with `origins`.
+
+    Raises:
+      UserError: a set would be empty.
+    """
     images, episodes = dataset
+    if not images.origins:
+        return split_at_random(images)
+    if episodes is None:
+        raise UserError(
+            "the images have origins, but no released episodes that say which groups are for test: leave origins empty "
+            "for a random split"
+        )
     tested = np.zeros(len(images.group_names), bool)
     tested[images.group_index[np.asarray(episodes.query)]] = True
-    of_test = select(images, tested & _released(images, "evaluation"), DRAWERS[drawer_split]["test"], "test")
-    return {**_split_untested(images, ~tested, drawer_split), "test": of_test}
+    test = tested & _is_from(images, "evaluation")
+    return {
+        **_split_untested(images, ~tested, drawer_split),
+        "test": select(images, test, DRAWERS[drawer_split]["test"], "test"),
+    }
 
 
 def split_untested(images: Images, drawer_split: str) -> dict[str, Images]:
-    """Returns the "train" and "validation" images, as `split` does, of alphabets of which none is for test."""
+    """Return the "train" and "validation" images, as `split` does, of images without the test groups."""
     return _split_untested(images, np.ones(len(images.group_names), bool), drawer_split)
 
 
 def _split_untested(images: Images, untested: np.ndarray, drawer_split: str) -> dict[str, Images]:
     return {
-        name: select(images, of_alphabet, DRAWERS[drawer_split][name], name)
-        for name, of_alphabet in (
-            ("train", _released(images, "background")),
-            ("validation", untested & _released(images, "evaluation")),
+        name: select(images, of_group, DRAWERS[drawer_split][name], name)
+        for name, of_group in (
+            ("train", _is_from(images, "background")),
+            ("validation", untested & _is_from(images, "evaluation")),
         )
     }
 
 
-def _released(images: Images, origin: str) -> np.ndarray:
-    """Returns which alphabets [A] bool were released in that part."""
+def _is_from(images: Images, origin: str) -> np.ndarray:
+    """Return which groups [A] were released in that part, bool."""
     return np.array(images.origins) == origin
 
 
-def rows(images: Images, of_alphabet: np.ndarray, drawers: Sequence[int]) -> np.ndarray:
-    """Returns which images [N] are of the alphabets marked in `of_alphabet` [A] bool and by `drawers`."""
-    return np.flatnonzero(of_alphabet[images.group_index] & np.isin(images.author, drawers))
+def split_at_random(images: Images, seed: int = SEED) -> dict[str, Images]:
+    """Return the "train", "validation" and "test" images of a random split by group or by class.
+
+    With five groups or more, a fifth of the groups (rounded) is for validation, a fifth for test, and the rest for
+    training. With fewer groups each is split by class in the same way, with two classes or more for validation and for
+    test; a group with fewer than six classes is for training. Classes are then named by their numbers, if they have no
+    names.
+
+    Args:
+      images: all images.
+      seed: shuffles groups and classes.
+
+    Raises:
+      UserError: there are too few groups and classes.
+    """
+    generator = np.random.default_rng(seed)
+    class_start = np.unique(images.class_index, return_index=True)[1]
+    group = images.group_index[class_start]  # of each class
+    names = images.class_names or tuple(str(number) for number in range(len(class_start)))
+    if len(images.group_names) >= SHARE:
+        part = _shares(generator, len(images.group_names), least=1)[group]
+    else:
+        part = np.zeros(len(class_start), int)
+        for number in np.unique(group):
+            if np.count_nonzero(group == number) >= 6:
+                part[group == number] = _shares(generator, np.count_nonzero(group == number), least=2)
+    if not part.any():
+        raise UserError(
+            f"{len(images.group_names)} groups with {len(class_start)} classes are too few to split: give five groups, "
+            "or six classes in a group"
+        )
+    named = images._replace(class_names=names)
+    part = part[images.class_index]
+    return {name: take(named, np.flatnonzero(part == i)) for i, name in enumerate(("train", "validation", "test"))}
 
 
-def select(images: Images, of_alphabet: np.ndarray, drawers: Sequence[int], name: str = "selected") -> Images:
-    """Returns the images of the alphabets marked in `of_alphabet` [A] bool by `drawers`, numbered from 0 again."""
-    chosen = rows(images, of_alphabet, drawers)
+def _shares(generator: np.random.Generator, count: int, least: int) -> np.ndarray:
+    """Return 0 for training, 1 for validation or 2 for test, for each of `count` things, in random order."""
+    fifth = max(least, round(count / SHARE))
+    return generator.permutation(np.repeat([0, 1, 2], [count - 2 * fifth, fifth, fifth]))
+
+
+def select(images: Images, of_group: np.ndarray, authors: Sequence[int], name: str = "selected") -> Images:
+    """Return the images of some groups by some authors.
+
+    Args:
+      images: all images.
+      of_group: bool [A], which groups.
+      authors: their numbers.
+      name: what to call the result in an error.
+
+    Raises:
+      UserError: there are no images.
+    """
+    chosen = np.flatnonzero(of_group[images.group_index] & np.isin(images.author, authors))
     if not chosen.size:
-        raise UserError(f"the {name} set is empty: no alphabet has images by drawers {drawers[0]}-{drawers[-1]}")
-    kept, alphabet = np.unique(images.group_index[chosen], return_inverse=True)
-    classes, character = np.unique(images.class_index[chosen], return_inverse=True)
+        words = images.words
+        raise UserError(
+            f"the {name} set is empty: no {words.group} has images by {words.author} {authors[0]} to {authors[-1]}"
+        )
+    return take(images, chosen)
+
+
+def take(images: Images, rows: np.ndarray) -> Images:
+    """Return some images, with groups and classes numbered from 0 again.
+
+    Args:
+      images: all images.
+      rows: int [n], ascending.
+    """
+    groups, group_index = np.unique(images.group_index[rows], return_inverse=True)
+    classes, class_index = np.unique(images.class_index[rows], return_inverse=True)
     return images._replace(
-        images=images.images[chosen],
-        class_index=character.astype(np.int32),
-        group_index=alphabet.astype(np.int32),
-        author=images.author[chosen],
-        group_names=tuple(images.group_names[i] for i in kept),
-        origins=tuple(images.origins[i] for i in kept),
+        images=images.images[rows],
+        class_index=class_index.astype(np.int32),
+        group_index=group_index.astype(np.int32),
+        author=images.author[rows],
+        group_names=tuple(images.group_names[i] for i in groups),
+        origins=tuple(images.origins[i] for i in groups) if images.origins else (),
         class_names=tuple(images.class_names[i] for i in classes) if images.class_names else (),
+        rows=rows.astype(np.int32) if images.rows is None else images.rows[rows],
     )

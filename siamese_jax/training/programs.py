@@ -57,10 +57,9 @@ def shape_of(experiment: Experiment, train: Images) -> tuple[Any, ...]:
     if not experiment.optimizer.over_all_epochs:
         inputs.add("max_epochs")
     fields = [(name, value) for name, value in leaves(experiment) if name not in inputs]
-    place = layout_of(train)
     return (
         tuple((name, value) for name, value in fields if not name.startswith("evaluation.")),
-        (tuple(place.first.tolist()), tuple(place.count.tolist()), place.authors, train.images.shape),
+        (*(part is not None and part.tobytes() for part in layout_of(train)), train.images.shape),
     )
 
 

@@ -5,9 +5,9 @@ import pytest
 from tiny import make_dataset
 
 from siamese_jax.errors import UserError
-from siamese_jax.evaluation.doctor import examine_episodes, examine_scores
+from siamese_jax.evaluation.doctor import examine_episodes, examine_scores, groups_left_out
 from siamese_jax.records import Episodes
-from siamese_jax.sampling.splits import split
+from siamese_jax.sampling.splits import split, take
 
 DATASET = make_dataset()
 ALPHABETS = DATASET.images
@@ -31,7 +31,7 @@ def test_sound_trials_and_scores_get_no_word():
 def test_a_query_that_is_its_own_support_is_refused():
     runs = sound_runs()
     runs.query[1, 2] = runs.support[1, runs.answer[1, 2], 0]
-    with pytest.raises(UserError, match="query itself is among the supports, in run 2 of 2"):
+    with pytest.raises(UserError, match="query itself is among the supports, in episode 2 of 2"):
         examine_episodes(ALPHABETS, runs, 3, NOTHING)
 
 
@@ -54,14 +54,14 @@ def test_a_drawing_shown_as_two_supports_of_its_character_is_refused():
     twice = np.concatenate([support, support + 2], axis=2)
     assert examine_episodes(ALPHABETS, Episodes(twice, query, answer), 3, NOTHING) == []
     twice[1, 2, 1] = twice[1, 2, 0]
-    with pytest.raises(UserError, match="drawing is repeated among the supports, in run 2 of 2"):
+    with pytest.raises(UserError, match="image is repeated among the supports, in episode 2 of 2"):
         examine_episodes(ALPHABETS, Episodes(twice, query, answer), 3, NOTHING)
 
 
 def test_a_repeated_character_is_refused():
     runs = sound_runs()
     runs.support[0, 2] = runs.support[0, 1] + 3  # by another drawer
-    with pytest.raises(UserError, match="character is repeated.*in run 1 of 2"):
+    with pytest.raises(UserError, match="character is repeated.*in episode 1 of 2"):
         examine_episodes(ALPHABETS, runs, 3, NOTHING)
 
 
@@ -70,14 +70,14 @@ def test_a_way_of_two_characters_is_refused():
     twice = np.concatenate([support, support + 1], axis=2)
     assert examine_episodes(ALPHABETS, Episodes(twice, query + 5, answer), 3, NOTHING) == []
     twice[1, 0, 1] += 20
-    with pytest.raises(UserError, match="way has supports of several characters, in run 2"):
+    with pytest.raises(UserError, match="way has supports of several characters, in episode 2"):
         examine_episodes(ALPHABETS, Episodes(twice, query + 5, answer), 3, NOTHING)
 
 
 def test_a_wrong_label_is_refused():
     runs = sound_runs()
     runs.answer[0] = np.roll(runs.answer[0], 1)
-    with pytest.raises(UserError, match="answer is not the query's character, in run 1"):
+    with pytest.raises(UserError, match="answer is not the query's character, in episode 1"):
         examine_episodes(ALPHABETS, runs, 3, NOTHING)
 
 
@@ -96,9 +96,7 @@ def test_an_alphabet_that_was_seen_is_refused_and_a_drawer_that_was_seen_is_a_wa
     with pytest.raises(UserError, match=f"checkpoint was {used} on alphabets that these trials take: e, f"):
         examine_episodes(ALPHABETS, sound_runs(), 3, {used: SETS["test"]})
     (warning,) = examine_episodes(ALPHABETS, sound_runs(), 3, {used: SETS["train"]})
-    assert (
-        warning == f"drawers numbered 1, 2 also drew characters, of other alphabets, that the checkpoint was {used} on"
-    )
+    assert warning == f"drawers numbered 1, 2 also made images of other alphabets that the checkpoint was {used} on"
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -120,3 +118,25 @@ def test_ties_are_counted():
 def test_constant_output_is_called_constant():
     (warning,) = examine_scores(np.full((2, 3, 3), 0.7), sound_runs())
     assert "output is constant" in warning
+
+
+def test_classes_of_one_group_may_be_in_several_sets_if_they_have_names():
+    names = tuple(str(number) for number in range(30))
+    images = ALPHABETS._replace(class_names=names)
+    others = take(images, np.flatnonzero(images.class_index % 5 == 4))  # the trials take the first three of a group
+    assert examine_episodes(images, sound_runs(), 3, {"trained": others}) == [
+        "drawers numbered 1, 2 also made images of other characters that the checkpoint was trained on"
+    ]
+    shown, last = (np.flatnonzero(images.class_index % 5 == place) for place in (0, 4))
+    with pytest.raises(UserError, match="trained on characters that these trials take: e/20, f/25"):
+        examine_episodes(images, sound_runs(), 3, {"trained": take(images, shown)})
+    with pytest.raises(UserError, match="trained on alphabets that these trials take: e, f"):
+        examine_episodes(ALPHABETS, sound_runs(), 3, {"trained": take(ALPHABETS, last)})
+
+
+def test_groups_without_a_trial_are_named():
+    runs = sound_runs()
+    assert groups_left_out(ALPHABETS, runs, SETS["test"]) == []
+    assert groups_left_out(ALPHABETS, Episodes(*(part[:1] for part in runs)), SETS["test"]) == [
+        "1 of 2 alphabets are left out, as they have too few characters or images for these trials: f"
+    ]

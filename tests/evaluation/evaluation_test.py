@@ -125,7 +125,7 @@ def test_a_result_says_which_drawers_were_seen_in_training():
     results = {name: part.result for name, part in measured.items()}
     random = results["within_alphabet"]
     assert results["official_runs"].card.authors == results["official_runs"].authors_seen_in_training == (1, 2)
-    assert any("1, 2 also drew characters" in warning for warning in results["official_runs"].warnings)
+    assert any("1, 2 also made images" in warning for warning in results["official_runs"].warnings)
     assert set(random.card.authors) <= {17, 18, 19, 20}
     assert random.authors_seen_in_training == ()
     assert results["2_way_5_shot"].card.authors == (13, 14, 15, 16, 17, 18, 19, 20)
@@ -137,7 +137,7 @@ def test_a_result_says_which_drawers_were_seen_in_training():
 def test_a_protocol_that_cannot_be_measured_is_refused_with_the_reason_and_the_others_are_measured():
     measured, refused = by_protocol("koch_400", "within_alphabet")
     assert list(measured) == ["within_alphabet"]
-    assert "smallest alphabet has 5 characters" in refused["koch_400"]
+    assert "largest group has 5 classes" in refused["koch_400"]
 
 
 def test_trials_of_alphabets_that_were_trained_or_chosen_on_are_refused():

@@ -16,7 +16,7 @@ from siamese_jax.evaluation.protocols import (
     sample,
     sample_digits,
 )
-from siamese_jax.records import Episodes
+from siamese_jax.records import Episodes, Words
 from siamese_jax.sampling.splits import select, split
 from siamese_jax.specs import EvalSpec, Omniglot
 
@@ -108,9 +108,52 @@ def test_an_experiment_sets_the_random_trials_alone():
     }
 
 
+def test_data_that_cannot_serve_a_protocol_are_refused_with_a_reason():
+    dataset = DATASET._replace(episodes=None)
+    assert protocols(EvalSpec(), None)["official_runs"] == PROTOCOLS["official_runs"]
+    with pytest.raises(UserError, match="no episodes were released with these data"):
+        sample("official_runs", PROTOCOLS["official_runs"], dataset, SETS)
+    nobody = DATASET._replace(images=DATASET.images._replace(author=np.full(2400, -1, np.int32), origins=()))
+    sets = split(nobody, "paper")
+    with pytest.raises(UserError, match="the drawers of these data are not known"):
+        sample("koch_400", PROTOCOLS["koch_400"], nobody, sets)
+    with pytest.raises(UserError, match="the test set has one alphabet only: there is nothing to mix"):
+        sample("unstructured", PROTOCOLS["unstructured"], nobody, sets)
+
+
+def test_without_authors_the_grid_takes_all_images_of_the_test_classes():
+    nobody = DATASET._replace(images=DATASET.images._replace(author=np.full(2400, -1, np.int32), origins=()))
+    sets = split(nobody, "paper")
+    episodes = Episodes(*map(np.asarray, sample("5_way_5_shot", GRID["5_way_5_shot"], nobody, sets)))
+    shown = np.union1d(episodes.support, episodes.query)
+    assert set(shown.tolist()) == set(sets["test"].rows.tolist())
+    examine_episodes(nobody.images, episodes, 5, {"trained": sets["train"], "chosen": sets["validation"]})
+    found = card(GRID["5_way_5_shot"], nobody.images, episodes, {})
+    assert (found.protocol, found.authors) == ("within alphabet, all images of the test set", ())
+
+
+def test_a_card_describes_the_trials_in_the_words_of_the_data():
+    labels = {name: card(PROTOCOLS[name], DATASET.images, drawn("koch_400"), {}).protocol for name in PROTOCOLS}
+    assert labels["koch_400"] == "the paper's text: two drawers of the test set, two runs an alphabet"
+    assert labels["unstructured"] == "characters of all test alphabets mixed"
+    own = DATASET.images._replace(words=Words("plant", "species", "camera"))
+    assert card(GRID["2_way_1_shot"], own, drawn("koch_400"), {}).protocol == (
+        "within plant, all cameras that training does not have"
+    )
+
+
+def test_images_by_one_author_of_one_class_are_told_apart():
+    twice = DATASET.images._replace(author=(DATASET.images.author + 1) // 2)
+    runs = drawn("koch_400")
+    swapped = runs.query.copy()
+    assert twice.author[swapped[0, 0]] == twice.author[swapped[0, 0] ^ 1]
+    swapped[0, 0] ^= 1
+    assert trials_id(runs, twice) != trials_id(runs._replace(query=swapped), twice)
+
+
 def test_a_protocol_for_which_there_are_too_few_characters_is_refused():
     small = make_dataset()
-    with pytest.raises(UserError, match="smallest alphabet has 5 characters"):
+    with pytest.raises(UserError, match="largest group has 5 classes"):
         sample("koch_400", PROTOCOLS["koch_400"], small, split(small, "paper"))
 
 

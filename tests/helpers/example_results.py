@@ -41,7 +41,7 @@ OFFICIAL = OneShotResult(
         "Keble": GroupResult(trials=200, correct=173, accuracy=0.865),
     },
     authors_seen_in_training=(1, 2, 3, 4, 5, 6, 7, 8),
-    warnings=("drawers numbered 1, 2 also drew characters, of other alphabets",),
+    warnings=("drawers numbered 1, 2 also made images of other alphabets",),
     card=CARD,
 )
 WITHIN = OneShotResult(

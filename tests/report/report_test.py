@@ -75,7 +75,7 @@ def test_glyphs_are_called_what_they_are_and_not_set_beside_the_papers_figures()
 
 def test_drawers_that_were_trained_on_are_admitted_and_only_then():
     text = report(SMALL, RESULTS)
-    assert "* Lake's 20 official runs: drawers numbered 1, 2 also drew characters, of other alphabets." in text
+    assert "* Lake's 20 official runs: drawers numbered 1, 2 also made images of other alphabets." in text
     assert "`--data.drawer_split=official` keeps the drawers of the official runs out of training." in text
     clean = report(SMALL, changed(one_shot={"within_alphabet": WITHIN}))
     assert "drawers numbered" not in clean

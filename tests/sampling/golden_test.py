@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from layouts import make_layout
+from layouts import make_layout, ragged_layout
 from tiny import make_dataset, make_digits, make_experiment
 
 from siamese_jax.evaluation.one_shot import validation_episodes
@@ -14,7 +14,7 @@ from siamese_jax.evaluation.protocols import DIGITS, PROTOCOLS, card, sample, sa
 from siamese_jax.images.distort import sample_warp
 from siamese_jax.keys import root_key
 from siamese_jax.learning.batches import sample_batch
-from siamese_jax.sampling.episodes import sample_authorless_episodes, sample_episodes
+from siamese_jax.sampling.episodes import sample_episodes
 from siamese_jax.sampling.grids import sample_grid
 from siamese_jax.sampling.layout import layout_of
 from siamese_jax.sampling.pairs import sample_pair, sample_triplet
@@ -108,7 +108,8 @@ AUTHORLESS = {
 
 @pytest.mark.parametrize(("counts", "seed"), AUTHORLESS)
 def test_episodes_without_authors_are_those_of_version_0_1(counts, seed):
-    found = sample_authorless_episodes(root_key(seed), np.array(counts), 40 * len(counts))
+    place = ragged_layout([[[-1] * count for count in counts]])
+    found = sample_episodes(root_key(seed), place, 40 * len(counts), len(counts))
     assert digest(*found) == AUTHORLESS[counts, seed]
 
 
