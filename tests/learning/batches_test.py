@@ -1,4 +1,5 @@
 from dataclasses import replace
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +23,8 @@ KNOWN = {np.asarray(image).tobytes(): int(c) for image, c in zip(as_input(IMAGES
 
 def draw_epoch(experiment, epoch: int = 0, seed: int = 0) -> list[tuple[bytes, bytes, float]]:
     """Returns all pairs of an epoch, in order, as (left, right, same)."""
-    draw = jax.jit(lambda step: sample_batch(root_key(seed), step, IMAGES, layout_of(TRAIN), experiment))
+    program = jax.jit(lambda key, step, images: sample_batch(key, step, images, layout_of(TRAIN), experiment))
+    draw = partial(program, root_key(seed), images=IMAGES)  # as inputs, so that seeds share the program
     first = epoch * steps_per_epoch(experiment)
     batches = [draw(first + step) for step in range(steps_per_epoch(experiment))]
     pairs = [zip(*map(np.asarray, batch), strict=True) for batch in batches]

@@ -41,9 +41,13 @@ def examine(net, params, images):
     return jax.jit(partial(health.examine, net))(params, images)
 
 
+def start(spec):
+    return jax.jit(lambda key: init_params(key, spec, SHAPE))(jax.random.key(0))
+
+
 @pytest.fixture
 def network():
-    net, params = build(EXPERIMENT.network), init_params(jax.random.key(0), EXPERIMENT.network, SHAPE)
+    net, params = build(EXPERIMENT.network), start(EXPERIMENT.network)
     images = examples(splits.split(make_dataset(), "paper")["train"], 5, 3)
     assert images.shape == (5, 3, *SHAPE)
     return net, params, images
@@ -82,7 +86,7 @@ def test_a_linear_head_has_no_saturated_units(network):
 
 def test_every_layer_of_a_residual_tower_is_looked_at(network):
     spec = NetSpec(Residual(units=8, width=8, stages=2, head="linear"))
-    found = examine(build(spec), init_params(jax.random.key(0), spec, SHAPE), jnp.asarray(network[2]))
+    found = examine(build(spec), start(spec), jnp.asarray(network[2]))
     dead = {name for name in found if name.startswith("dead_filters/")}
     assert dead == {f"dead_filters/{name}" for name in ("stem", "stage1a", "stage1", "stage2a", "stage2")}
 

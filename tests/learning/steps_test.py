@@ -27,12 +27,23 @@ NET = build(EXPERIMENT.network)
 OPTIMIZER = make_optimizer(EXPERIMENT, steps_per_epoch(EXPERIMENT))
 
 
-def batch_of(step):
-    return sample_batch(root_key(0), step, jnp.asarray(TRAIN.images), layout_of(TRAIN), EXPERIMENT)
+# Each of these is one program: operation by operation would compile hundreds.
+def start(experiment=EXPERIMENT, optimizer=OPTIMIZER, seed=0):
+    return jax.jit(lambda key: init_state(key, experiment, optimizer, SHAPE))(root_key(seed))
+
+
+def first_batch(experiment=EXPERIMENT):
+    sample = jax.jit(lambda images: sample_batch(root_key(0), 0, images, layout_of(TRAIN), experiment))
+    return sample(jnp.asarray(TRAIN.images))
+
+
+def step_once(state, batch, experiment=EXPERIMENT):
+    net = build(experiment.network)
+    return jax.jit(lambda state, batch: train_step(state, batch, net, OPTIMIZER, experiment))(state, batch)
 
 
 def test_the_first_update_is_the_rate_times_the_gradient_of_cross_entropy_plus_penalty():
-    state, batch = init_state(root_key(0), EXPERIMENT, OPTIMIZER, SHAPE), batch_of(0)
+    state, batch = start(), first_batch()
 
     def objective(params):
         p = jax.nn.sigmoid(NET.pair_logits(params, batch.left, batch.right))
@@ -40,21 +51,21 @@ def test_the_first_update_is_the_rate_times_the_gradient_of_cross_entropy_plus_p
         kernels = [value for layer in params.values() for name, value in layer.items() if name != "bias"]
         return entropy + 1e-4 * sum(jnp.sum(kernel**2) for kernel in kernels)
 
-    gradients = jax.grad(objective)(state.params)
-    after, metrics = train_step(state, batch, NET, OPTIMIZER, EXPERIMENT)
+    loss, gradients = jax.jit(jax.value_and_grad(objective))(state.params)
+    after, metrics = step_once(state, batch)
     expected = jax.tree.map(lambda w, g: w - 0.05 * g, state.params, gradients)
     chex.assert_trees_all_close(after.params, expected, rtol=1e-4, atol=1e-6)
-    np.testing.assert_allclose(metrics["cross_entropy"] + metrics["penalty"], objective(state.params), rtol=1e-5)
+    np.testing.assert_allclose(metrics["cross_entropy"] + metrics["penalty"], loss, rtol=1e-5)
     assert int(after.step) == 1
 
 
 def test_a_choice_between_equal_scores_has_the_loss_of_guessing_where_a_character_is_missing():
     experiment = replace(EXPERIMENT, data=GRID, loss=NWay())
-    batch = sample_batch(root_key(0), 0, jnp.asarray(TRAIN.images), layout_of(TRAIN), experiment)
+    batch = first_batch(experiment)
     batch = batch._replace(present=jnp.array([[True] * 4, [True, True, False, False]]))
-    state = init_state(root_key(0), experiment, OPTIMIZER, SHAPE)
+    state = start(experiment)
     blind = state._replace(params={**state.params, "out": jax.tree.map(jnp.zeros_like, state.params["out"])})
-    _, metrics = train_step(blind, batch, NET, OPTIMIZER, experiment)
+    _, metrics = step_once(blind, batch, experiment)
     np.testing.assert_allclose(metrics["n_way"], (4 * np.log(4) + 2 * np.log(2)) / 6, rtol=1e-6)
     np.testing.assert_allclose(metrics["guessing"], metrics["n_way"], rtol=1e-6)
 
@@ -64,8 +75,8 @@ def test_a_choice_between_equal_scores_has_the_loss_of_guessing_where_a_characte
 def test_the_loss_falls_when_one_batch_is_learned_by_heart(loss, energy):
     network = with_value(EXPERIMENT.network, "energy", energy)
     experiment = replace(EXPERIMENT, loss=LossSpec.variants[loss](), network=network)
-    state, net = init_state(root_key(0), experiment, OPTIMIZER, SHAPE), build(network)
-    batch = sample_batch(root_key(0), 0, jnp.asarray(TRAIN.images), layout_of(TRAIN), experiment)
+    state, net = start(experiment), build(network)
+    batch = first_batch(experiment)
     step = jax.jit(lambda state: train_step(state, batch, net, OPTIMIZER, experiment))
     losses = []
     for _ in range(60):
@@ -77,12 +88,12 @@ def test_the_loss_falls_when_one_batch_is_learned_by_heart(loss, energy):
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_parameters_updates_and_metrics_are_float32_whatever_the_twins_compute_in(dtype):
     experiment = replace(EXPERIMENT, network=with_value(EXPERIMENT.network, "compute_dtype", dtype))
-    state = init_state(root_key(0), experiment, OPTIMIZER, SHAPE)
-    after, metrics = train_step(state, batch_of(0), build(experiment.network), OPTIMIZER, experiment)
+    state = start(experiment)
+    after, metrics = step_once(state, first_batch(), experiment)
     chex.assert_trees_all_equal_shapes_and_dtypes(state, after)
     floats = {leaf.dtype for leaf in jax.tree.leaves((after, metrics)) if leaf.dtype != jnp.int32}
     assert floats == {jnp.dtype("float32")}
-    reference, _ = train_step(state, batch_of(0), NET, OPTIMIZER, EXPERIMENT)
+    reference, _ = step_once(state, first_batch())
     moved, wanted = (
         np.concatenate([np.ravel(a - b) for a, b in zip(*map(jax.tree.leaves, (s.params, state.params)), strict=True)])
         for s in (after, reference)
@@ -96,24 +107,25 @@ def test_the_step_is_compiled_once():
     @jax.jit
     @chex.assert_max_traces(n=1)
     def step(state):
-        return train_step(state, batch_of(state.step), NET, OPTIMIZER, EXPERIMENT)
+        batch = sample_batch(root_key(0), state.step, jnp.asarray(TRAIN.images), layout_of(TRAIN), EXPERIMENT)
+        return train_step(state, batch, NET, OPTIMIZER, EXPERIMENT)
 
-    state = init_state(root_key(0), EXPERIMENT, OPTIMIZER, SHAPE)
+    state = start()
     for _ in range(12):  # beyond the end of an epoch
         state, _ = step(state)
     assert int(state.step) == 12
 
 
 def test_the_same_seed_gives_the_same_parameters_and_another_seed_others():
-    first, again, other = (init_state(root_key(seed), EXPERIMENT, OPTIMIZER, SHAPE) for seed in (0, 0, 1))
+    first, again, other = (start(seed=seed) for seed in (0, 0, 1))
     chex.assert_trees_all_equal(first, again)
     assert bool(jnp.any(first.params["fc"]["kernel"] != other.params["fc"]["kernel"]))
 
 
 def test_the_gradient_of_a_grid_batch_is_that_of_its_pairs_compared_one_by_one():
     experiment = replace(EXPERIMENT, loss=AllPairs(), data=GRID)
-    batch = sample_batch(root_key(0), 0, jnp.asarray(TRAIN.images), layout_of(TRAIN), experiment)
-    state = init_state(root_key(0), experiment, OPTIMIZER, SHAPE)
+    batch = first_batch(experiment)
+    state = start(experiment)
     after, metrics = jax.jit(lambda state: train_step(state, batch, NET, OPTIMIZER, experiment))(state)
     images = batch.images.reshape(2, 12, SIDE, SIDE, 1)
     first, second = np.triu_indices(12, 1)
@@ -125,9 +137,9 @@ def test_the_gradient_of_a_grid_batch_is_that_of_its_pairs_compared_one_by_one()
         entropy = -jnp.where(same[None], jnp.log(p), jnp.log(1 - p))
         return (entropy[:, same].mean() + entropy[:, ~same].mean()) / 2
 
-    np.testing.assert_allclose(metrics["all_pairs"], objective(state.params), rtol=1e-5)
+    loss, gradients = jax.jit(jax.value_and_grad(objective))(state.params)
+    np.testing.assert_allclose(metrics["all_pairs"], loss, rtol=1e-5)
     kernels = jax.tree.map(lambda w: 2e-4 * w, state.params)
-    gradients = jax.jit(jax.grad(objective))(state.params)
     for layer, values in gradients.items():
         for name, gradient in values.items():
             slope = gradient + (kernels[layer][name] if name != "bias" else 0.0)
@@ -192,8 +204,8 @@ def test_a_grid_batch_is_learned_by_heart_with_averaged_weights_that_follow(loss
         EXPERIMENT, loss=LossSpec.variants[loss](), data=GRID, network=network, optimizer=adamw, max_epochs=60
     )
     optimizer, net = make_optimizer(experiment, 1), build(network)
-    state = init_state(root_key(0), experiment, optimizer, SHAPE)
-    batch = sample_batch(root_key(0), 0, jnp.asarray(TRAIN.images), layout_of(TRAIN), experiment)
+    state = start(experiment, optimizer)
+    batch = first_batch(experiment)
     step = jax.jit(lambda state: train_step(state, batch, net, optimizer, experiment))
     losses = []
     for _ in range(60):
