@@ -14,6 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 import siamese_jax
+from siamese_jax.specs import InMemory
 
 GROUPS, CLASSES, SIDE = 12, 8, 28
 
@@ -52,7 +53,7 @@ def main() -> None:
         experiment,
         name="own_arrays",
         summary="coloured shapes, made by examples/own_arrays.py",
-        data=replace(experiment.data, batch_characters=CLASSES, batch_drawers=3, epoch_steps=25),
+        data=InMemory(batch_characters=CLASSES, batch_drawers=3, epoch_steps=25, rotations=True),
         network=replace(experiment.network, tower=replace(experiment.network.tower, width=16, stages=2, units=64)),
         evaluation=replace(experiment.evaluation, n_way=5, validation_trials=100, random_trials=200, mnist=False),
         max_epochs=flags.epochs,
