@@ -11,7 +11,7 @@ types:
 	basedpyright
 
 quick:
-	pytest -m "not slow"
+	pytest tests/house_test.py tests/specs tests/checks_test.py tests/command tests/statistics tests/report tests/results_test.py
 
 test:
 	pytest
