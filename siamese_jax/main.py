@@ -2,6 +2,7 @@
 
 from absl import app, logging
 
+from siamese_jax import extras
 from siamese_jax.command import flags, words
 from siamese_jax.command.errors import mistakes_as_sentences
 from siamese_jax.command.request import Evaluate, ListExperiments, Report, ReportStudy, Request, Search, read_request
@@ -19,6 +20,7 @@ def perform(request: Request) -> str:
         compare.report(request.workdirs, request.output)
         return words.where(request.output)
     if isinstance(request, ReportStudy):
+        extras.require("search")
         from siamese_jax.search import conduct
 
         conduct.report_study(request.name, request.folder, request.storage)

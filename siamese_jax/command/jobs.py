@@ -1,11 +1,10 @@
 """Requests that compute: each calls the function of the same name, prints as it goes, and returns the last words."""
 
-from siamese_jax import runs
+from siamese_jax import extras, runs
 from siamese_jax.command import words
 from siamese_jax.command.request import Evaluate, Search, Train
 from siamese_jax.devices import keep_freed_memory
 from siamese_jax.experiments import QUICK
-from siamese_jax.search import conduct
 
 IF_SLOW = f"Quicker on a CPU: --experiment={' or --experiment='.join(QUICK)}."
 
@@ -17,6 +16,7 @@ def say(text: str) -> None:
 
 def train(request: Train) -> str:
     """Train and evaluate; or measure the untrained baselines, where the experiment trains nothing."""
+    extras.require("report")  # before hours of training
     keep_freed_memory()
     experiment, workdir = request.experiment, request.workdir
     if experiment.method == "baselines":
@@ -28,6 +28,7 @@ def train(request: Train) -> str:
 
 def evaluate(request: Evaluate) -> str:
     """Evaluate what was trained before."""
+    extras.require("report")
     keep_freed_memory()
     experiment, workdir = request.experiment, request.workdir
     if request.checkpoint is not None:
@@ -43,6 +44,9 @@ def evaluate(request: Evaluate) -> str:
 
 def search(request: Search) -> str:
     """Work on a study, and report."""
+    extras.require("search")
+    from siamese_jax.search import conduct  # Optuna is an extra
+
     keep_freed_memory()
     conduct.search(request.plan, request.folder, storage=request.storage, **request.sources, say=say)
     return words.where(request.folder)

@@ -23,6 +23,7 @@ def load(spec: DataSpec, data_dir: str | None = None, archives: str | None = Non
     prepared data, a `downsample` that does not divide the images' side or goes with a `side`, a `side` that is larger
     than the images, a `background` that the data set does not have.
     """
+    extras.require("data")
     from siamese_jax.data import characters
 
     records, runs, metadata = _read(spec, data_dir, archives)
@@ -35,6 +36,7 @@ def load_untested(spec: DataSpec, data_dir: str | None = None, archives: str | N
 
     Prepares, and raises UserError, as `load` does.
     """
+    extras.require("data")
     from siamese_jax.data import characters
 
     records, runs, metadata = _read(spec, data_dir, archives)
@@ -79,7 +81,6 @@ def _read(
     spec: DataSpec, data_dir: str | None, archives: str | None
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]], Mapping[str, Sequence[str]]]:
     """Returns the records of all characters, those of the runs, and the metadata of the first."""
-    extras.require("data")
     from siamese_jax.data import characters, store
 
     characters.check_size(spec.downsample, spec.side)  # before minutes are spent on a download

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from counters import make_counter
 from PIL import Image
 
 from siamese_jax.experiments import find
@@ -52,12 +53,6 @@ def test_sides_take_turns_after_a_warm_up_that_is_not_timed(timing):
     seconds = timing.interleave(sides, 3, clock)
     assert "".join(clock.calls) == "AB" + "ABABAB"
     assert seconds == {"ours": [1, 2, 3], "theirs": [10, 20, 30]}
-
-
-def make_counter(start: int, step: int):
-    """Returns a callable that counts up; made in the other process, where its memory is."""
-    counted = iter(range(start, 1000, step))
-    return lambda: next(counted)
 
 
 def test_a_side_elsewhere_is_made_once_and_called_in_a_process_of_its_own(timing):
