@@ -1,4 +1,4 @@
-"""The registry: every experiment is a change of one base, the paper's, with what it costs and what came out of it."""
+"""The registry: every experiment is a change of the paper's, with its cost and its measured result."""
 
 import difflib
 import shlex
@@ -31,22 +31,22 @@ from siamese_jax.specs import (
 LAYERS = ("conv1", "conv2", "conv3", "conv4", "fc", "out")
 
 PAIR_GFLOP = 10.9
-"""Arithmetic of the paper's network for one training pair: two images, 0.91 GMAC forward, twice that backward."""
+"""Arithmetic of the paper's network per training pair: two images, 0.91 GMAC forward, twice that backward."""
 PAIRS_PER_SECOND = 25
-"""What omniglot_20way trains on two CPU cores: 5.0 s an update of 128 pairs, by benchmarks/train_loop.py."""
+"""Speed of omniglot_20way on two CPU cores: 5.0 s per update of 128 pairs (benchmarks/train_loop.py)."""
 
-# The paper's rates, momenta and penalties came from a search and are unpublished: these were set by hand.
+# The paper found its learning rates, momenta and penalties by a search and did not publish them: these are hand-tuned.
 BASE = Experiment(
     name="omniglot_20way",
     summary="the paper's network and recipe: 105×105, 150k pairs, ×9 with affine distortions",
-    cost_cpu=f"15 h an epoch on 2 cores ({PAIRS_PER_SECOND} pairs/s), 200 at most",
-    cost_gpu="not measured; 15 PFLOP an epoch",
+    cost_cpu=f"15 h per epoch on 2 cores ({PAIRS_PER_SECOND} pairs/s), 200 at most",
+    cost_gpu="not measured; 15 PFLOP per epoch",
     expected="not run to its end here (loss 0.70 to 0.63 in 74 steps); the paper has 92.0 % on the official runs",
     optimizer=PaperSGD(dict.fromkeys(LAYERS, LayerSpec(learning_rate=0.1, momentum=0.9, l2=1e-5))),
     log_steps=10,
 )
 
-# Section 4.4 of the paper reduces its network for 35×35 without saying how: here filters have about a third of the
+# The paper reduces its network for 35×35 (section 4.4) and does not say how. Here filters have about a third of the
 # side, and there are half as many.
 REDUCED = Conv(
     conv1=ConvSpec(32, 4, pool=True),
@@ -66,14 +66,14 @@ SMALL = replace(
     data=Omniglot(downsample=3, train_pairs=54_000, redraw=True),
     distort=DistortSpec(translation=2 / 3),
     network=NetSpec(REDUCED),
-    # As much decay in 10 epochs as the paper has in 200, and a momentum that rises as early.
+    # In 10 epochs the rates decay as much as the paper's in 200, and momentum rises as early in the run.
     optimizer=replace(BASE.optimizer, decay=0.82, momentum_epochs=1),
     max_epochs=10,
     log_steps=50,
 )
 
-# The paper's network for MNIST is trained on Omniglot at 35×35, never on digits: the recipe is SMALL's, and another
-# seed makes it a second run of that recipe under every protocol.
+# The paper evaluates on MNIST a network that was trained on Omniglot at 35×35, never on digits. The recipe is SMALL's,
+# with another seed, so that it is a second run of that recipe under every protocol.
 MNIST = replace(
     SMALL,
     name="mnist_10way",
@@ -83,11 +83,11 @@ MNIST = replace(
 )
 
 
-# The paper has a siamese net without convolutions in its table 2 (58.3 %), and says nothing of its layers.
+# Table 2 of the paper has a siamese network without convolutions (58.3 %). The paper does not describe its layers.
 DENSE = replace(
     SMALL,
     name="omniglot_20way_dense",
-    summary="table 2's siamese net that is not convolutional: two hidden layers of ReLUs, 35×35",
+    summary="the siamese network of table 2 without convolutions: two hidden layers of ReLUs, 35×35",
     cost_cpu="5 min on 2 cores",
     cost_gpu="not measured; 20 TFLOP in all",
     expected="official runs 58.75 % (52.0 to 65.2; 400 trials); the paper has 58.3 %",
@@ -111,12 +111,12 @@ GLYPHS = replace(
 )
 
 
-# Past the paper on two cores: every image of a batch is compared with those of its alphabet by other drawers, so that
-# 160 images make 4,800 comparisons, where in pairs they would make 80. Rates and lengths were set by hand.
+# Better than the paper on two cores. Every image of a batch is compared with those of its alphabet by other drawers:
+# 160 images make 4,800 comparisons, while in pairs they would make 80. Rates and lengths are hand-tuned.
 FAST = replace(
     BASE,
     name="omniglot_20way_fast",
-    summary="a small residual tower at 48×48, trained on choices within whole alphabets",
+    summary="a small residual tower at 48×48, trained with the N-way softmax loss on whole alphabets",
     cost_cpu="11 min on 2 cores",
     cost_gpu="not measured; 35 TFLOP in all",
     expected="official runs 96.50, 95.75 and 96.25 % (seeds 0 to 2; 400 trials each); humans 95.5 %",
@@ -126,7 +126,7 @@ FAST = replace(
     loss=NWay(),
     optimizer=AdamW(clip=1.0, average=0.995),
     evaluation=EvalSpec(validation_trials=2_000, views=8),
-    # The schedule falls to the end of the last epoch: nothing is to be stopped on its way there.
+    # The rate falls until the end of the last epoch, so patience must not stop training earlier.
     max_epochs=12,
     patience=12,
     log_steps=25,
@@ -134,7 +134,7 @@ FAST = replace(
 BEST = replace(
     FAST,
     name="omniglot_20way_best",
-    summary="a small residual tower at 48×48, trained on choices within whole alphabets for 4,000 steps",
+    summary="a small residual tower at 48×48, trained with the N-way softmax loss on whole alphabets for 4,000 steps",
     cost_cpu="32 to 36 min on 2 cores",
     cost_gpu="not measured; 120 TFLOP in all",
     expected="official runs 98.00 and 97.00 % (seeds 0 and 1; 400 trials each), with 8 views 98.25 % each",
@@ -142,12 +142,12 @@ BEST = replace(
     max_epochs=40,
     patience=40,
 )
-# At 105×105 the 160 images of FAST would take nearly 4 s a step. Rates are chosen on validation: with 1e-3, and a
-# twentieth of it in fc, it had 72.3 % after 1,000 steps, with 3e-4 throughout 70.9; most sigmoids saturate with either.
+# At 105×105 the 160 images of FAST would take nearly 4 s per step. Rates were chosen on validation: 1e-3 with a
+# twentieth of it in fc had 72.3 % after 1,000 steps, 3e-4 everywhere had 70.9 %. Most sigmoids saturate with either.
 PAPER_N_WAY = replace(
     BASE,
     name="omniglot_20way_paper_n_way",
-    summary="the paper's network and energy at 105×105, trained on choices within whole alphabets",
+    summary="the paper's network at 105×105, trained with the N-way softmax loss on whole alphabets",
     cost_cpu="1 h 42 to 1 h 51 min on one core: 3,000 steps of 60 images, 2 s each",
     cost_gpu="not measured; 1 PFLOP in all",
     expected="official runs 92.50 and 91.75 % (seeds 0 and 1; 400 trials each), with 8 views 94.00 and 92.00 %; "
@@ -162,7 +162,7 @@ PAPER_N_WAY = replace(
 
 
 def _minimal(number: int) -> Experiment:
-    """FAST on Lake's small background set of that number: 5 alphabets to train on instead of 30."""
+    """Return FAST on one of Lake's small background sets: 5 training alphabets instead of 30."""
     bpl, convnet = published.BPL_OF_FIVE[number], published.CONVNET_OF_FIVE[number]
     ours = {1: "88.25 and 90.75", 2: "94.25 and 93.50"}[number]
     return replace(
@@ -188,7 +188,7 @@ BASELINES = replace(
 
 
 def _verification(pairs: int, distorted: bool) -> Experiment:
-    """A cell of the paper's table 1, with its published accuracy in per cent."""
+    """Return the experiment of a cell of the paper's table 1."""
     paper = published.TABLE_1[pairs][distorted]
     name = f"verification_{pairs // 1000}k{'_affine' if distorted else ''}"
     copies = BASE.distort.copies if distorted else 0
@@ -197,7 +197,7 @@ def _verification(pairs: int, distorted: bool) -> Experiment:
         BASE,
         name=name,
         summary=f"table 1: {pairs // 1000}k pairs, {'×9 with affine distortions' if distorted else 'no distortions'}",
-        cost_cpu=f"{epoch / PAIRS_PER_SECOND / 3600:.1f} h an epoch on 2 cores ({PAIRS_PER_SECOND} pairs/s)",
+        cost_cpu=f"{epoch / PAIRS_PER_SECOND / 3600:.1f} h per epoch on 2 cores ({PAIRS_PER_SECOND} pairs/s)",
         cost_gpu=f"not measured; {epoch * PAIR_GFLOP / 1e6:.1f} PFLOP an epoch",
         expected=f"not run to its end here; the paper has {paper:.2f} % on 10,000 test pairs",
         data=Omniglot(train_pairs=pairs),
@@ -232,11 +232,11 @@ RENAMED = {"omniglot_20way_paper_allpairs": "omniglot_20way_paper_n_way"}
 """New names by old ones, which stay valid: records of runs have them."""
 
 QUICK = ("omniglot_20way_fast", "glyphs_20way")
-"""What to suggest to someone for whom an experiment would take too long."""
+"""What to suggest if an experiment would take too long."""
 
 
 def find(name: str) -> Experiment:
-    """Returns the experiment of that name; UserError with the likeliest names if there is none."""
+    """Return the experiment of that name; UserError with similar names if there is none."""
     name = RENAMED.get(name, name)
     if name in EXPERIMENTS:
         return EXPERIMENTS[name]

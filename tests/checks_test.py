@@ -1,13 +1,15 @@
 """What is wrong with an experiment is found before a download, or before the first step."""
 
+import flax.linen as nn
 import pytest
 from tiny import make_dataset, make_experiment
 
 from siamese_jax import checks, specs
 from siamese_jax.errors import UserError
 from siamese_jax.experiments import EXPERIMENTS
+from siamese_jax.network.energies import ENERGIES
 from siamese_jax.sampling.splits import split
-from siamese_jax.specs import AdamW, AllPairs, EvalSpec, Omniglot, PaperSGD
+from siamese_jax.specs import AdamW, AllPairs, EvalSpec, Omniglot, PaperSGD, Triplet, WeightedL1
 from siamese_jax.storage.experiment_file import write_experiment
 
 EXPERIMENT = make_experiment()
@@ -30,6 +32,13 @@ def test_every_registered_experiment_passes_what_needs_no_images():
 def test_what_no_image_could_mend_is_refused_before_a_download(change, words):
     with pytest.raises(UserError, match=words):
         checks.check_experiment(make_experiment(**change))
+
+
+def test_a_loss_of_distances_needs_an_energy_with_a_distance(monkeypatch):
+    monkeypatch.setitem(ENERGIES, WeightedL1, lambda spec: nn.Dense(1))
+    checks.check_experiment(make_experiment())
+    with pytest.raises(UserError, match="loss.name=triplet needs a distance, but network.energy=weighted_l1 has none"):
+        checks.check_experiment(make_experiment(loss=Triplet()))
 
 
 @pytest.mark.parametrize(

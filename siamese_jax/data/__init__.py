@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from siamese_jax import extras
+from siamese_jax.errors import UserError
 from siamese_jax.records import Dataset, Images
-from siamese_jax.specs import DataSpec, Omniglot
+from siamese_jax.specs import DataSpec, InMemory, Omniglot
 
 
 def load(spec: DataSpec, data_dir: str | None = None, archives: str | None = None) -> Dataset:
@@ -81,6 +82,8 @@ def _read(
     spec: DataSpec, data_dir: str | None, archives: str | None
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]], Mapping[str, Sequence[str]]]:
     """Returns the records of all characters, those of the runs, and the metadata of the first."""
+    if isinstance(spec, InMemory):
+        raise UserError("data.name=in_memory has no images to load: use siamese_jax.train(…, dataset=Dataset(images))")
     from siamese_jax.data import characters, store
 
     characters.check_size(spec.downsample, spec.side)  # before minutes are spent on a download

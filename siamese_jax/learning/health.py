@@ -1,5 +1,6 @@
-"""How a network in training is, beyond its loss: the few numbers in which a siamese net that learns nothing gives away
-why, most of them before the first step.
+"""Diagnostics of training: a few numbers that explain why a siamese network does not learn.
+
+Most of them are informative before the first step.
 """
 
 import math
@@ -9,20 +10,20 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from siamese_jax.learning.optimizers.rules import layer_of
+from siamese_jax.learning.optimizers.rules import is_below, layer_of
 from siamese_jax.network.siamese import Params, SiameseNet, as_input
 from siamese_jax.specs import Experiment
 
 SATURATED = 4.0
-"""Beyond it, either way, a sigmoid passes on less than 2 % of a gradient."""
+"""A sigmoid whose input is beyond ± this passes on less than 2 % of a gradient."""
 AT_CHANCE = 0.985
-"""The share of the loss of guessing above which nothing is learned yet."""
+"""Nothing is learned yet if the loss is above this share of the loss of guessing."""
 MANY = 0.5
-"""The share of saturated units, or of dead filters in a layer, that is enough to explain it."""
+"""A share of saturated units, or of dead filters in a layer, that prevents learning."""
 STILL, WILD = 1e-5, 0.1
-"""Sizes of a layer's update relative to its weights between which training goes on."""
+"""Training works if an update, relative to the weights of its layer, is between these sizes."""
 ALIKE = 1e-3
-"""The spread of embeddings between characters below which they are all the same."""
+"""Embeddings of all characters are the same if their spread is below this."""
 
 
 def examine(net: SiameseNet, params: Params, images: Array) -> dict[str, Array]:
@@ -59,14 +60,14 @@ def examine(net: SiameseNet, params: Params, images: Array) -> dict[str, Array]:
 
 
 def update_sizes(before: Params, after: Params) -> dict[str, Array]:
-    """Return how far an update moved the weights of each layer, all but biases, relative to their norm.
+    """Return how much an update changed the weights of each layer, all but biases, relative to their norm.
 
     Args:
         before: parameters, nested to any depth.
         after: the same after an update.
 
     Returns:
-        float32 [] by name, `update/LAYER`; LAYER is the path of the layer.
+        float32 [] by name, `update/LAYER`; LAYER is the path of the layer. It is not a number if all weights were 0.
     """
 
     def weights(params: Params) -> dict[str, Array]:
@@ -78,16 +79,18 @@ def update_sizes(before: Params, after: Params) -> dict[str, Array]:
 
     start, end = weights(before), weights(after)
     return {
-        f"update/{layer}": jnp.linalg.norm(end[layer] - weight) / jnp.maximum(jnp.linalg.norm(weight), 1e-30)
+        f"update/{layer}": jnp.linalg.norm(end[layer] - weight) / jnp.linalg.norm(weight)
         for layer, weight in start.items()
     }
 
 
 def loss_of_guessing(experiment: Experiment, rows: Iterable[Mapping[str, float | None]] = ()) -> float | None:
-    """Returns the loss in nats of a network that tells nothing apart; None where it depends on scales.
+    """Return the loss of a network that guesses, in nats; None for losses of distances, where it depends on scales.
 
-    For `n_way` it is the mean of what `rows`, metrics of steps, have as `guessing`: some alphabets have fewer
-    characters than a batch asks for. Where no row has it, it is that of alphabets which have them all.
+    Args:
+        experiment: its loss is used.
+        rows: metrics of steps. For the N-way loss the result is the mean of their `guessing`, because some alphabets
+            have fewer characters than a batch asks for. Without them, all alphabets are assumed to have enough.
     """
     if experiment.loss.name in ("cross_entropy", "all_pairs"):
         return math.log(2)
@@ -98,9 +101,14 @@ def loss_of_guessing(experiment: Experiment, rows: Iterable[Mapping[str, float |
 
 
 def at_the_start(experiment: Experiment, health: Mapping[str, float | None]) -> str:
-    """Returns one sentence for what is unsound before the first step, and the field to change, else ""; see below."""
+    """Return one sentence on what is wrong before the first step, with the field to change; "" if nothing is.
+
+    Args:
+        experiment: what is trained.
+        health: see `diagnosis`.
+    """
     defect = _defect(experiment, _finite(health), trained=False)
-    return f"Before the first step {defect}." if defect else ""
+    return f"Before the first step: {defect}." if defect else ""
 
 
 def diagnosis(
@@ -109,11 +117,14 @@ def diagnosis(
     health: Mapping[str, float | None],
     rows: Iterable[Mapping[str, float | None]] = (),
 ) -> str:
-    """Returns one sentence with the likely cause and the field to change where training sits at chance, else "".
+    """Return the likely cause if nothing is learned, with the field to change; "" if something is learned.
 
-    `loss` is the mean over an epoch, of which `rows` are metrics; `health` holds what `examine` and `update_sizes`
-    return, as numbers, and where rates follow a schedule the `next_rate`, of the update that was looked at; what is
-    missing there, or not finite, is no cause.
+    Args:
+        experiment: what is trained.
+        loss: the mean over an epoch.
+        health: what `examine` and `update_sizes` return, as numbers; and `next_rate`, the learning rate of the update
+            that was examined, if rates follow a schedule. Numbers that are missing or not finite are ignored.
+        rows: metrics of the epoch's steps.
     """
     guessing = loss_of_guessing(experiment, rows)
     if guessing is None or loss < AT_CHANCE * guessing:
@@ -123,54 +134,59 @@ def diagnosis(
         cause = f"Likely cause: {defect}."
     else:
         cause = (
-            "Units, filters and updates look sound, so that it may only be early: give it more epochs, or raise "
+            "Units, filters and updates are normal, so it may only be too early: train for more epochs, or raise "
             f"{_rate(experiment, 'LAYER')}."
         )
-    return f"The loss is {loss:.3f} where guessing has {guessing:.3f}: nothing is learned yet. {cause}"
+    return f"The loss is {loss:.3f}, and that of guessing is {guessing:.3f}: nothing is learned yet. {cause}"
 
 
 def _defect(experiment: Experiment, health: Mapping[str, float], trained: bool = True) -> str:
-    """Returns what is too much, and what to do, or "": what would be wrong before the first step, too."""
-    anew = "start anew with another --seed"
+    """Return what is too large, and what to do; "" if nothing is. This can be wrong before the first step, too."""
+    restart = "restart with another --seed"
     updates, dead = _by_layer(health, "update/"), _by_layer(health, "dead_filters/")
     if health.get("saturated", 0.0) > MANY:
         last = experiment.network.tower.last_layer or "LAYER"
-        change = _sound_start(experiment) or (f"lower {_rate(experiment, last)}" if trained else anew)
+        change = _sound_start(experiment) or (f"lower {_rate(experiment, last)}" if trained else restart)
         return (
-            f"{health['saturated']:.0%} of an embedding's sigmoids are saturated, and pass hardly any gradient on; "
+            f"{health['saturated']:.0%} of the embedding's sigmoids are saturated and pass on almost no gradient; "
             f"{change}"
         )
     fastest = max(updates, key=updates.get, default="")
     if fastest and updates[fastest] > WILD:
-        return f"an update moves {fastest} by {updates[fastest]:.0%} of its weights; lower {_rate(experiment, fastest)}"
+        return f"each step changes {fastest} by {updates[fastest]:.0%} of its norm; lower {_rate(experiment, fastest)}"
     deadest = max(dead, key=dead.get, default="")
     if deadest and dead[deadest] > MANY:
-        change = f"lower {_rate(experiment, deadest)}, or {anew}" if trained else anew
-        return f"{dead[deadest]:.0%} of the filters of {deadest} give 0 for every image; {change}"
+        change = f"lower {_rate(experiment, deadest)}, or {restart}" if trained else restart
+        return f"{dead[deadest]:.0%} of the filters of {deadest} are 0 for every image; {change}"
     return ""
 
 
 def _standstill(experiment: Experiment, health: Mapping[str, float]) -> str:
-    """Returns what is too little, and what to do, or ""."""
+    """Return what is too small, and what to do; "" if nothing is."""
     spec, updates = experiment.optimizer, _by_layer(health, "update/")
-    # A schedule is close to 0 at its ends: an update counts as if it were at its highest. Unknown, it says nothing.
+    # A schedule is close to 0 at its ends, so updates are compared as if the rate were at its highest.
     risen = health.get("next_rate", 0.0) / spec.rate if spec.over_all_epochs and spec.rate else 1.0
     slowest = min(updates, key=updates.get, default="")
     if slowest and updates[slowest] < STILL * risen:
         held_back = spec.name != "adamw" or spec.fc_rate < 1
         change = _rate(experiment, slowest) if held_back else "--optimizer.rate"
-        return f"an update moves {slowest} by {updates[slowest]:.1g} of its weights only; raise {change}"
+        return f"each step changes {slowest} by only {updates[slowest]:.1g} of its norm; raise {change}"
     if health.get("embedding_spread", 1.0) < ALIKE:
         penalties = "--optimizer.weight_decay" if spec.name == "adamw" else "--optimizer.layers.LAYER.l2"
         change = _sound_start(experiment) or f"lower {penalties}"
-        return f"embeddings of different characters are alike (spread {health['embedding_spread']:.1g}); {change}"
+        return (
+            f"embeddings of different characters are almost equal (spread {health['embedding_spread']:.1g}); {change}"
+        )
     return ""
 
 
 def _rate(experiment: Experiment, layer: str) -> str:
-    if experiment.optimizer.name == "adamw":
-        return "--optimizer.fc_rate" if layer == experiment.network.tower.last_layer else "--optimizer.rate"
-    return f"--optimizer.layers.{layer}.learning_rate"
+    """Return the field with the learning rate of a layer."""
+    spec, last = experiment.optimizer, experiment.network.tower.last_layer
+    if spec.name == "adamw":
+        return "--optimizer.fc_rate" if last is not None and is_below(layer, last) else "--optimizer.rate"
+    rule = next((rule for rule in spec.layers if is_below(layer, rule)), "LAYER")
+    return f"--optimizer.layers.{rule}.learning_rate"
 
 
 def _sound_start(experiment: Experiment) -> str:

@@ -4,6 +4,8 @@ import functools
 from dataclasses import replace
 from pathlib import Path
 
+import flax.linen as nn
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.special import expit
@@ -114,6 +116,22 @@ def test_a_tower_without_convolutions_has_no_picture_of_filters(saved):
     evaluator = embedder.Evaluator(net, embed_batch=16)
     figures.plot_network(Path(), EXPERIMENT, DATASET.images, MEASURED["official_runs"], evaluator, params)
     assert set(saved) == {"units.png"}
+
+
+class Judge(nn.Module):
+    """An energy that is not a sum over units."""
+
+    @nn.compact
+    def __call__(self, left, right):
+        return nn.Dense(1)(jnp.square(left - right))[0]
+
+
+def test_an_energy_that_is_not_a_sum_over_units_has_no_picture_of_them(saved):
+    net = NET._replace(energy=Judge())
+    params = PARAMS | {"out": Judge().init(root_key(0), jnp.zeros(8), jnp.zeros(8))["params"]}
+    evaluator = embedder.Evaluator(net, embed_batch=16)
+    figures.plot_network(Path(), EXPERIMENT, DATASET.images, MEASURED["official_runs"], evaluator, params)
+    assert set(saved) == {"filters.png"}
 
 
 def test_distorted_samples_stand_beside_their_originals_and_only_where_there_are_distortions(saved):

@@ -110,15 +110,33 @@ def test_updates_are_named_by_the_path_of_their_layer_at_any_depth():
     }  # fmt: skip
 
 
+def test_the_field_of_a_nested_layers_rate_is_that_of_its_rule():
+    rule = EXPERIMENT.optimizer.layers["fc"]
+    nested = replace(EXPERIMENT, optimizer=replace(EXPERIMENT.optimizer, layers={"block": rule, "out": rule}))
+    assert "lower --optimizer.layers.block.learning_rate" in diagnosis(
+        nested, 0.6931, SOUND | {"update/block/mlp": 0.5}
+    )
+
+
+def test_weights_that_are_all_zero_have_no_relative_update_and_are_no_cause():
+    zeros = {"conv1": {"kernel": jnp.zeros(2)}}
+    size = float(update_sizes(zeros, jax.tree.map(lambda value: value + 1, zeros))["update/conv1"])
+    assert not np.isfinite(size)
+    assert "it may only be too early" in diagnosis(EXPERIMENT, 0.6931, SOUND | {"update/conv1": size})
+
+
 @pytest.mark.parametrize(
     ("changes", "cause"),
     [
-        ({"saturated": 0.7}, "70% of an embedding's sigmoids are saturated.*lower --optimizer.layers.fc.learning_rate"),
-        ({"update/fc": 0.5}, "moves fc by 50% of its weights; lower --optimizer.layers.fc.learning_rate"),
-        ({"dead_filters/conv1": 0.9}, "90% of the filters of conv1 give 0"),
-        ({"update/conv1": 1e-7}, "moves conv1 by 1e-07 .*raise --optimizer.layers.conv1.learning_rate"),
-        ({"embedding_spread": 1e-5}, "embeddings of different characters are alike"),
-        ({}, "it may only be early"),
+        (
+            {"saturated": 0.7},
+            "70% of the embedding's sigmoids are saturated.*lower --optimizer.layers.fc.learning_rate",
+        ),
+        ({"update/fc": 0.5}, "changes fc by 50% of its norm; lower --optimizer.layers.fc.learning_rate"),
+        ({"dead_filters/conv1": 0.9}, "90% of the filters of conv1 are 0"),
+        ({"update/conv1": 1e-7}, "changes conv1 by only 1e-07 .*raise --optimizer.layers.conv1.learning_rate"),
+        ({"embedding_spread": 1e-5}, "embeddings of different characters are almost equal"),
+        ({}, "it may only be too early"),
     ],
 )
 def test_training_at_chance_is_given_its_likely_cause_and_the_field_to_change(changes, cause):
@@ -135,9 +153,9 @@ def test_a_start_that_is_not_sound_is_named_only_where_it_was_taken():
 
 def test_what_was_not_finite_is_no_cause_and_no_traceback():
     for strange in (None, np.nan, np.inf):
-        assert "it may only be early" in diagnosis(EXPERIMENT, 0.6931, dict.fromkeys(SOUND, strange))
+        assert "it may only be too early" in diagnosis(EXPERIMENT, 0.6931, dict.fromkeys(SOUND, strange))
     wild = {"update/conv1": np.nan, "update/fc": 0.5}
-    assert "moves fc by 50%" in diagnosis(EXPERIMENT, 0.6931, SOUND | wild)
+    assert "changes fc by 50%" in diagnosis(EXPERIMENT, 0.6931, SOUND | wild)
 
 
 def test_a_rate_that_has_been_let_down_to_zero_is_not_told_to_be_raised():
@@ -155,9 +173,9 @@ def test_a_rate_that_is_too_low_is_named_while_its_schedule_is_at_its_height():
     adamw = replace(EXPERIMENT, optimizer=AdamW(rate=1e-8))
     still = SOUND | {"update/conv1": 1e-8}
     assert "raise --optimizer.rate" in diagnosis(adamw, 0.6931, still | {"next_rate": 1e-8})
-    assert "it may only be early" in diagnosis(adamw, 0.6931, still | {"next_rate": 1e-12})
+    assert "it may only be too early" in diagnosis(adamw, 0.6931, still | {"next_rate": 1e-12})
     at_its_end = SOUND | {"update/conv1": 0.0, "update/fc": 0.0, "learning_rate": 1e-12, "next_rate": 0.0}
-    assert "it may only be early" in diagnosis(adamw, 0.6931, at_its_end)
+    assert "it may only be too early" in diagnosis(adamw, 0.6931, at_its_end)
     none = replace(adamw, optimizer=replace(adamw.optimizer, rate=0.0))
     assert "raise --optimizer.rate" in diagnosis(none, 0.6931, at_its_end)
 
@@ -166,10 +184,10 @@ def test_what_is_unsound_before_the_first_step_is_said_there():
     assert at_the_start(EXPERIMENT, SOUND | {"update/conv1": 1e-9, "embedding_spread": 0}) == ""
     paper = replace(EXPERIMENT, network=replace(EXPERIMENT.network, initialiser="paper"))
     said = at_the_start(paper, SOUND | {"saturated": 0.72})
-    assert said.startswith("Before the first step 72% of an embedding's sigmoids are saturated")
+    assert said.startswith("Before the first step: 72% of the embedding's sigmoids are saturated")
     assert said.endswith("start with --network.initialiser=scaled.")
     for found in ({"saturated": 0.72}, {"dead_filters/conv1": 0.9}):  # no rate has acted yet
-        assert at_the_start(EXPERIMENT, SOUND | found).endswith("; start anew with another --seed.")
+        assert at_the_start(EXPERIMENT, SOUND | found).endswith("; restart with another --seed.")
 
 
 def test_guessing_costs_what_the_loss_says():
@@ -193,7 +211,7 @@ def test_a_run_planted_at_chance_says_why_while_it_trains_and_in_its_report(tmp_
     with Checkpoints(tmp_path) as checkpoints:
         fit(experiment, train, lambda params: 0.3, checkpoints)
     said = capsys.readouterr().err
-    assert "nothing is learned yet. Likely cause: an update moves" in said
+    assert "nothing is learned yet. Likely cause: each step changes" in said
     assert "raise --optimizer.layers." in said
     rows = read_metrics(tmp_path)
     assert [row["step"] for row in rows if "saturated" in row] == [0, 9]
@@ -222,7 +240,7 @@ def test_a_start_that_is_not_sound_is_said_while_the_run_begins(tmp_path, capsys
     experiment = replace(EXPERIMENT, optimizer=replace(EXPERIMENT.optimizer, layers=fast), max_epochs=1)
     with Checkpoints(tmp_path) as checkpoints, contextlib.suppress(UserError):  # it diverges, or does not
         fit(experiment, splits.split(make_dataset(), "paper")["train"], lambda params: 0.3, checkpoints)
-    assert "Before the first step an update moves" in capsys.readouterr().err
+    assert "Before the first step: each step changes" in capsys.readouterr().err
 
 
 def test_a_line_of_metrics_counts_in_the_reported_loss_for_as_many_steps_as_it_stands_for():
@@ -230,4 +248,4 @@ def test_a_line_of_metrics_counts_in_the_reported_loss_for_as_many_steps_as_it_s
     lines = [(1, 1, 5.0), (9, 1, 0.9), (10, 2, 3.0), (18, 2, 0.6)]
     rows = [{"step": step, "epoch": epoch, "cross_entropy": loss} for step, epoch, loss in lines]
     rows = [{"step": 0, "epoch": 1, **look}, *rows, {"step": 18, "epoch": 2, **look}]
-    assert "**The loss is 0.867 where guessing has 0.693" in report(EXPERIMENT, RESULTS, rows)
+    assert "**The loss is 0.867, and that of guessing is 0.693" in report(EXPERIMENT, RESULTS, rows)

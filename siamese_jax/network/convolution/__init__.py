@@ -1,11 +1,12 @@
-"""The convolution and the pooling of the twins, with gradients that are fast on a CPU as well.
+"""Convolution and max-pooling, with gradients that are fast on a CPU, too.
 
-One image at a time, [H, W, C]; callers vmap. XLA's CPU gradient of a convolution with respect to its kernel runs at a
-tenth of the speed of a matrix product, so there large kernels meet the image as spectra, small ones by Winograd's
-tiles: both take fewer multiplications than the sum, and both are spelled as matrix products. There image and kernel
-meet only in plain products, which JAX batches and differentiates by itself: under vmap with a shared kernel its
-gradient is one product contracted over the batch, and per-example gradients are right as well. Where channels are few,
-the gradient is a product of patches for each image instead (see `patches`).
+Functions take one image, [H, W, C]; callers vmap.
+
+On a CPU, XLA's gradient of a convolution with respect to its kernel runs at a tenth of the speed of a matrix product.
+There large kernels use Fourier transforms and small ones Winograd tiles. Both need fewer multiplications than the
+direct sum and are written as matrix products, which JAX batches and differentiates by itself. Under vmap with a shared
+kernel, the gradient of the kernel is one product over the whole batch. Gradients per example are right, too. If there
+are few channels, the gradient is a product of patches for each image instead (see `patches`).
 """
 
 from collections.abc import Callable, Mapping
@@ -26,15 +27,23 @@ Correlation = Callable[[Array, Array], Array]
 def convolve(image: Array, kernel: Array, padding: Literal["VALID", "SAME"] = "VALID") -> Array:
     """Correlate an image with a bank of filters at stride 1, as `lax.conv_general_dilated` does.
 
-    `image` [H, W, C], `kernel` [kh, kw, C, F], of one dtype, float32 or bfloat16 -> [H', W', F] of that dtype:
-    H' = H - kh + 1 for "VALID", H for "SAME". ValueError if the padding is another or a VALID kernel exceeds the image.
+    Args:
+        image: [H, W, C], float32 or bfloat16.
+        kernel: [kh, kw, C, F], of the same dtype.
+        padding: "VALID" for H' = H - kh + 1, "SAME" for H' = H; the same for W.
+
+    Returns:
+        [H', W', F], of the same dtype.
+
+    Raises:
+        ValueError: if the padding is unknown, or a VALID kernel is larger than the image.
     """
     chex.assert_rank([image, kernel], [3, 4])
     chex.assert_axis_dimension(kernel, 2, image.shape[2])
     (height, width, _), (kh, kw, _, _) = image.shape, kernel.shape
     if padding not in ("VALID", "SAME"):
         raise ValueError(f'padding must be "VALID" or "SAME", not {padding!r}')
-    if padding == "SAME":  # XLA's split: the odd one goes after
+    if padding == "SAME":  # as in XLA, an odd row or column is added at the end
         before = (kh - 1) // 2, (kw - 1) // 2
         image = jnp.pad(image, ((before[0], kh - 1 - before[0]), (before[1], kw - 1 - before[1]), (0, 0)))
     elif kh > height or kw > width:
@@ -43,12 +52,14 @@ def convolve(image: Array, kernel: Array, padding: Literal["VALID", "SAME"] = "V
 
 
 def path_for(image_shape: tuple[int, ...], kernel_shape: tuple[int, ...]) -> str:
-    """Return the name in PATHS of how a padded image [H, W, C] meets a kernel [kh, kw, C, F].
+    """Return the name in PATHS of the fastest way to correlate a padded image [H, W, C] with a kernel [kh, kw, C, F].
 
-    GPUs and TPUs have fast gradients of their own: "xla". On a CPU it is the first of "winograd" and "fourier" that
-    takes fewer multiplications than the direct sum; then "patches", unless a patch has more numbers than the value has
-    pixels, when a gradient for each image would be large. Times in ms of value and gradients (* of the kernel only),
-    160 images (of the paper's network 64), the paths in turn, by `benchmarks/convolution.py`:
+    On GPUs and TPUs it is "xla", whose gradients are fast there. On a CPU it is the first of "winograd" and "fourier"
+    that needs fewer multiplications than the direct sum. Otherwise it is "patches", unless a patch has more numbers
+    than the output has pixels: then the gradient for each image would be large, and it is "xla".
+
+    The table shows times in ms for value and gradients (*: of the kernel only), for 160 images (64 for the paper's
+    network), by `benchmarks/convolution.py`. "Fewer" is the factor by which multiplications are saved:
 
         image      kernel         fewer: winograd fourier   ms: winograd fourier patches   xla
         105×105×1  10×10 -> 64*                 -    0.26              -     529     138   273
@@ -73,7 +84,7 @@ def path_for(image_shape: tuple[int, ...], kernel_shape: tuple[int, ...]) -> str
         15×15×64   2×2 -> 64                  1.2     1.1             40      58      38    63
         14×14×64   1×1 -> 64                 0.89    0.31             17      47      14    23
 
-    Left out, as slower: a sum of kh·kw products of shifted images.
+    A sum of kh·kw products of shifted images was slower.
     """
     if jax.default_backend() != "cpu":
         return "xla"
@@ -89,9 +100,9 @@ def path_for(image_shape: tuple[int, ...], kernel_shape: tuple[int, ...]) -> str
 def max_pool(image: Array) -> Array:
     """Take the maximum of every 2×2 block: [H, W, C] -> [H // 2, W // 2, C]; an odd last row or column is dropped.
 
-    The gradient goes to the largest of the four; among equals to the first, row by row. XLA's own gradient of a pool
-    (select-and-scatter) takes twelve times as long or more. Maxima commute with adding a bias and with ReLU, so
-    pool first: relu(max_pool(convolve(...)) + bias) is the same to the bit and leaves both a quarter of the numbers.
+    The gradient goes to the largest of the four values; among equal ones to the first, row by row. XLA's own gradient
+    of a pool (select-and-scatter) takes at least twelve times as long. Maxima commute with adding a bias and with ReLU.
+    So pool first: relu(max_pool(convolve(...)) + bias) gives the same bits with a quarter of the work after the pool.
     """
     chex.assert_rank(image, 3)
     rows, columns = 2 * (image.shape[0] // 2), 2 * (image.shape[1] // 2)
@@ -100,14 +111,14 @@ def max_pool(image: Array) -> Array:
 
 
 def _in_float32(correlate: Correlation, image: Array, kernel: Array) -> Array:
-    exact = jnp.promote_types(image.dtype, jnp.float32)  # transforms and sums of gradients need more than 8 bits
+    exact = jnp.promote_types(image.dtype, jnp.float32)  # 8 bits are too few for transforms and sums of gradients
     return correlate(image.astype(exact), kernel.astype(exact)).astype(image.dtype)
 
 
 def _transformed(correlate: Correlation, image: Array, kernel: Array) -> Array:
     value = _in_float32(correlate, image, kernel)
-    # Blank paper gives 0 with any kernel. Out of a transform comes ±1e-7, half of which a ReLU without bias lets pass,
-    # and its gradient, too. The convolution is linear: its own gradient stays what it is.
+    # Blank paper gives 0 with any kernel, but a transform gives ±1e-7. A ReLU without a bias lets half of these pass,
+    # with their gradients. So they are set to 0. The convolution is linear, so its gradient does not change.
     return value - lax.stop_gradient(jnp.where(_blank(image, *kernel.shape[:2])[..., None], value, 0))
 
 
@@ -122,4 +133,4 @@ PATHS: Mapping[str, Correlation] = {
     "fourier": partial(_transformed, fourier.correlate),
     "winograd": partial(_transformed, winograd.correlate),
 }
-"""Every way there is, by name."""
+"""The functions that correlate, by name."""

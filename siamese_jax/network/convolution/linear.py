@@ -1,4 +1,4 @@
-"""A constant matrix times an array, with a gradient that moves no number twice."""
+"""A constant matrix times an array, with a gradient that is fast on a CPU."""
 
 from functools import partial
 
@@ -12,9 +12,14 @@ from jax.typing import ArrayLike
 def linear(matrix: ArrayLike, n: int, x: Array) -> Array:
     """Contract the last n axes of a constant matrix with the first n of x.
 
-    Its own gradient only because JAX would put the matrix last, which leaves the contracted axes last, too, and moves
-    every number of the gradient one by one (conv2: 1.9 s instead of 1.1 s). No argument that is differentiated is
-    shared here, so vmap cannot go wrong.
+    It has its own gradient, because JAX's puts the contracted axes last and then transposes the result number by number
+    (conv2: 1.9 s instead of 1.1 s). The argument that is differentiated is never shared under vmap, so no sum over the
+    batch is missing.
+
+    Args:
+        matrix: a constant; it has no gradient.
+        n: the number of axes to contract.
+        x: any array whose first n axes fit.
     """
     return jnp.tensordot(jnp.asarray(matrix, x.dtype), x, n)
 

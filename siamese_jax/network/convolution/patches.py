@@ -1,4 +1,4 @@
-"""The convolution of an image with few channels: XLA's value; the kernel's gradient from patches, image by image."""
+"""Convolution of images with few channels: XLA's value, and the kernel's gradient from patches of each image."""
 
 import jax
 import jax.numpy as jnp
@@ -6,16 +6,23 @@ from jax import Array, lax
 
 
 def by_xla(image: Array, kernel: Array) -> Array:
-    """The same by XLA's own convolution, whose gradients are its own as well."""
+    """The same with `lax.conv_general_dilated`, value and gradients."""
     return lax.conv_general_dilated(image[None], kernel, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC"))[0]
 
 
 @jax.custom_vjp
 def correlate(image: Array, kernel: Array) -> Array:
-    """Correlate an image [H, W, C] with a kernel [kh, kw, C, F] where it fits: [H - kh + 1, W - kw + 1, F], float32.
+    """Correlate an image with a kernel, without padding.
 
-    Under vmap with a shared kernel the gradient is one product an image, [kh·kw·C, F], and their sum. That is quicker
-    than one product over the batch, which does not fit into a cache, and small where channels are few.
+    Under vmap with a shared kernel, the gradient is one product per image, [kh·kw·C, F], and the sum of these. They are
+    small if there are few channels, and faster than one product over the batch, which does not fit into a cache.
+
+    Args:
+        image: [H, W, C], float32.
+        kernel: [kh, kw, C, F], float32.
+
+    Returns:
+        [H - kh + 1, W - kw + 1, F].
     """
     return by_xla(image, kernel)
 
@@ -27,7 +34,7 @@ def _forward(image: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
 def _backward(saved: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
     image, kernel = saved
     (kh, kw, channels, filters), (rows, columns, _) = kernel.shape, gradient.shape
-    # Every channel's patches lie in rows as the image has them: no number is moved one by one.
+    # The patches of each channel lie in rows, as in the image, so numbers are copied row by row.
     planes = jnp.moveaxis(image, -1, 0)
     patches = jnp.stack([planes[:, i : i + rows, j : j + columns] for i in range(kh) for j in range(kw)])
     of_kernel = patches.reshape(kh * kw * channels, rows * columns) @ gradient.reshape(rows * columns, filters)

@@ -1,9 +1,9 @@
-"""The convolution with a small kernel by tiles, in which a few products do the work of many.
+"""Convolution with small kernels by Winograd tiles.
 
-A correlation with r taps gives m outputs from m + r - 1 multiplications where the sum takes m·r (Toom and Cook;
-Winograd): tile and taps, read as polynomials, are evaluated at m + r - 1 points and multiplied there. In two
-dimensions a 3×3 kernel takes 36 products for 16 outputs instead of 144. The points come out in front, where the product
-over channels wants them.
+For m outputs, a correlation with r taps needs m + r - 1 multiplications instead of m·r (Toom and Cook; Winograd). Tile
+and taps are treated as polynomials, evaluated at m + r - 1 points, and multiplied there. In two dimensions a 3×3 kernel
+needs 36 products for 16 outputs instead of 144. The points are the first axes of the results, as the product over
+channels needs them.
 """
 
 import math
@@ -19,15 +19,15 @@ from numpy.polynomial import polynomial
 from siamese_jax.network.convolution.linear import linear
 
 LARGEST_KERNEL = 3
-"""Rows or columns of a kernel: more taps take more points, and every point costs a digit."""
+"""Rows or columns of a kernel: more taps need more points, and every point costs a digit of precision."""
 POINTS = (0, 1, -1, 2, -2)
-"""Where polynomials are evaluated, as many as are needed; the last point is always infinity."""
+"""Where polynomials are evaluated: the first of these, as many as are needed, and infinity."""
 OUTPUTS = (4, 3, 2)
-"""How many outputs a tile may have along an axis."""
+"""Possible numbers of outputs of a tile along an axis."""
 
 
 class Tiling(NamedTuple):
-    """Tiles along an axis: how many, the outputs of each, and its inputs, which are as many as its points."""
+    """Tiles along an axis: their number, the outputs of each, and its inputs, as many as its points."""
 
     count: int
     outputs: int
@@ -35,14 +35,21 @@ class Tiling(NamedTuple):
 
     @property
     def length(self) -> int:
-        """Of an axis that all tiles fill."""
+        """The length of an axis that all tiles fill."""
         return self.count * self.outputs + self.points - self.outputs
 
 
 def correlate(image: Array, kernel: Array) -> Array:
-    """Correlate an image [H, W, C] with a kernel [kh, kw, C, F], float32, where it fits: [H - kh + 1, W - kw + 1, F].
+    """Correlate an image with a small kernel, without padding.
 
-    The kernel has at most 3 rows and columns. Lavin and Gray (2016), "Fast algorithms for convolutional neural
+    Args:
+        image: [H, W, C], float32.
+        kernel: [kh, kw, C, F], float32, with at most 3 rows and columns.
+
+    Returns:
+        [H - kh + 1, W - kw + 1, F].
+
+    Lavin and Gray (2016), "Fast algorithms for convolutional neural
     networks".
     """
     (height, width, channels), (kh, kw, _, filters) = image.shape, kernel.shape
@@ -50,7 +57,7 @@ def correlate(image: Array, kernel: Array) -> Array:
     tile, taps, outputs = (np.kron(*both) for both in zip(_matrices(rows), _matrices(columns), strict=True))
     whole = jnp.pad(image, ((0, rows.length - height), (0, columns.length - width), (0, 0)))
     of_tiles = linear(tile, 1, _cut(rows, columns, whole))
-    # Filters before channels: so the gradient's products over all tiles are of a form that XLA has fast on a CPU.
+    # Filters stand before channels, so that the products of the gradient have a form that XLA computes fast on a CPU.
     of_kernel = linear(taps, 1, jnp.swapaxes(kernel.reshape(kh * kw, channels, filters), 1, 2))
     values = linear(outputs, 1, jnp.einsum("pijc,pfc->pijf", of_tiles, of_kernel))
     by_axis = values.reshape(rows.outputs, columns.outputs, *values.shape[1:])
@@ -58,7 +65,7 @@ def correlate(image: Array, kernel: Array) -> Array:
 
 
 def multiplications(image_shape: tuple[int, ...], kernel_shape: tuple[int, ...]) -> float:
-    """Return how many real ones the value takes for one image, transforms included; infinite for larger kernels."""
+    """Return the number of real multiplications for the value of one image, with transforms; infinite if too large."""
     (height, width, channels), (kh, kw, _, filters) = image_shape, kernel_shape
     if max(kh, kw) > LARGEST_KERNEL:
         return math.inf
@@ -68,17 +75,17 @@ def multiplications(image_shape: tuple[int, ...], kernel_shape: tuple[int, ...])
 
 
 def _tiling(length: int, taps: int) -> Tiling:
-    """The tiles for an axis that take the fewest products; among equals the largest."""
+    """Return the tiles for an axis with the fewest products; among equal ones the largest."""
     outputs = length - taps + 1
     tilings = [Tiling(-(-outputs // size), size, size + taps - 1) for size in OUTPUTS]
     return min(tilings, key=lambda tiling: tiling.count * tiling.points)
 
 
 def _matrices(axis: Tiling) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What takes a tile to its points [n, n], taps to theirs [n, r], and products of both to the outputs [m, n].
+    """Return three matrices: tile to its points [n, n], taps to theirs [n, r], products to outputs [m, n].
 
-    A correlation is the transpose of a product of polynomials: outputs and taps are evaluated, the tile goes through
-    the transpose of Lagrange's interpolation.
+    A correlation is the transpose of a product of polynomials: outputs and taps are evaluated, and the tile is
+    multiplied by the transpose of Lagrange's interpolation.
     """
     points, taps = np.array(POINTS[: axis.points - 1], float), axis.points - axis.outputs + 1
     others = [np.delete(points, n) for n in range(len(points))]
@@ -92,9 +99,9 @@ def _matrices(axis: Tiling) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1))
 def _cut(rows: Tiling, columns: Tiling, image: Array) -> Array:
-    """Cut an image into tiles that overlap: the points of a tile, row by row, in front, [nh·nw, count, count, C].
+    """Cut an image into overlapping tiles, with the points of a tile, row by row, first: [nh·nw, count, count, C].
 
-    Its own gradient only because JAX's would add 36 arrays as large as the image.
+    It has its own gradient, because JAX's would add 36 arrays as large as the image.
     """
 
     def every(start: int, axis: Tiling) -> tuple[int, int, int]:
@@ -118,7 +125,7 @@ _cut.defvjp(_cut_forward, _cut_backward)
 
 
 def _overlap(tiles: Array, tiling: Tiling, axis: int) -> Array:
-    """Add what tiles have beyond their outputs to the next tile: axis `axis` are points, `axis` + 2 the tiles."""
+    """Add what each tile has beyond its outputs to the next tile; axis `axis` holds points, `axis` + 2 tiles."""
     own, beyond = jnp.split(tiles, [tiling.outputs], axis)
     after, before = [[(0, 0)] * tiles.ndim for _ in range(2)]
     after[axis + 2], before[axis + 2] = (0, 1), (1, 0)
@@ -127,6 +134,6 @@ def _overlap(tiles: Array, tiling: Tiling, axis: int) -> Array:
 
 
 def _join(tiles: Array) -> Array:
-    """Put tiles that do not overlap side by side: [m, m, count, count, C] -> [count·m, count·m, C]."""
+    """Join tiles that do not overlap: [m, m, count, count, C] -> [count·m, count·m, C]."""
     outputs_h, outputs_w, count_h, count_w, channels = tiles.shape
     return tiles.transpose(2, 0, 3, 1, 4).reshape(count_h * outputs_h, count_w * outputs_w, channels)
