@@ -12,7 +12,7 @@ from jax import Array
 
 from siamese_jax.learning.optimizers.rules import is_below, layer_of
 from siamese_jax.network.siamese import Params, SiameseNet, as_input
-from siamese_jax.specs import Experiment
+from siamese_jax.specs import Experiment, PaperSGD
 
 SATURATED = 4.0
 """A sigmoid whose input is beyond ± this passes on less than 2 % of a gradient."""
@@ -183,10 +183,10 @@ def _standstill(experiment: Experiment, health: Mapping[str, float]) -> str:
 def _rate(experiment: Experiment, layer: str) -> str:
     """Return the field with the learning rate of a layer."""
     spec, last = experiment.optimizer, experiment.network.tower.last_layer
-    if spec.name == "adamw":
-        return "--optimizer.fc_rate" if last is not None and is_below(layer, last) else "--optimizer.rate"
-    rule = next((rule for rule in spec.layers if is_below(layer, rule)), "LAYER")
-    return f"--optimizer.layers.{rule}.learning_rate"
+    if isinstance(spec, PaperSGD):
+        rule = next((rule for rule in spec.layers if is_below(layer, rule)), "LAYER")
+        return f"--optimizer.layers.{rule}.learning_rate"
+    return "--optimizer.fc_rate" if last is not None and is_below(layer, last) else "--optimizer.rate"
 
 
 def _sound_start(experiment: Experiment) -> str:
