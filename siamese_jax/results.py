@@ -42,7 +42,7 @@ class SetDescription:
 
     groups: tuple[str, ...] = about("Names of its groups.")
     classes: int = count("Its classes.")
-    authors: tuple[int, ...] = about("Numbers of the authors of its images.")
+    authors: tuple[int, ...] = about("Numbers of the authors of its images.", values="empty: unknown")
     images: int = count("Its images.")
 
 
@@ -207,7 +207,7 @@ class RunResults:
     format: int = about("Version of this format.", values=str(FORMAT), default=FORMAT)
     experiment: str = about("Name of the experiment. Its fields are in experiment.json.")
     seed: int = about("Seed of the experiment.", values="0 or more")
-    command: str = about("Command that repeats the run.")
+    command: str = about("Command that repeats the run.", values="empty: the experiment is not registered")
     data: DataDescription = about("The data.")
     environment: Environment = about("Software and machine.")
     training: TrainingSummary | None = about("How training went.", values="null: untrained baselines")

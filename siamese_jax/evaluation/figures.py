@@ -21,7 +21,7 @@ from siamese_jax.learning.health import loss_of_guessing
 from siamese_jax.learning.losses import TRAIN_P_SAME
 from siamese_jax.network.siamese import Params, as_input
 from siamese_jax.records import Dataset, Images
-from siamese_jax.results import RunResults
+from siamese_jax.results import RunResults, plural
 from siamese_jax.specs import Experiment
 from siamese_jax.statistics import mistakes
 
@@ -55,10 +55,11 @@ def plot_run(
     """
     plot_training(workdir, experiment, sets["train"], rows)
     plot_results(workdir, experiment.name, measurement.results)
-    if official := measurement.measured.get("official_runs"):
-        many = measurement.measured.get("within_alphabet", official)
-        plot_trials(workdir, experiment, dataset.images, official, many)
-        plot_network(workdir, experiment, dataset.images, official, evaluator, params)
+    measured = measurement.measured
+    found = [measured[name] for name in ("official_runs", "within_alphabet") if name in measured]
+    if found:
+        plot_trials(workdir, experiment, dataset.images, few=found[0], many=found[-1])
+        plot_network(workdir, experiment, dataset.images, found[0], evaluator, params)
 
 
 def plot_results(workdir: Path, label: str, results: RunResults) -> None:
@@ -70,34 +71,44 @@ def plot_results(workdir: Path, label: str, results: RunResults) -> None:
         plots.save(plots.roc_figure({label: results.verification.test}), workdir / "roc.png")
 
 
-def plot_trials(workdir: Path, experiment: Experiment, images: Images, official: Measured, many: Measured) -> None:
-    """Plot trials: figure 7 and the hardest ones from the official runs, confusions from many random trials."""
-    pixels, episodes = images.images, official.episodes
+def plot_trials(workdir: Path, experiment: Experiment, images: Images, few: Measured, many: Measured) -> None:
+    """Plot trials: the first one (paper, figure 7), the hardest ones of each group, and the confusions.
+
+    Args:
+      workdir: Where the pictures are written.
+      experiment: As it was trained.
+      images: All images.
+      few: The trials of which the first and the hardest are shown: the official runs, or random ones if there are none.
+      many: The trials in which confusions are counted.
+    """
+    pixels, episodes = images.images, few.episodes
     scale, values = score_scale(experiment.loss.name)
     query, supports = pixels[episodes.query[0, 0]], pixels[episodes.support[0, :, 0]]
-    title = f"{experiment.name}: the first trial of the first run"
+    title = f"{experiment.name}: the first trial"
     figure = plots.trial_figure(
-        query, supports, values(official.scores[0, 0]), int(episodes.answer[0, 0]), title, scale
+        query, supports, values(few.scores[0, 0]), int(np.asarray(episodes.answer)[0, 0]), title, scale
     )
     plots.save(figure, workdir / "trial.png")
-    hardest = mistakes.hardest(official.scores, episodes, images.group_index, HARDEST)
-    shown = [_hard(images, official, run, place, values) for trials in hardest.values() for run, place in trials]
-    plots.save(plots.hardest_figure(shown, scale), workdir / "hardest.png")
+    hardest = mistakes.hardest(few.scores, episodes, images.group_index, HARDEST)
+    shown = [_hard(images, few, run, place, values) for trials in hardest.values() for run, place in trials]
+    title = f"The hardest trials of each {images.words.group}"
+    plots.save(plots.hardest_figure(shown, scale, title), workdir / "hardest.png")
     found = mistakes.confusions(many.scores, many.episodes, images, CONFUSED)
     confused = [_confused(images, group, confusion) for group, some in found.items() for confusion in some]
-    plots.save(plots.confused_figure(confused), workdir / "confused.png")
+    title = f"The {plural(images.words.class_)} most often confused"
+    plots.save(plots.confused_figure(confused, title), workdir / "confused.png")
 
 
 def plot_network(
     workdir: Path,
     experiment: Experiment,
     images: Images,
-    official: Measured,
+    few: Measured,
     evaluator: Evaluator,
     params: Params,
 ) -> None:
-    """Plot the filters of the first layer, and the contributions of units in the first official trial, if any."""
-    query, right, rival = images.images[list(_rows(official, 0, 0))]
+    """Plot the filters of the first layer, and the contributions of units in the first trial, if there are any."""
+    query, right, rival = images.images[list(_rows(few, 0, 0))]
     if first := first_filters(params, images.images.shape[-1]):
         layer, kernel = first
         plots.save(plots.filters_figure(kernel, layer), workdir / "filters.png")
@@ -107,7 +118,7 @@ def plot_network(
     terms, rests = zip(
         *(evaluator.net.contributions(params, embedded[0], other) for other in embedded[1:]), strict=True
     )
-    title = f"{experiment.name}: the first trial of the first run, unit by unit"
+    title = f"{experiment.name}: the first trial, unit by unit"
     p_same = experiment.loss.name in TRAIN_P_SAME
     figure = plots.units_figure(*map(np.asarray, terms), query, right, rival, float(rests[0]), title, p_same)
     plots.save(figure, workdir / "units.png")

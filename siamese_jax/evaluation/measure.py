@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import jax
+import numpy as np
 
 from siamese_jax import __version__
 from siamese_jax.devices import usable_cores
@@ -232,7 +233,7 @@ def _describe(experiment: Experiment, dataset: Dataset, sets: dict[str, Images])
             name: SetDescription(
                 groups=part.group_names,
                 classes=int(part.class_index[-1]) + 1,
-                authors=tuple(sorted(set(part.author.tolist()))),
+                authors=tuple(np.unique(part.author[part.author >= 0]).tolist()),
                 images=len(part.images),
             )
             for name, part in sets.items()

@@ -93,7 +93,7 @@ def _mark(chosen: bool, right: bool, tied: bool) -> tuple[str, dict[str, Any]]:
 
 
 def hardest_figure(
-    rows: Sequence[HardTrial], scale: str = "p(same)", title: str = "The hardest trials of each alphabet"
+    rows: Sequence[HardTrial], scale: str = "p(same)", title: str = "The hardest trials of each group"
 ) -> "Figure":
     """Plot trials, a line per group: the query, the right support and the rival, each with its score.
 
@@ -120,7 +120,7 @@ def hardest_figure(
     return _by_group(rows, 3, draw, title, note)
 
 
-def confused_figure(rows: Sequence[Confused], title: str = "The characters most often confused") -> "Figure":
+def confused_figure(rows: Sequence[Confused], title: str = "The classes most often confused") -> "Figure":
     """Plot confusions, a line per group: the class shown and the one it was taken for.
 
     Groups are plotted in the order of their first confusions.
@@ -133,7 +133,7 @@ def confused_figure(rows: Sequence[Confused], title: str = "The characters most 
         images[0].text(1.12, 0.5, "→", transform=images[0].transAxes, ha="center", va="center", fontsize=11)
         images[1].set_xlabel(f"{confused.times:,} of {confused.trials:,} times", fontsize=9, labelpad=4)
 
-    note = "the character shown → the character it was taken for, and in how many of the trials that showed it"
+    note = "shown → taken for, and in how many of the trials that showed it"
     return _by_group(rows, 2, draw, title, note)
 
 

@@ -20,7 +20,7 @@ PAPER = Experiment(
     name="paper", summary="", cost_cpu="", cost_gpu="", expected="", network=NetSpec(initialiser="paper")
 )
 DIFFERENCES = {
-    "data.name": "The images are {ours}, not Omniglot.",
+    "data.name": "The data source is `{ours}`; the paper's is Omniglot.",
     "data.background": "Training uses the five background alphabets of set `{ours}`; the paper uses all 30.",
     "data.downsample": "Blocks of {ours}×{ours} pixels are averaged, which gives {image_side}×{image_side} pixels; the "
     "paper's images have 105×105.",

@@ -136,9 +136,9 @@ def _grid(parts: Sequence[OneShotResult]) -> str:
     rows = [[f"{k}-shot (%)", *(cells.get((k, n), "–") for n in ways)] for k in shots]
     rows.append(["chance level (%)", *(f"{100 / n:.1f}" for n in ways)])
     trials = " to ".join(f"{count:,}" for count in sorted({part.card.trials for part in parts}))
-    authors = ranges({author for part in parts for author in part.card.authors})
-    what = parts[0].card.protocol
-    text = f"{what[0].upper()}{what[1:]} ({authors}); {trials} trials per cell, intervals over episodes.\n\n"
+    authors = {author for part in parts for author in part.card.authors}
+    what = parts[0].card.protocol + (f" ({ranges(authors)})" if authors else "")
+    text = f"{what[0].upper()}{what[1:]}; {trials} trials per cell, intervals over episodes.\n\n"
     return text + table(["", *(f"{n}-way" for n in ways)], rows)
 
 

@@ -28,6 +28,7 @@ DATA = {
     "omniglot": "Omniglot: characters of 50 alphabets, each drawn by hand once by each of 20 drawers.",
     "glyphs": "glyphs: **rendered glyphs, not handwriting; not comparable with Omniglot figures**. Characters of many "
     "scripts, rendered from fonts in the styles of 20 simulated drawers.",
+    "in_memory": "images that a program passed in memory.",
 }
 """What a data source holds, by its name."""
 ENDINGS = {
@@ -63,7 +64,7 @@ def report(
         section(NETWORK, "", pictures),
         section("Data", _sets(results.data), pictures),
         _departures(experiment) if experiment.method == "siamese" else "",
-        f"## How to repeat this run\n\n    {results.command}\n\n{_environment(results.environment)}",
+        f"## How to repeat this run\n\n{_command(results.command)}\n\n{_environment(results.environment)}",
     )
     return "\n\n".join(part.strip("\n") for part in sections if part) + "\n"
 
@@ -237,10 +238,13 @@ def _sets(data: DataDescription) -> str:
     )
     # Markdown reads underscores in names as emphasis.
     names = bullets(f"{name}: {', '.join(one.groups).replace('_', ' ')}" for name, one in data.sets.items())
-    return (
-        f"No {words.group} and no {words.author} is in two sets (`{data.split}` split). The {authors} of the official "
-        f"runs are listed with their result.\n\n{sizes}\n\n{names}"
-    )
+    about = f"No {words.group} is in two sets. The {authors} are not known."
+    if any(one.authors for one in data.sets.values()):
+        about = (
+            f"No {words.group} and no {words.author} is in two sets (`{data.split}` split). The {authors} of the "
+            "official runs are listed with their result."
+        )
+    return f"{about}\n\n{sizes}\n\n{names}"
 
 
 def _departures(experiment: Experiment) -> str:
@@ -255,6 +259,15 @@ def _departures(experiment: Experiment) -> str:
             head, [[name, f"{s.learning_rate:g}", f"{s.momentum:g}", f"{s.l2:g}"] for name, s in layers]
         )
     return text
+
+
+def _command(command: str) -> str:
+    """Return a command as a code block; an experiment that is not registered has none."""
+    return (
+        f"    {command}"
+        if command
+        else "There is no command for it. The fields of its experiment are in experiment.json."
+    )
 
 
 def _environment(e: Environment) -> str:

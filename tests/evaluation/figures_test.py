@@ -8,11 +8,12 @@ import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from example_run import changed
 from scipy.special import expit
 from tiny import SHAPE, make_dataset, make_experiment
 
 from siamese_jax import plots
-from siamese_jax.evaluation import embedder, figures, one_shot
+from siamese_jax.evaluation import embedder, figures, measure, one_shot
 from siamese_jax.evaluation.protocols import protocols
 from siamese_jax.keys import root_key
 from siamese_jax.network.siamese import build, init_params
@@ -56,8 +57,9 @@ def test_the_trial_and_the_hardest_ones_show_the_images_and_scores_that_were_mea
     np.testing.assert_array_equal(query, DATASET.images.images[runs.query[0, 0]])
     np.testing.assert_array_equal(supports, DATASET.images.images[runs.support[0, :, 0]])
     np.testing.assert_allclose(p, expit(scores[0, 0].astype(float)))
-    assert (answer, title) == (runs.answer[0, 0], "omniglot_20way: the first trial of the first run")
-    rows, of_hardest = saved["hardest.png"]
+    assert (answer, title) == (runs.answer[0, 0], "omniglot_20way: the first trial")
+    rows, of_hardest, title = saved["hardest.png"]
+    assert title == "The hardest trials of each alphabet"
     assert scale == of_hardest == "p(same)"
     assert [row.group for row in rows] == ["e", "e", "f", "f"]
     margins = []
@@ -71,6 +73,16 @@ def test_the_trial_and_the_hardest_ones_show_the_images_and_scores_that_were_mea
     np.testing.assert_array_equal(rows[0].right, of_answer)
 
 
+def test_without_official_runs_the_pictures_show_random_trials(saved):
+    evaluated = {"within_alphabet": MEASURED["2_way_1_shot"]}
+    measurement = measure.Measurement(changed(one_shot={}, verification=None), evaluated)
+    figures.plot_run(Path(), EXPERIMENT, DATASET, SETS, EVALUATOR, PARAMS, measurement, [])
+    assert {"trial.png", "hardest.png", "confused.png", "filters.png", "units.png"} <= set(saved)
+    np.testing.assert_array_equal(
+        saved["trial.png"][0], DATASET.images.images[evaluated["within_alphabet"].episodes.query[0, 0]]
+    )
+
+
 @pytest.mark.parametrize(("loss", "scale"), [("n_way", "softmax over the supports"), ("triplet", "logit")])
 def test_scores_that_were_not_trained_as_p_same_are_not_shown_as_p_same(saved, loss, scale):
     experiment = with_value(EXPERIMENT, "loss.name", loss)
@@ -79,7 +91,7 @@ def test_scores_that_were_not_trained_as_p_same_are_not_shown_as_p_same(saved, l
     shown, rows = saved["trial.png"], saved["hardest.png"]
     expected = np.exp(scores) / np.exp(scores).sum() if loss == "n_way" else scores
     np.testing.assert_allclose(shown[2], expected, rtol=1e-6)
-    assert (shown[-1], rows[-1]) == (scale, scale)
+    assert (shown[-1], rows[1]) == (scale, scale)
     figures.plot_network(Path(), experiment, DATASET.images, MEASURED["official_runs"], EVALUATOR, PARAMS)
     assert saved["units.png"][-1] is False
 
@@ -151,7 +163,8 @@ def test_distorted_samples_stand_beside_their_originals_and_only_where_there_are
 
 def test_confusions_show_the_characters_that_were_taken_for_each_other(saved):
     plot_trials(many="2_way_1_shot")
-    (rows,) = saved["confused.png"]
+    rows, title = saved["confused.png"]
+    assert title == "The characters most often confused"
     many = MEASURED["2_way_1_shot"]
     wrong = many.scores.argmax(axis=-1) != many.episodes.answer
     assert 0 < sum(row.times for row in rows) <= wrong.sum()

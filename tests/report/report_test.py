@@ -55,6 +55,15 @@ def test_thresholds_are_logits_and_p_same_only_for_networks_that_were_trained_on
     assert "threshold: logit (p(same))" in text
 
 
+def test_images_in_memory_are_called_so_and_need_no_author_and_no_command():
+    sets = {name: dataclasses.replace(one, authors=()) for name, one in RESULTS.data.sets.items()}
+    text = report(SMALL, dataclasses.replace(with_data(name="in_memory", sets=sets), command=""))
+    assert "* Data: images that a program passed in memory." in text
+    assert "No alphabet is in two sets. The drawers are not known." in text
+    assert "There is no command for it." in text
+    assert "Lake" not in text
+
+
 def test_a_report_uses_the_words_of_its_data_source():
     text = report(SMALL, with_data(words=Words(group="family", class_="class", author="camera")))
     assert "chooses the right class in" in text
@@ -68,7 +77,7 @@ def test_glyphs_are_called_what_they_are_and_not_set_beside_the_papers_figures()
     text = report(with_value(SMALL, "data.name", "glyphs"), with_data(name="glyphs"))
     assert "rendered glyphs, not handwriting; not comparable with Omniglot figures" in text
     assert "the data set's own runs" in text
-    assert "The images are glyphs, not Omniglot." in text
+    assert "The data source is `glyphs`; the paper's is Omniglot." in text
     assert not any(word in text for word in ("published figures", "| published", "table 1", "table 2", "Lake"))
     assert "88.25" in text
 
