@@ -1,120 +1,145 @@
-"""Data sets as arrays: prepared once by a TFDS builder, then read whole in under a second. Needs no TensorFlow.
+"""Sources of images: what each of them is, and its images as arrays.
 
-Importing this is cheap; TFDS is imported when something is loaded.
+Published data are prepared once by a TFDS builder and then read in under a second, without TensorFlow. Importing this
+package is cheap; TFDS is imported when something is loaded.
+
+A new source is a module with `load` and `load_untested` as `Source` describes them, one entry in `SOURCES`, and one
+variant of `specs.DataSpec` with its name.
 """
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+import importlib
+from dataclasses import dataclass, field
+from types import ModuleType
 
 import numpy as np
 
 from siamese_jax import extras
 from siamese_jax.errors import UserError
-from siamese_jax.records import Dataset, Images
-from siamese_jax.specs import DataSpec, InMemory, Omniglot
+from siamese_jax.records import Dataset, Images, Words
+from siamese_jax.specs import DataSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A source of images, as reports and model cards describe it.
+
+    Attributes:
+      name: as in `DataSpec.name`.
+      words: what it calls a group, a class and an author.
+      description: one sentence for reports, in Markdown.
+      licence: licence of a network that is trained on it, in sentences. Empty if unknown.
+      released: what reports call its released episodes.
+      in_paper: whether the paper has results on it (Koch et al. 2015), so that reports show these beside ours.
+      module: the module that loads it. Its `load(spec, data_dir, archives)` returns a Dataset, and its `load_untested`
+        with the same arguments returns the Images without the test groups. None: the images are in memory.
+    """
+
+    name: str
+    words: Words = field(default_factory=Words)
+    description: str
+    licence: str = ""
+    released: str = "the data set's own runs"
+    in_paper: bool = False
+    module: str | None = None
+
+
+SOURCES = {
+    source.name: source
+    for source in (
+        Source(
+            name="omniglot",
+            words=Words("alphabet", "character", "drawer"),
+            description="Omniglot: characters of 50 alphabets, each drawn by hand once by each of 20 drawers.",
+            licence="MIT, like this package. Omniglot (Lake, Salakhutdinov and Tenenbaum 2015) has the MIT licence, "
+            "too.",
+            released="Lake's 20 official runs",
+            in_paper=True,
+            module="siamese_jax.data.omniglot",
+        ),
+        Source(
+            name="glyphs",
+            words=Words("alphabet", "character", "drawer"),
+            description="glyphs: **rendered glyphs, not handwriting; not comparable with Omniglot figures**. "
+            "Characters of many scripts, rendered from fonts in the styles of 20 simulated drawers.",
+            licence="MIT, like this package. The glyphs were rendered from fonts.",
+            module="siamese_jax.data.glyphs",
+        ),
+        Source(name="in_memory", description="images that a program passed in memory."),
+    )
+}
+"""All sources by name."""
+
+
+def source_of(name: str) -> Source:
+    """Return the source of a name. One that is not in `SOURCES` is described by its name alone."""
+    return SOURCES.get(name, Source(name=name, description=f"{name}."))
 
 
 def load(spec: DataSpec, data_dir: str | None = None, archives: str | None = None) -> Dataset:
-    """Returns all images of the data set `spec.name`, downsampled or resized as it says, and its released runs.
+    """Return all images of a data set, and its released episodes.
 
-    It is prepared under `data_dir` (None: TFDS's own default, see TFDS_DATA_DIR) if it is not there yet: from the files
-    in the folder `archives` or in its subfolder `spec.name`, else from a download. Raises UserError for what the user
-    can mend: no network, files that are missing, damaged or not the published ones, a full or read-only disk, damaged
-    prepared data, a `downsample` that does not divide the images' side or goes with a `side`, a `side` that is larger
-    than the images, a `background` that the data set does not have.
+    The data are prepared under `data_dir` if they are not there yet: from the files in the folder `archives` or in its
+    subfolder `spec.name`, else from a download.
+
+    Args:
+      spec: which source, and the size of the images.
+      data_dir: where prepared data are kept; None is TFDS's own default, see TFDS_DATA_DIR.
+      archives: folder with the published archives; None downloads them.
+
+    Raises:
+      UserError: the spec does not fit the source, an extra is missing, there is no network, files are missing, damaged
+        or not the published ones, prepared data are damaged, or the disk is full or read-only.
     """
-    extras.require("data")
-    from siamese_jax.data import characters
-
-    records, runs, metadata = _read(spec, data_dir, archives)
-    alphabets, numbers = characters.decode(records, spec.downsample, spec.side)
-    return Dataset(_only(alphabets, spec, metadata), characters.decode_runs(runs, numbers))
+    dataset = _module(spec).load(spec, data_dir, archives)
+    return dataset._replace(images=dataset.images._replace(words=SOURCES[spec.name].words))
 
 
 def load_untested(spec: DataSpec, data_dir: str | None = None, archives: str | None = None) -> Images:
-    """Returns all images but those of test alphabets, which the released runs name: their drawings stay packed.
-
-    Prepares, and raises UserError, as `load` does.
-    """
-    extras.require("data")
-    from siamese_jax.data import characters
-
-    records, runs, metadata = _read(spec, data_dir, archives)
-    tested = {number for run in runs for number in run["query"][:, 0].tolist()}
-    of_test = {(record["origin"], record["alphabet"]) for record in records if record["character"] in tested}
-    others = [record for record in records if (record["origin"], record["alphabet"]) not in of_test]
-    return _only(characters.decode(others, spec.downsample, spec.side)[0], spec, metadata)
+    """Return all images without those of the test groups, which are not even decoded; otherwise as `load`."""
+    return _module(spec).load_untested(spec, data_dir, archives)._replace(words=SOURCES[spec.name].words)
 
 
 def small_backgrounds(data_dir: str | None = None, archives: str | None = None) -> dict[str, tuple[str, ...]]:
-    """Returns the alphabets of "background_small1" and "background_small2", five each (Lake et al., 2015).
+    """Return the alphabets of Omniglot's "background_small1" and "background_small2", five each (Lake et al. 2015).
 
-    Their drawings are the background's own. Prepares, and raises UserError, as `load` does.
+    Their images are the background's own. The arguments and errors are those of `load`.
     """
-    extras.require("data")
-    return {name: tuple(names) for name, names in _omniglot(data_dir, archives)[0].info.metadata.items()}
+    return _import("siamese_jax.data.omniglot").small_backgrounds(data_dir, archives)
 
 
 def load_digits(side: int | None = None, data_dir: str | None = None, archives: str | None = None) -> Images:
-    """Returns MNIST's 10,000 test images as ten characters of one alphabet, resized to side×side (bilinear) if given.
+    """Return MNIST's 10,000 test images as ten classes of one group, by unknown authors.
 
-    Who drew them is not known: `drawer` is 0. Prepares, and raises UserError, as `load` does.
+    Args:
+      side: rows and columns to resize them to (bilinear); None leaves 28×28.
+      data_dir: as in `load`.
+      archives: as in `load`.
+
+    Raises:
+      UserError: as `load`.
     """
-    extras.require("data")
-    from siamese_jax.data import mnist
-
-    return mnist.as_characters(*mnist.load(data_dir, archives)["test"], side)
+    mnist = _import("siamese_jax.data.mnist")
+    return mnist.as_images(*mnist.load(data_dir, archives)["test"], side)
 
 
 def load_mnist(data_dir: str | None = None, archives: str | None = None) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Returns images uint8 [N, 28, 28], 0 for paper to 255 for ink, and labels int32 [N] of `train` and `test`.
+    """Return MNIST's "train" and "test" as published: images uint8 [N, 28, 28], 255 for ink, and labels int32 [N].
 
-    Prepares, and raises UserError, as `load` does.
+    The arguments and errors are those of `load`.
     """
+    return _import("siamese_jax.data.mnist").load(data_dir, archives)
+
+
+def _module(spec: DataSpec) -> ModuleType:
+    source = SOURCES.get(spec.name)
+    if source is None or source.module is None:
+        raise UserError(
+            f"data.name={spec.name} cannot be loaded by name: give the images themselves, for example "
+            "siamese_jax.train(experiment, workdir, dataset=siamese_jax.Dataset(images))"
+        )
+    return _import(source.module)
+
+
+def _import(module: str) -> ModuleType:
     extras.require("data")
-    from siamese_jax.data import mnist
-
-    return mnist.load(data_dir, archives)
-
-
-def _read(
-    spec: DataSpec, data_dir: str | None, archives: str | None
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]], Mapping[str, Sequence[str]]]:
-    """Returns the records of all characters, those of the runs, and the metadata of the first."""
-    if isinstance(spec, InMemory):
-        raise UserError("data.name=in_memory has no images to load: use siamese_jax.train(…, dataset=Dataset(images))")
-    from siamese_jax.data import characters, store
-
-    characters.check_size(spec.downsample, spec.side)  # before minutes are spent on a download
-    drawn, runs = _glyphs(data_dir) if spec.name == "glyphs" else _omniglot(data_dir, archives)
-    return store.read(drawn, characters.SPLIT), store.read(runs, characters.RUNS_SPLIT), drawn.info.metadata or {}
-
-
-def _only(alphabets: Images, spec: DataSpec, sets: Mapping[str, Sequence[str]]) -> Images:
-    """Marks all background alphabets as unused but those of the small set that `spec.background` names."""
-    if not isinstance(spec, Omniglot) or spec.background == "all":
-        return alphabets
-    kept = sets[f"background_{spec.background}"]
-    released = zip(alphabets.group_names, alphabets.origins, strict=True)
-    used = (origin if origin != "background" or name in kept else "unused" for name, origin in released)
-    return alphabets._replace(origins=tuple(used))
-
-
-def _glyphs(data_dir: str | None):
-    """Returns the prepared builders of the made-up characters and of their runs."""
-    from siamese_jax.data import characters, store
-    from siamese_jax.data.glyphs import Glyphs
-
-    return store.prepared(Glyphs, data_dir, configs=(characters.SPLIT, characters.RUNS_SPLIT))
-
-
-def _omniglot(data_dir: str | None, archives: str | None):
-    """Returns the prepared builders of the characters and of the runs."""
-    from siamese_jax.data import characters, omniglot, store
-    from siamese_jax.data.archives import locate
-
-    def find(downloads: Path) -> Path:
-        return locate("omniglot", omniglot.ARCHIVES, archives, downloads)
-
-    return store.prepared(omniglot.SiameseOmniglot, data_dir, find, configs=(characters.SPLIT, characters.RUNS_SPLIT))
+    return importlib.import_module(module)

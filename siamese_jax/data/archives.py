@@ -1,4 +1,4 @@
-"""The published files that data sets are prepared from: found in the user's folder, or downloaded and verified."""
+"""The published files that data sets are prepared from: in a folder of the user, or downloaded and verified."""
 
 import errno
 import hashlib
@@ -16,12 +16,12 @@ from pathlib import Path
 from siamese_jax.errors import UserError
 
 TIMEOUT = 5.0
-"""Seconds without a byte after which a server counts as unreachable."""
+"""Seconds without a byte until a server counts as unreachable."""
 
 
 @dataclass(frozen=True)
 class Archive:
-    """One published file, and its sha256 where one was published."""
+    """One published file, with its sha256 if that was published."""
 
     name: str
     url: str
@@ -29,9 +29,16 @@ class Archive:
 
 
 def locate(dataset: str, files: Sequence[Archive], archives: str | None, downloads: Path) -> Path:
-    """Returns the folder that holds all `files`: `archives` or its subfolder named `dataset`, else one in `downloads`.
+    """Return the folder that holds all files of a data set, after a download if need be.
 
-    Raises UserError for a folder or file that is missing, without a network, and for a wrong sha256.
+    Args:
+      dataset: its name.
+      files: what the folder must hold.
+      archives: the folder of the user, or one with a subfolder `dataset`; None downloads the files.
+      downloads: where downloads are kept, in a subfolder `dataset`.
+
+    Raises:
+      UserError: the folder or a file is missing, there is no network, or a sha256 is wrong.
     """
     if archives is None:
         return _download(dataset, files, downloads / dataset)
@@ -46,7 +53,7 @@ def locate(dataset: str, files: Sequence[Archive], archives: str | None, downloa
 
 
 def bad_archive(path: Path, problem: object) -> UserError:
-    """Returns the error for a file whose content is not what was published."""
+    """Return the error for a file with another content than the published one."""
     return UserError(f"{path} is not the published file ({problem}): delete it and download it again")
 
 
@@ -57,8 +64,8 @@ _DISK_PROBLEMS = (
 
 
 def disk_problem(error: Exception) -> str | None:
-    """Returns what the system says is wrong with the disk or folder if that is what `error` is about, else None."""
-    for code in _DISK_PROBLEMS:  # writers in C++ raise RuntimeErrors that quote the system
+    """Return what is wrong with the disk or folder, in the words of the system, if `error` is about that; else None."""
+    for code in _DISK_PROBLEMS:  # writers in C++ quote the system in a RuntimeError
         if getattr(error, "errno", None) == code or os.strerror(code) in str(error):
             return os.strerror(code)
     return None
@@ -82,14 +89,14 @@ def _download(dataset: str, files: Sequence[Archive], folder: Path) -> Path:
                 raise
             reason = getattr(error, "reason", error)
             raise UserError(
-                f"{dataset} is not prepared yet and {file.url} cannot be fetched ({reason}): give --archives=DIR, "
-                f"a folder with {_listing(files)}; --experiment=glyphs_20way works with no download now"
+                f"{dataset} is not prepared yet, and {file.url} cannot be downloaded ({reason}): give --archives=DIR, "
+                f"a folder with {_listing(files)}. --experiment=glyphs_20way needs no download"
             ) from error
     return folder
 
 
 def _download_one(file: Archive, folder: Path) -> None:
-    # Not TFDS's downloader: without a network it retries for minutes before it says so.
+    # TFDS's downloader would retry for minutes without a network.
     with (
         urllib.request.urlopen(file.url, timeout=TIMEOUT) as response,
         tempfile.TemporaryDirectory(dir=folder) as scratch,
@@ -100,7 +107,7 @@ def _download_one(file: Archive, folder: Path) -> None:
             shutil.copyfileobj(response, target)
         length = response.headers.get("Content-Length")
         if length is not None and part.stat().st_size != int(length):
-            raise UserError(f"the download of {file.url} broke off: run again")
+            raise UserError(f"the download of {file.url} ended early: run again")
         if file.sha256 and hashlib.sha256(part.read_bytes()).hexdigest() != file.sha256:
-            raise UserError(f"{file.url} is not the file that was published: give that with --archives=DIR")
+            raise UserError(f"{file.url} is not the file that was published: give a folder with that by --archives=DIR")
         os.replace(part, folder / file.name)  # a whole and verified file, or none

@@ -1,14 +1,14 @@
 """How drawn characters and one-shot runs are stored and read back. Drawings are packed, eight pixels to a byte.
 
-A record of split `characters` is one character:
+A record of the config `characters` is one character:
 
-alphabet   its name                  origin    "background" or "evaluation"
-character  its number, from 1, unique over all alphabets
-drawers    [20] int32, who drew it   drawings  np.packbits of the ink [20, 105, 105], 1 for ink
+    alphabet   its name                  origin    "background" or "evaluation"
+    character  its number, from 1, unique over all alphabets
+    drawers    [20] int32, who drew it   drawings  np.packbits of the ink [20, 105, 105], 1 for ink
 
-A record of split `runs` is one one-shot run, its images given as (character, drawer):
+A record of the config `runs` is one one-shot run. Its images are given as (character, drawer):
 
-    support [20, 2] one for each class   query [20, 2]   answer [20] the class of each query
+    support [20, 2] one of each class    query [20, 2]   answer [20] the class of each query
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,32 +17,35 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
+from siamese_jax.data import store
 from siamese_jax.errors import UserError
 from siamese_jax.images.resize import average_areas, average_blocks
-from siamese_jax.records import Episodes, Images, Words
+from siamese_jax.records import Dataset, Episodes, Images
+from siamese_jax.specs import DataSpec
 
 DRAWERS = 20
 SIDE = 105
 WAYS = 20
 SPLIT, RUNS_SPLIT = "characters", "runs"
-"""The configs that a builder of characters has; each has one split, named like it."""
+"""The configs of a builder of characters. Each has one split, which has the name of the config."""
+CONFIGS = (SPLIT, RUNS_SPLIT)
 
 
 def features() -> tfds.features.FeaturesDict:
-    """Returns the TFDS features of one character; none of them needs TensorFlow."""
+    """Return the TFDS features of one character; none of them needs TensorFlow."""
     return tfds.features.FeaturesDict(
         {
             "alphabet": tfds.features.Text(),
             "origin": tfds.features.Text(),
             "character": tfds.features.Scalar(np.int32),
             "drawers": tfds.features.Tensor(shape=(DRAWERS,), dtype=np.int32),
-            "drawings": tfds.features.Tensor(shape=(), dtype=np.object_),  # of bytes; an array of them reads slower
+            "drawings": tfds.features.Tensor(shape=(), dtype=np.object_),  # bytes; an array of them reads slower
         }
     )
 
 
 def run_features() -> tfds.features.FeaturesDict:
-    """Returns the TFDS features of one run."""
+    """Return the TFDS features of one run."""
     return tfds.features.FeaturesDict(
         {
             "support": tfds.features.Tensor(shape=(WAYS, 2), dtype=np.int32),
@@ -53,7 +56,15 @@ def run_features() -> tfds.features.FeaturesDict:
 
 
 def encode(alphabet: str, origin: str, character: int, drawers: np.ndarray, ink: np.ndarray) -> dict[str, Any]:
-    """Returns the record of one character from `ink` [20, 105, 105], true or 1 for ink; `drawers` [20] in its order."""
+    """Return the record of one character.
+
+    Args:
+      alphabet: its name.
+      origin: "background" or "evaluation".
+      character: the number of the character.
+      drawers: int [20], in any order.
+      ink: [20, 105, 105] in the same order, true or 1 for ink.
+    """
     if ink.shape != (DRAWERS, SIDE, SIDE):
         raise ValueError(f"the drawings of character {character} have shape {ink.shape}, not (20, 105, 105)")
     order = np.argsort(drawers)
@@ -66,12 +77,40 @@ def encode(alphabet: str, origin: str, character: int, drawers: np.ndarray, ink:
     }
 
 
-def decode(records: Iterable[Mapping[str, Any]], downsample: int = 1, side: int = 0) -> tuple[Images, np.ndarray]:
-    """Returns all records as Images, and each character's number in the archive [characters] int32.
+def load(builders: list[store.Builder], spec: DataSpec) -> Dataset:
+    """Return all images of prepared builders, and their runs as episodes.
 
-    Background alphabets come first, then evaluation ones, each in alphabetical order. Blocks of `downsample` ×
-    `downsample` pixels are averaged into one, rounded to uint8; or images are resized to `side` unless that is 0.
-    UserError if 105 is not a multiple of `downsample`, or less than `side`, or both are asked for.
+    Args:
+      builders: one for each of CONFIGS.
+      spec: the size of the images.
+    """
+    drawn, runs = (store.read(builder, split) for builder, split in zip(builders, CONFIGS, strict=True))
+    images, numbers = decode(drawn, spec.downsample, spec.side)
+    return Dataset(images, decode_runs(runs, numbers))
+
+
+def load_untested(builders: list[store.Builder], spec: DataSpec) -> Images:
+    """Return the images without the alphabets of the runs. The drawings of these stay packed."""
+    drawn, runs = (store.read(builder, split) for builder, split in zip(builders, CONFIGS, strict=True))
+    tested = {number for run in runs for number in run["query"][:, 0].tolist()}
+    left_out = {(record["origin"], record["alphabet"]) for record in drawn if record["character"] in tested}
+    others = [record for record in drawn if (record["origin"], record["alphabet"]) not in left_out]
+    return decode(others, spec.downsample, spec.side)[0]
+
+
+def decode(records: Iterable[Mapping[str, Any]], downsample: int = 1, side: int = 0) -> tuple[Images, np.ndarray]:
+    """Return all records as Images, background alphabets first, each part in alphabetical order.
+
+    Args:
+      records: of characters, in any order.
+      downsample: blocks of so many pixels squared become their mean.
+      side: rows and columns to resize the images to; 0 leaves them.
+
+    Returns:
+      The images, and the number of each class in the records, int32 [K].
+
+    Raises:
+      UserError: the size is not possible; see `check_size`.
     """
     check_size(downsample, side)
     records = sorted(records, key=lambda record: (record["origin"], record["alphabet"], record["character"]))
@@ -93,13 +132,17 @@ def decode(records: Iterable[Mapping[str, Any]], downsample: int = 1, side: int 
         author=np.concatenate([record["drawers"] for record in records]).astype(np.int32),
         group_names=names,
         origins=origins,
-        words=Words("alphabet", "character", "drawer"),
     ), np.array([record["character"] for record in records], np.int32)
 
 
 def decode_runs(records: Iterable[Mapping[str, np.ndarray]], numbers: np.ndarray) -> Episodes:
-    """Returns the runs as rows of the Images whose characters have these `numbers`, as from `decode`."""
-    first_row = {number: DRAWERS * place for place, number in enumerate(numbers.tolist())}
+    """Return the runs as episodes.
+
+    Args:
+      records: of runs.
+      numbers: int [K], the number of each class, from `decode`. Rows index the images that it returned with them.
+    """
+    first_row = {number: DRAWERS * class_ for class_, number in enumerate(numbers.tolist())}
 
     def rows(part: str) -> np.ndarray:
         return np.array([[first_row[number] + drawer - 1 for number, drawer in run[part].tolist()] for run in records])
@@ -112,11 +155,19 @@ def decode_runs(records: Iterable[Mapping[str, np.ndarray]], numbers: np.ndarray
     )
 
 
-def check_size(k: int, side: int = 0) -> None:
-    """Raises UserError unless blocks of k×k pixels tile an image of 105×105, or it can be resized to side×side."""
-    if side and (k != 1 or side > SIDE):
-        raise UserError(f"data.side={side} cannot be had with data.downsample={k}: take 1 to {SIDE}, and downsample=1")
-    if k < 1 or SIDE % k:
+def check_size(downsample: int, side: int = 0) -> None:
+    """Raise UserError unless an image of 105×105 can have this size.
+
+    Args:
+      downsample: side of the blocks of pixels that become their mean; it must divide 105.
+      side: rows and columns to resize to, at most 105 and with downsample 1; 0 leaves the size.
+    """
+    if side and (downsample != 1 or side > SIDE):
         raise UserError(
-            f"downsample={k} does not divide {SIDE} pixels, the side of an image: use 1, 3, 5, 7, 15, 21 or 35"
+            f"data.side={side} with data.downsample={downsample} is not possible: take a side from 1 to {SIDE}, with "
+            "downsample=1"
+        )
+    if downsample < 1 or SIDE % downsample:
+        raise UserError(
+            f"data.downsample={downsample} does not divide {SIDE}, the pixels of a side: take 1, 3, 5, 7, 15, 21 or 35"
         )

@@ -1,4 +1,4 @@
-"""MNIST (LeCun, Cortes and Burges) as a TFDS builder, for one-shot trials on digits (Koch et al., 2015)."""
+"""MNIST (LeCun, Cortes and Burges), prepared by TFDS, for one-shot trials on digits (Koch et al. 2015)."""
 
 import gzip
 import hashlib
@@ -15,7 +15,7 @@ from siamese_jax.data.archives import Archive, bad_archive, locate
 from siamese_jax.records import Images, Words
 
 SIDE = 28
-_PER_RECORD = 1000  # few large records read back at once, 70,000 small ones take seconds
+_PER_RECORD = 1000  # 70,000 small records would take seconds to read back
 _HEADERS = {"images": 16, "labels": 8}
 
 MD5 = {
@@ -24,13 +24,13 @@ MD5 = {
     "t10k-images-idx3-ubyte.gz": "2646ac647ad5339dbf082846283269ea",
     "t10k-labels-idx1-ubyte.gz": "27ae3e4e09519cfbb04c329615203637",
 }
-"""Of the unpacked content: copies of these files are often compressed anew."""
+"""Of the unpacked content: copies of these files are often compressed again."""
 
 ARCHIVES = tuple(Archive(name, f"https://storage.googleapis.com/cvdf-datasets/mnist/{name}") for name in MD5)
 
 
 class SiameseMnist(tfds.core.GeneratorBasedBuilder):
-    """Splits `train` and `test`; a record is up to 1000 images, `images` [n, 28, 28] and `labels` [n] as bytes."""
+    """Splits `train` and `test`. A record is up to 1000 images: `images` [n, 28, 28] and `labels` [n], as bytes."""
 
     VERSION = tfds.core.Version("1.0.0")
     MANUAL_DOWNLOAD_INSTRUCTIONS = "siamese_jax.data.load_mnist finds or downloads the archives."
@@ -63,9 +63,9 @@ class SiameseMnist(tfds.core.GeneratorBasedBuilder):
 
 
 def load(data_dir: str | None = None, archives: str | None = None) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Returns images uint8 [N, 28, 28], 0 for paper to 255 for ink, and labels int32 [N] of `train` and `test`.
+    """Return the images, uint8 [N, 28, 28], 255 for ink, and the labels, int32 [N], of "train" and "test".
 
-    As `siamese_jax.data.load`, prepares them first if need be and raises UserError for what the user can mend.
+    They are prepared first if need be, as `siamese_jax.data.load` describes, with the same errors.
     """
     (builder,) = store.prepared(
         SiameseMnist, data_dir, lambda downloads: locate("mnist", ARCHIVES, archives, downloads)
@@ -73,8 +73,14 @@ def load(data_dir: str | None = None, archives: str | None = None) -> dict[str, 
     return {split: _joined(store.read(builder, split)) for split in ("train", "test")}
 
 
-def as_characters(images: np.ndarray, labels: np.ndarray, side: int | None) -> Images:
-    """Returns images, uint8 [N, 28, 28], as characters 0-9 of one alphabet, sorted by digit; resized if asked."""
+def as_images(images: np.ndarray, labels: np.ndarray, side: int | None) -> Images:
+    """Return digits as ten classes of one group, sorted by digit.
+
+    Args:
+      images: uint8 [N, 28, 28].
+      labels: int [N].
+      side: rows and columns to resize the images to (bilinear); None leaves them.
+    """
     from PIL import Image
 
     order = np.argsort(labels, kind="stable")
@@ -88,7 +94,7 @@ def as_characters(images: np.ndarray, labels: np.ndarray, side: int | None) -> I
         group_index=np.zeros(len(order), np.int32),
         author=np.full(len(order), -1, np.int32),
         group_names=("MNIST test digits",),
-        origins=("evaluation",),
+        class_names=tuple("0123456789"),
         words=Words(class_="digit", author="writer"),
     )
 
@@ -99,11 +105,11 @@ def _joined(records: list[dict[str, bytes]]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _content(path: Path, part: str) -> np.ndarray:
-    """Returns the bytes behind the header of an IDX file; UserError unless they are the published ones."""
+    """Return the bytes after the header of an IDX file; UserError unless they are the published ones."""
     try:
         content = gzip.decompress(path.read_bytes())
     except (OSError, EOFError, zlib.error) as error:
         raise bad_archive(path, error) from error
     if hashlib.md5(content, usedforsecurity=False).hexdigest() != MD5[path.name]:
-        raise bad_archive(path, "the MD5 of its unpacked content is another")
+        raise bad_archive(path, "the MD5 of its unpacked content differs")
     return np.frombuffer(content, np.uint8, offset=_HEADERS[part])

@@ -1,4 +1,4 @@
-"""Omniglot (Lake, Salakhutdinov and Tenenbaum, 2015) as TFDS builders, with drawers and the released one-shot runs."""
+"""Omniglot (Lake, Salakhutdinov and Tenenbaum 2015), prepared by TFDS, with drawers and the released one-shot runs."""
 
 import io
 import lzma
@@ -14,9 +14,11 @@ import numpy as np
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from siamese_jax.data import characters
-from siamese_jax.data.archives import Archive, bad_archive
+from siamese_jax.data import characters, store
+from siamese_jax.data.archives import Archive, bad_archive, locate
 from siamese_jax.data.characters import WAYS, run_features
+from siamese_jax.records import Dataset, Images
+from siamese_jax.specs import Omniglot
 
 _PYTHON = "https://raw.githubusercontent.com/brendenlake/omniglot/master/python"
 ARCHIVES = (
@@ -49,13 +51,13 @@ SIZES = {
     "images_background_small1.zip": (5, 136),
     "images_background_small2.zip": (5, 156),
 }
-"""Alphabets and characters in each archive of images; every character has 20 drawers."""
+"""How many alphabets and characters each archive of images has; every character has 20 drawers."""
 
 RUNS = 20
 
 
 class Drawing(NamedTuple):
-    """Which drawing: `character` is its number in the archives, 1-1623, `drawer` 1-20."""
+    """Names one drawing: `character` is its number in the archives, 1-1623, and `drawer` is 1-20."""
 
     alphabet: str
     character: int
@@ -63,20 +65,20 @@ class Drawing(NamedTuple):
 
 
 Drawings = Mapping[Drawing, np.ndarray]
-"""Ink [105, 105] bool, true where there is ink, by drawing."""
+"""The ink of each drawing, bool [105, 105], true for ink."""
 
 
 class SiameseOmniglot(tfds.core.GeneratorBasedBuilder):
     """Config `characters`: all 1623 characters. Config `runs`: the 20 released runs, 400 trials.
 
-    Not named Omniglot: that name is taken by TFDS's own, which knows no drawers. The metadata of `characters` names
-    the alphabets of Lake's two small background sets.
+    TFDS has a builder with the name Omniglot, without drawers. The metadata of `characters` hold the names of the
+    alphabets in Lake's two small background sets.
     """
 
     VERSION = tfds.core.Version("1.0.0")
     MANUAL_DOWNLOAD_INSTRUCTIONS = "siamese_jax.data.load finds or downloads the archives."
     BUILDER_CONFIGS = [  # noqa: RUF012
-        tfds.core.BuilderConfig(name="characters", description="Drawings, one record a character."),
+        tfds.core.BuilderConfig(name="characters", description="Drawings, one record per character."),
         tfds.core.BuilderConfig(name="runs", description="One-shot runs, as characters and drawers."),
     ]
 
@@ -87,7 +89,7 @@ class SiameseOmniglot(tfds.core.GeneratorBasedBuilder):
             homepage="https://github.com/brendenlake/omniglot",
             features=characters.features() if self.builder_config.name == "characters" else run_features(),
             metadata=tfds.core.MetadataDict(),
-            disable_shuffling=True,  # a record's key is its place
+            disable_shuffling=True,  # records are numbered in their order
         )
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
@@ -112,8 +114,49 @@ class SiameseOmniglot(tfds.core.GeneratorBasedBuilder):
                 yield character, characters.encode(alphabet, origin, character, drawers, ink)
 
 
+def load(spec: Omniglot, data_dir: str | None, archives: str | None) -> Dataset:
+    """Return all images and the released runs; see `siamese_jax.data.load`."""
+    characters.check_size(spec.downsample, spec.side)  # before minutes are spent on a download
+    builders = _prepared(data_dir, archives)
+    images, episodes = characters.load(builders, spec)
+    return Dataset(_mark_unused(images, builders, spec), episodes)
+
+
+def load_untested(spec: Omniglot, data_dir: str | None, archives: str | None) -> Images:
+    """Return the images without the alphabets of the released runs; see `siamese_jax.data.load`."""
+    characters.check_size(spec.downsample, spec.side)
+    builders = _prepared(data_dir, archives)
+    return _mark_unused(characters.load_untested(builders, spec), builders, spec)
+
+
+def small_backgrounds(data_dir: str | None, archives: str | None) -> dict[str, tuple[str, ...]]:
+    """Return the alphabets of each small background set; see `siamese_jax.data.small_backgrounds`."""
+    return _small_backgrounds(_prepared(data_dir, archives))
+
+
+def _prepared(data_dir: str | None, archives: str | None) -> list[store.Builder]:
+    def find(downloads: Path) -> Path:
+        return locate("omniglot", ARCHIVES, archives, downloads)
+
+    return store.prepared(SiameseOmniglot, data_dir, find, characters.CONFIGS)
+
+
+def _small_backgrounds(builders: list[store.Builder]) -> dict[str, tuple[str, ...]]:
+    return {name: tuple(names) for name, names in builders[0].info.metadata.items()}
+
+
+def _mark_unused(images: Images, builders: list[store.Builder], spec: Omniglot) -> Images:
+    """Mark the background alphabets that are not in `spec.background` as unused."""
+    if spec.background == "all":
+        return images
+    kept = _small_backgrounds(builders)[f"background_{spec.background}"]
+    released = zip(images.group_names, images.origins, strict=True)
+    used = (origin if origin != "background" or name in kept else "unused" for name, origin in released)
+    return images._replace(origins=tuple(used))
+
+
 def read_drawings(path: Path) -> Drawings:
-    """Returns all drawings of an archive of images; UserError unless it holds what was published under its name."""
+    """Return all drawings of an archive of images; UserError unless they are as many as were published."""
     drawings = {}
     for name, image in _members(path):
         match = re.fullmatch(r"[^/]+/([^/]+)/character\d+/(\d{4})_(\d{2})\.png", name)
@@ -135,7 +178,7 @@ def read_drawings(path: Path) -> Drawings:
 
 
 def check_subset(path: Path, small: Drawings, background: Drawings) -> list[str]:
-    """Returns the alphabets of a small background set; UserError unless each drawing is one of the background's."""
+    """Return the alphabets of a small background set; UserError unless each drawing is one of the background."""
     for drawing, ink in small.items():
         if drawing not in background or not np.array_equal(ink, background[drawing]):
             raise bad_archive(path, f"character {drawing.character} by drawer {drawing.drawer} is not the background's")
@@ -143,12 +186,17 @@ def check_subset(path: Path, small: Drawings, background: Drawings) -> list[str]
 
 
 def read_runs(path: Path, evaluation: Drawings) -> Iterator[dict[str, np.ndarray]]:
-    """Yields the records of the 20 released runs, each image looked up among the evaluation drawings.
+    """Yield the records of the 20 released runs, with each image found among the evaluation drawings.
 
-    UserError if an image is not one of them, or if class_labels.txt pairs different characters.
+    Args:
+      path: all_runs.zip.
+      evaluation: the drawings of images_evaluation.zip.
+
+    Raises:
+      UserError: an image is not one of these drawings, or class_labels.txt pairs different characters.
     """
     members = dict(_members(path))
-    known = defaultdict(set)  # of drawings: one image occurs twice in Omniglot
+    known = defaultdict(set)  # one image occurs twice in Omniglot
     for drawing, ink in evaluation.items():
         known[ink.tobytes()].add(drawing)
     for run in range(1, RUNS + 1):
@@ -176,7 +224,7 @@ def read_runs(path: Path, evaluation: Drawings) -> Iterator[dict[str, np.ndarray
 def _identify(
     path: Path, names: Sequence[str], members: Mapping[str, bytes], known: Mapping[bytes, set[Drawing]]
 ) -> list[Drawing]:
-    """Returns which drawings the named images are. All are by one drawer from one alphabet, which settles twins."""
+    """Return the drawings of the named images. All are by one drawer of one alphabet; this decides between equals."""
     candidates = [known.get(_ink(path, name, members[name]).tobytes(), set()) for name in names]
     for name, found in zip(names, candidates, strict=True):
         if not found:
@@ -184,7 +232,7 @@ def _identify(
     hands = set.intersection(*({(one.alphabet, one.drawer) for one in found} for found in candidates))
     chosen = [[one for one in found if (one.alphabet, one.drawer) in hands] for found in candidates]
     if len({one.character for found in chosen for one in found}) != len(names) or len(hands) != 1:
-        raise bad_archive(path, f"{names[0]} and its like are not {len(names)} characters by one drawer")
+        raise bad_archive(path, f"{names[0]} to {names[-1]} are not {len(names)} characters by one drawer")
     return [one for (one,) in chosen]
 
 
@@ -198,7 +246,7 @@ def _members(path: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def _ink(path: Path, name: str, image: bytes) -> np.ndarray:
-    """Returns the ink [105, 105] bool of a one-bit PNG, in which ink is 0."""
+    """Return the ink of a one-bit PNG, in which ink is 0: bool [105, 105], true for ink."""
     try:
         with Image.open(io.BytesIO(image)) as opened:
             pixels = np.asarray(opened)

@@ -1,4 +1,4 @@
-"""Preparing a TFDS builder quietly and reading it whole, with every mishap told in one sentence."""
+"""Prepare the records of a TFDS builder and read them back, quietly; every failure is one sentence."""
 
 import contextlib
 import fcntl
@@ -23,11 +23,20 @@ def prepared(
     locate: Callable[[Path], Path] | None = None,
     configs: Sequence[str | None] = (None,),
 ) -> list[Builder]:
-    """Returns one builder for each config, all with their records written under `data_dir` (None: TFDS's own default).
+    """Return builders with records on disk; write the records if they are missing.
 
-    `locate` takes the folder for downloads and returns that of the archives; it is called only if records are missing.
-    TFDS writes into a temporary folder and renames it, so that nothing half-written counts as prepared; a lock lets
-    other processes wait. Raises UserError for a disk that is full or read-only, and if what is there is damaged.
+    TFDS writes into a temporary folder and renames it, so that an interrupted preparation leaves nothing that counts as
+    prepared. A lock makes other processes wait.
+
+    Args:
+      cls: the class of the builders.
+      data_dir: where records are kept; None is TFDS's own default.
+      locate: takes the folder for downloads and returns the folder of the archives. It is called only if records are
+        missing. None: the builder needs no archives.
+      configs: one builder is made for each; None stands for a class without configs.
+
+    Raises:
+      UserError: the disk is full or read-only, the records are damaged, or `locate` raises it.
     """
     root = Path(data_dir or tfds.core.constants.get_default_data_dir()).expanduser().absolute()
     with _quiet():
@@ -37,7 +46,7 @@ def prepared(
         with _disk_explained(cls.name, root), _lock(root, cls.name):
             builders = [_open(cls, root, config) for config in configs]
             if all(builder.is_prepared() for builder in builders):
-                return builders  # by another process, meanwhile
+                return builders  # another process was faster
             archives = locate(root / "downloads") if locate else None
             print(f"Preparing {cls.name} in {root} ...", file=sys.stderr)
             download_config = tfds.download.DownloadConfig(manual_dir=archives, try_download_gcs=False)
@@ -47,11 +56,11 @@ def prepared(
 
 
 def read(builder: Builder, split: str) -> list[dict[str, Any]]:
-    """Returns all records of a prepared split; UserError if any is damaged or missing."""
+    """Return all records of a prepared split; UserError if one is damaged or missing."""
     try:
         source = builder.as_data_source(split=split)
-        return source.__getitems__(range(len(source)))  # all at once: several times faster than one by one
-    except Exception as error:  # each layer (JSON, protobuf, array_record, file system) raises its own
+        return source.__getitems__(range(len(source)))  # several times faster than one by one
+    except Exception as error:  # JSON, protobuf, array_record and the file system raise their own
         raise _damaged(Path(builder.data_dir), error) from error
 
 
@@ -60,7 +69,7 @@ def _open(cls: type[Builder], root: Path, config: str | None) -> Builder:
         builder = cls(data_dir=root, config=config, file_format="array_record")
         if builder.data_path.exists() and not builder.is_prepared():
             raise FileNotFoundError("dataset_info.json is missing")
-    except Exception as error:  # whatever parsing a broken description raises
+    except Exception as error:  # parsing a damaged description raises many kinds
         raise _damaged(root / cls.name, error) from error
     return builder
 
@@ -74,7 +83,7 @@ def _damaged(folder: Path, error: Exception) -> UserError:
 def _lock(root: Path, name: str) -> Iterator[None]:
     root.mkdir(parents=True, exist_ok=True)
     with (root / f".{name}.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)  # the system lets go of it when the process dies
+        fcntl.flock(file, fcntl.LOCK_EX)  # the system releases it when the process dies
         yield
 
 
@@ -84,7 +93,7 @@ def _disk_explained(name: str, root: Path) -> Iterator[None]:
         yield
     except UserError:
         raise
-    except Exception as error:  # the writers have errors of their own
+    except Exception as error:  # the writers raise their own errors
         problem = disk_problem(error)
         if problem is None:
             raise
@@ -95,8 +104,8 @@ def _disk_explained(name: str, root: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keeps TFDS's progress bars, prints and log lines away."""
-    tfds.disable_progress_bar()  # for good: TFDS offers no way to ask whether they were on
+    """Suppress TFDS's progress bars, prints and log lines."""
+    tfds.disable_progress_bar()  # permanently: TFDS cannot say whether they were on
     level = logging.get_verbosity()
     logging.set_verbosity(logging.ERROR)
     try:

@@ -96,12 +96,13 @@ def _examine_classes(support: np.ndarray, query: np.ndarray, answer: np.ndarray,
 
 
 def _sharing(images: Images, rows: np.ndarray, seen: Seen) -> list[str]:
-    shown, words = _names(images, rows), images.words
+    words = images.words
     authors = set(np.unique(images.author[rows]).tolist()) - {-1}
     warnings = []
     for used, part in seen.items():
-        kind = plural(words.class_ if images.class_names and part.class_names else words.group)
-        if common := shown & _names(part, np.arange(len(part.images))):
+        of_classes = bool(images.class_names and part.class_names)
+        kind = plural(words.class_ if of_classes else words.group)
+        if common := _names(images, rows, of_classes) & _names(part, np.arange(len(part.images)), of_classes):
             raise UserError(f"the checkpoint was {used} on {kind} that these trials take: {_listed(common)}")
         shared = authors & set(part.author.tolist())
         if shared:
@@ -112,9 +113,9 @@ def _sharing(images: Images, rows: np.ndarray, seen: Seen) -> list[str]:
     return warnings
 
 
-def _names(images: Images, rows: np.ndarray) -> set[str]:
-    """Return the names of the classes of these rows, with their groups; only of the groups if classes have no names."""
-    if not images.class_names:
+def _names(images: Images, rows: np.ndarray, of_classes: bool) -> set[str]:
+    """Return the names of the classes of these rows, with their groups, or of the groups alone."""
+    if not of_classes:
         return {images.group_names[i] for i in np.unique(images.group_index[rows])}
     both = np.unique(np.stack([images.group_index[rows], images.class_index[rows]]), axis=1)
     return {f"{images.group_names[group]}/{images.class_names[class_]}" for group, class_ in both.T}

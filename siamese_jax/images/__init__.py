@@ -1,1 +1,1 @@
-"""Pixels: how one image is changed, no indices."""
+"""Pixels of single images, not indices: distortions and resizing."""

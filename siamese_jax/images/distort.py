@@ -1,7 +1,8 @@
-"""Distortions of one image, affine (paper, section 4.3) and perhaps elastic: draw the parameters, then apply them.
+"""Distortions of one image, affine (Koch et al. 2015, section 4.3) and optionally elastic.
 
-An image is float32 [H, W, C] in [0, 1] with paper at 0, so what a warp brings in from outside is paper. Angles are
-degrees, shifts pixels, x to the right and y down.
+One function samples the parameters, and another applies them. An image is float32 [H, W, C] in [0, 1]. The background
+is 0, and so are the pixels that a warp brings in from outside. Angles are in degrees and shifts in pixels; x points to
+the right and y down.
 """
 
 from typing import NamedTuple
@@ -32,9 +33,12 @@ IDENTITY = Affine()
 
 
 class Warp(NamedTuple):
-    """An affine map, and `bend` [2, p, q]: by how many pixels points on a coarse grid are displaced (rows, columns).
+    """A distortion.
 
-    None is no bend at all.
+    Attributes:
+      affine: the affine map.
+      bend: float32 [2, p, q], by how many pixels the points of a coarse grid are displaced, in rows and in columns.
+        None: no displacement.
     """
 
     affine: Affine
@@ -42,11 +46,17 @@ class Warp(NamedTuple):
 
 
 def sample_warp(key: Array, spec: DistortSpec, shape: tuple[int, int]) -> Warp:
-    """Draws a distortion of images of that `shape`: T, and the bend with `spec.probability`, else none."""
+    """Sample a distortion: an affine map, and a bend with probability `spec.probability`.
+
+    Args:
+      key: a random key.
+      spec: ranges and probabilities.
+      shape: rows and columns of the images.
+    """
     affine = sample_affine(key, spec)
     if not spec.elastic:
         return Warp(affine)
-    # A stream of its own: T is the same with and without a bend, and the coins of the two have nothing in common.
+    # A separate stream: the affine map is the same with and without a bend, and whether it is included, too.
     key_value, key_included = jax.random.split(stream(key, "bend"))
     points = tuple(max(2, round(pixels / spec.elastic_scale)) for pixels in shape)
     bend = spec.elastic * jax.random.normal(key_value, (2, *points))
@@ -54,18 +64,18 @@ def sample_warp(key: Array, spec: DistortSpec, shape: tuple[int, int]) -> Warp:
 
 
 def without(warp: Warp, none: Array) -> Warp:
-    """Returns the warp, or where `none` (bool []) the one that changes nothing."""
+    """Return the warp, or the identity if `none` (bool []) is true."""
     identity = Warp(IDENTITY, None if warp.bend is None else jnp.zeros_like(warp.bend))
-    return jax.tree.map(lambda drawn, plain: jnp.where(none, plain, drawn), warp, identity)
+    return jax.tree.map(lambda sampled, plain: jnp.where(none, plain, sampled), warp, identity)
 
 
 def turned(warp: Warp, quarters: Array) -> Warp:
-    """Returns the warp followed by so many clockwise turns of 90°."""
+    """Return the warp followed by so many clockwise turns of 90°."""
     return warp._replace(affine=warp.affine._replace(rotation=warp.affine.rotation + 90.0 * quarters))
 
 
 def sample_affine(key: Array, spec: DistortSpec) -> Affine:
-    """Draws T: each component uniform in its range with `spec.probability`, else as in the identity."""
+    """Sample an affine map. With `spec.probability` a component is uniform in its range, else that of the identity."""
     key_value, key_included = jax.random.split(key)
     reach = jnp.array(
         [spec.rotation, spec.shear, spec.shear, spec.scale, spec.scale, spec.translation, spec.translation], jnp.float32
@@ -76,9 +86,9 @@ def sample_affine(key: Array, spec: DistortSpec) -> Affine:
 
 
 def forward_matrix(affine: Affine) -> Array:
-    """Returns the matrix [2, 2] that takes a drawn point (x, y), from the image's centre, to where it lands.
+    """Return the matrix [2, 2] that maps a point (x, y), relative to the centre, to its place in the warped image.
 
-    Scale first, then shear, then rotation; the paper leaves the order open.
+    Scale is applied first, then shear, then rotation; the paper does not say.
     """
     angle = jnp.deg2rad(affine.rotation)
     cos, sin = jnp.cos(angle), jnp.sin(angle)
@@ -89,15 +99,22 @@ def forward_matrix(affine: Affine) -> Array:
 
 
 def apply_affine(image: Array, affine: Affine) -> Array:
-    """Warps an image [H, W, C] about its centre, then shifts it; bilinear, paper outside. Same shape and range."""
+    """Warp an image about its centre, then shift it; see `apply_warp`."""
     return apply_warp(image, Warp(affine))
 
 
 def apply_warp(image: Array, warp: Warp) -> Array:
-    """Warps an image [H, W, C] as `apply_affine` does, and bends it, in one resampling. Same shape and range.
+    """Warp an image about its centre, shift it and bend it, with one bilinear resampling.
 
-    A pixel pulls from where the affine map says, displaced by the bend, whose points are spread evenly and filled up by
-    cubic interpolation.
+    Each pixel of the result is taken from the point that the affine map moves there, displaced by the bend. The points
+    of the bend are spread evenly over the image, with cubic interpolation between them.
+
+    Args:
+      image: float32 [H, W, C].
+      warp: the distortion.
+
+    Returns:
+      float32 [H, W, C] in the range of the image, with 0 where a pixel comes from outside.
     """
     chex.assert_rank(image, 3)
     (height, width, _), affine = image.shape, warp.affine
@@ -105,7 +122,7 @@ def apply_warp(image: Array, warp: Warp) -> Array:
     y, x = jnp.meshgrid(jnp.arange(height) - centre_y, jnp.arange(width) - centre_x, indexing="ij")
     matrix = forward_matrix(affine)
     x, y = x - affine.shift_x, y - affine.shift_y
-    # Each output pixel pulls from its source: the inverse of the forward matrix, written out for 2×2.
+    # The inverse of the forward matrix, written out for 2×2.
     determinant = matrix[0, 0] * matrix[1, 1] - matrix[0, 1] * matrix[1, 0]
     source_x = (matrix[1, 1] * x - matrix[0, 1] * y) / determinant
     source_y = (matrix[0, 0] * y - matrix[1, 0] * x) / determinant

@@ -1,5 +1,6 @@
 """The first lines of a report: its result in one sentence, beside the figures that it compares with."""
 
+from siamese_jax.data import source_of
 from siamese_jax.published import PAPER_NETWORK, TABLE_2
 from siamese_jax.report.one_shot import BASELINES, label
 from siamese_jax.report.tables import interval, percent
@@ -34,7 +35,7 @@ def headline(results: RunResults) -> str:
     if results.training and results.training.stopped_by == "not finished":
         text += " Training is not finished."
     compared = [f"chance level {100 / part.card.n_way:.1f} %"]
-    if protocol == "official_runs" and results.data.name == "omniglot":
+    if protocol == "official_runs" and source_of(results.data.name).in_paper:
         compared = [f"{said} {TABLE_2[who]:.1f} %" for who, said in COMPARED.items()] + compared
     return f"{text} For comparison: {', '.join(compared)}."
 

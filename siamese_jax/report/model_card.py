@@ -1,15 +1,10 @@
 """The model card of a packaged network: made from a run's results, and written as Markdown for people."""
 
+from siamese_jax.data import source_of
 from siamese_jax.errors import UserError
 from siamese_jax.report.tables import bullets, interval, percent, ranges, sentence, table
 from siamese_jax.results import ModelCard, RunResults, plural
 from siamese_jax.specs import Experiment
-
-LICENCES = {
-    "omniglot": "MIT, like this package. Omniglot (Lake, Salakhutdinov and Tenenbaum 2015) has the MIT licence, too.",
-    "glyphs": "MIT, like this package. The glyphs were rendered from fonts.",
-}
-"""Licence of a network by the source of its training data, `data.name`."""
 
 
 def make_card(name: str, experiment: Experiment, results: RunResults, commit: str) -> ModelCard:
@@ -26,9 +21,11 @@ def make_card(name: str, experiment: Experiment, results: RunResults, commit: st
     """
     if results.training is None or results.verification is None:
         raise UserError(f"the results of {experiment.name} are not those of a trained network: evaluate a training run")
-    if experiment.data.name not in LICENCES:
-        raise UserError(f"the licence of {experiment.data.name!r} data is not known: add it to LICENCES in {__file__}")
-    licence = LICENCES[experiment.data.name]
+    licence = source_of(experiment.data.name).licence
+    if not licence:
+        raise UserError(
+            f"the licence of {experiment.data.name!r} data is not known: add it in siamese_jax.data.SOURCES"
+        )
     return ModelCard(name=name, summary=experiment.summary, licence=licence, commit=commit, results=results)
 
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 
+from siamese_jax.data import source_of
 from siamese_jax.report.beside import on_mnist, small_background, table_2, table_3
 from siamese_jax.report.tables import bullets, interval, percent, ranges, table
 from siamese_jax.results import DataDescription, OneShot, OneShotResult, RunResults, plural
@@ -10,7 +11,6 @@ from siamese_jax.results import DataDescription, OneShot, OneShotResult, RunResu
 Rows = Sequence[tuple[str, OneShotResult]]
 """What was measured on, in words, and the result."""
 
-OFFICIAL_RUNS = {"omniglot": "Lake's 20 official runs"}
 BASELINES = {
     "nearest_neighbour": "nearest neighbour on pixels",
     "modified_hausdorff": "modified Hausdorff distance",
@@ -75,7 +75,7 @@ def label(data: str, protocol: str, part: OneShotResult) -> str:
       protocol: The name of the protocol.
       part: The result.
     """
-    return OFFICIAL_RUNS.get(data, "the data set's own runs") if protocol == "official_runs" else part.card.protocol
+    return source_of(data).released if protocol == "official_runs" else part.card.protocol
 
 
 def _views(data: DataDescription, viewed: OneShot) -> str:
@@ -95,7 +95,7 @@ def _views(data: DataDescription, viewed: OneShot) -> str:
 def _beside_the_paper(measured: Mapping[str, OneShot], data: DataDescription) -> str:
     text = ""
     official = [(f"**{who}**", part["official_runs"]) for who, part in measured.items() if "official_runs" in part]
-    if data.name == "omniglot" and official:
+    if source_of(data.name).in_paper and official:
         text += f"\n\n### Beside the paper's table 2\n\n{ABOVE}\n\n" + table_2(official, small_background(data))
     digits = [row for who, part in measured.items() for row in on_mnist(f"**{who}**", part)]
     if digits:

@@ -5,6 +5,7 @@ from typing import Any
 
 from scipy.special import expit
 
+from siamese_jax.data import source_of
 from siamese_jax.learning.health import diagnosis, loss_of_guessing
 from siamese_jax.learning.losses import TRAIN_P_SAME
 from siamese_jax.report import one_shot
@@ -24,13 +25,6 @@ from siamese_jax.results import (
 )
 from siamese_jax.specs import Experiment, PaperSGD
 
-DATA = {
-    "omniglot": "Omniglot: characters of 50 alphabets, each drawn by hand once by each of 20 drawers.",
-    "glyphs": "glyphs: **rendered glyphs, not handwriting; not comparable with Omniglot figures**. Characters of many "
-    "scripts, rendered from fonts in the styles of 20 simulated drawers.",
-    "in_memory": "images that a program passed in memory.",
-}
-"""What a data source holds, by its name."""
 ENDINGS = {
     "patience": "stopped because validation accuracy no longer rose",
     "max_epochs": "stopped after the last epoch allowed",
@@ -106,7 +100,7 @@ def _about(experiment: Experiment, results: RunResults) -> str:
     side = results.data.image_side
     facts = [
         f"Seed: {results.seed}",
-        f"Data: {DATA.get(results.data.name, results.data.name)}",
+        f"Data: {source_of(results.data.name).description}",
         f"Images: {side}×{side} pixels",
     ]
     return f"{bullets(facts)}\n\n{chosen}"
@@ -129,7 +123,7 @@ def _verification(experiment: Experiment, results: RunResults) -> str:
         "Other thresholds trade false accepts against true ones. They were chosen on validation for the given rates of "
         f"false accepts, and applied to test.\n\n{_errors(test)}"
     )
-    if results.data.name == "omniglot":
+    if source_of(results.data.name).in_paper:
         text += "\n\n### Beside the paper's table 1\n\nTest accuracy in per cent; this run is in the first row. The "
         text += f"published figures were read in secondary copies of the paper.\n\n{table_1(experiment, test)}"
     return text

@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from siamese_jax.data import source_of
 from siamese_jax.report.beside import MNIST, on_mnist, small_background, table_2, table_3
 from siamese_jax.report.headline import MAIN
 from siamese_jax.report.one_shot import ABOVE, BASELINES, label
@@ -55,7 +56,7 @@ class Contestant(NamedTuple):
     @property
     def on_lakes_runs(self) -> bool:
         """Whether it was measured on the official runs of table 2."""
-        return self.data == "omniglot" and "official_runs" in self.one_shot
+        return source_of(self.data).in_paper and "official_runs" in self.one_shot
 
 
 class Paired(NamedTuple):

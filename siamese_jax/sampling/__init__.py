@@ -1,1 +1,1 @@
-"""Which images: splits, pairs, grids and one-shot trials as indices, no pixels."""
+"""Which images, as indices, not pixels: layouts, splits, pairs, grids and one-shot episodes."""

@@ -6,10 +6,18 @@ from jax import Array
 
 
 def shuffled(key: Array, position: Array | int, size: int) -> Array:
-    """Returns where `position` in [0, size) goes in the permutation that `key` names; int32 [], size < 2**31.
+    """Return one value of a random permutation, so that a pass over a set needs no list of it in memory.
 
-    A pass over a set without a list of it in memory: a Feistel network permutes the next power of four, and positions
-    that land outside walk on until they are inside (Black and Rogaway 2002, "Ciphers with arbitrary finite domains").
+    A Feistel network permutes the numbers below the next power of four. A value outside the set is permuted again until
+    it is inside (Black and Rogaway 2002, "Ciphers with arbitrary finite domains").
+
+    Args:
+      key: names the permutation.
+      position: int32 [], from 0 to below `size`.
+      size: of the set, below 2**31.
+
+    Returns:
+      int32 [], from 0 to below `size`.
     """
     half = max(1, ((size - 1).bit_length() + 1) // 2)
     mask = jnp.uint32((1 << half) - 1)
@@ -26,7 +34,7 @@ def shuffled(key: Array, position: Array | int, size: int) -> Array:
 
 
 def _mix(value: Array) -> Array:
-    """Scrambles 32 bits so that each depends on all (the finaliser of MurmurHash3, A. Appleby)."""
+    """Mix 32 bits so that each depends on all (the finaliser of MurmurHash3, A. Appleby)."""
     value = (value ^ (value >> 16)) * jnp.uint32(0x85EBCA6B)
     value = (value ^ (value >> 13)) * jnp.uint32(0xC2B2AE35)
     return value ^ (value >> 16)

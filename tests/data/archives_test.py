@@ -66,7 +66,7 @@ def test_a_silent_server_is_given_up(tmp_path, monkeypatch):
         ("127.0.0.1", 0), http.server.BaseHTTPRequestHandler
     ) as silent:  # accepts, never answers
         file = Archive("a.zip", f"http://127.0.0.1:{silent.server_port}/a.zip")
-        with pytest.raises(UserError, match="cannot be fetched"):
+        with pytest.raises(UserError, match="cannot be downloaded"):
             locate("letters", [file], None, tmp_path / "downloads")
 
 

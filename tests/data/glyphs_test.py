@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from siamese_jax.data import characters, glyphs, pens, store
+from siamese_jax.data import characters, glyphs, store
+from siamese_jax.data.glyphs import pens
 
 DRAWERS = range(1, 21)
 

@@ -180,7 +180,7 @@ def test_runs_are_identified_even_where_a_picture_has_a_twin(evaluation, tmp_pat
         (r"run07/test/item03\.png is not among the evaluation images", "run07/test/item03.png", "blank"),
         (r"run07/test/item03\.png is not 105×105 pixels of one bit", "run07/test/item03.png", "small"),
         (r"run07/test/item03\.png: cannot identify", "run07/test/item03.png", b"no picture"),
-        (r"run07/test/item01\.png and its like are not 20 characters", "run07/test/item03.png", "again"),
+        (r"run07/test/item01\.png to run07/test/item20.png are not 20 characters", "run07/test/item03.png", "again"),
         (r"class_labels\.txt does not name a class for each item", "run07/class_labels.txt", b"some words here\n"),
         (r"class_labels\.txt pairs different characters", "run07/class_labels.txt", "shifted"),
     ],
@@ -263,7 +263,7 @@ def test_damaged_prepared_omniglot_is_refused(prepared_omniglot, tmp_path):
 
 @pytest.mark.parametrize(("downsample", "side"), [(3, 48), (1, 106)])
 def test_a_side_that_cannot_be_had_is_refused(tmp_path, downsample, side):
-    with pytest.raises(UserError, match=rf"data\.side={side} cannot be had"):
+    with pytest.raises(UserError, match=rf"data\.side={side} with data\.downsample={downsample} is not possible"):
         data.load(Omniglot(downsample=downsample, side=side), str(tmp_path))
 
 

@@ -1,9 +1,9 @@
-"""Glyphs: handwriting that needs no download, made from the fonts that come with matplotlib.
+"""Glyphs: simulated handwriting that needs no download, made from the fonts that come with matplotlib.
 
-Sixteen scripts take the place of alphabets. Each of their characters is thinned to the strokes it is written with, and
-these are drawn anew by twenty drawers. As in Omniglot, every alphabet has drawers of its own, of whom the first eight
-draw the one-shot runs, and a few letters occur in several alphabets. What is made depends on nothing but this code:
-all random numbers come from `SEED`, the code point, the alphabet and the drawer.
+Sixteen scripts are the alphabets. Each of their characters is thinned to the strokes that it is written with, and these
+strokes are drawn by twenty simulated drawers. As in Omniglot, every alphabet has its own drawers, the first eight of
+them draw the one-shot runs, and a few letters occur in several alphabets. The result depends on this code alone: all
+random numbers follow from `SEED`, the code point, the alphabet and the drawer.
 """
 
 import functools
@@ -19,19 +19,22 @@ import tensorflow_datasets as tfds
 from matplotlib.ft2font import FT2Font, LoadFlags
 from scipy import ndimage
 
-from siamese_jax.data import characters, pens
+from siamese_jax.data import characters, store
+from siamese_jax.data.glyphs import pens
+from siamese_jax.records import Dataset, Images
+from siamese_jax.specs import DataSpec
 
 SEED = 2015
 PRINT_SIDE = 72
 """Longest side of a printed character before it is thinned, pixels."""
 ALIKE = 0.06
-"""Characters of an alphabet that are nearer than this (see `distances`) count as one: "c" is a small "C"."""
+"""Characters of an alphabet with a smaller distance (see `distances`) count as one: "c" is a small "C"."""
 RUNS_PER_ALPHABET = 5
 RUN_DRAWERS = 8
 
 
 class Script(NamedTuple):
-    """Where an alphabet is found: a font of matplotlib, and ranges of code points, both ends included."""
+    """An alphabet: a font of matplotlib, and ranges of code points, both ends included."""
 
     font: str
     ranges: tuple[tuple[int, int], ...]
@@ -67,7 +70,7 @@ class Glyphs(tfds.core.GeneratorBasedBuilder):
 
     VERSION = tfds.core.Version("1.0.0")
     BUILDER_CONFIGS = [  # noqa: RUF012
-        tfds.core.BuilderConfig(name=characters.SPLIT, description="Drawings, one record a character."),
+        tfds.core.BuilderConfig(name=characters.SPLIT, description="Drawings, one record per character."),
         tfds.core.BuilderConfig(name=characters.RUNS_SPLIT, description="One-shot runs, as characters and drawers."),
     ]
 
@@ -75,10 +78,10 @@ class Glyphs(tfds.core.GeneratorBasedBuilder):
         is_runs = self.builder_config.name == characters.RUNS_SPLIT
         return tfds.core.DatasetInfo(
             builder=self,
-            description="Characters of 16 scripts, each drawn once by each of 20 made-up drawers.",
+            description="Characters of 16 scripts, each drawn once by each of 20 simulated drawers.",
             homepage="https://dejavu-fonts.github.io",
             features=characters.run_features() if is_runs else characters.features(),
-            disable_shuffling=True,  # a record's key is its place
+            disable_shuffling=True,  # records are numbered in their order
         )
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
@@ -96,8 +99,23 @@ class Glyphs(tfds.core.GeneratorBasedBuilder):
                     yield number, characters.encode(alphabet, origin, number, drawers, ink)
 
 
+def load(spec: DataSpec, data_dir: str | None, archives: str | None) -> Dataset:
+    """Return all images and the runs; there are no archives."""
+    characters.check_size(spec.downsample, spec.side)  # before minutes are spent on preparing
+    return characters.load(store.prepared(Glyphs, data_dir, configs=characters.CONFIGS), spec)
+
+
+def load_untested(spec: DataSpec, data_dir: str | None, archives: str | None) -> Images:
+    """Return the images without the test alphabets; there are no archives."""
+    characters.check_size(spec.downsample, spec.side)
+    return characters.load_untested(store.prepared(Glyphs, data_dir, configs=characters.CONFIGS), spec)
+
+
 def number_characters() -> dict[str, dict[int, tuple[int, list[np.ndarray]]]]:
-    """Returns by alphabet its characters, by number, as (code point, strokes); numbers from 1, over all alphabets."""
+    """Return the characters of each alphabet by number, as (code point, strokes).
+
+    Numbers start from 1 and go on over all alphabets.
+    """
     numbered, number = {}, 1
     for scripts in ORIGINS.values():
         for alphabet, script in scripts.items():
@@ -109,14 +127,14 @@ def number_characters() -> dict[str, dict[int, tuple[int, list[np.ndarray]]]]:
 
 @functools.cache
 def trace_script(script: Script) -> dict[int, list[np.ndarray]]:
-    """Returns the strokes of a script's letters and digits by code point, without those `ALIKE` to an earlier one."""
+    """Return the strokes of a script's letters and digits by code point, without those `ALIKE` to an earlier one."""
     font = FT2Font(str(Path(matplotlib.get_data_path(), "fonts", "ttf", f"{script.font}.ttf")))
     exists = font.get_charmap()
     codes = [code for first, last in script.ranges for code in range(first, last + 1) if code in exists]
-    # Marks and signs are not characters of their own.
+    # Marks and signs are not characters.
     codes = [code for code in codes if unicodedata.category(chr(code))[0] in "LN"]
     traced = {code: pens.trace(rasterise(font, chr(code))) for code in codes}
-    # Nor is anything that is made of dots alone.
+    # Dots alone are not characters either.
     codes = [code for code in codes if len(traced[code][0]) > PRINT_SIDE // 3]
     apart = distances([traced[code] for code in codes]) >= ALIKE
     kept = []
@@ -127,7 +145,7 @@ def trace_script(script: Script) -> dict[int, list[np.ndarray]]:
 
 
 def rasterise(font: FT2Font, character: str) -> np.ndarray:
-    """Returns [H, W] bool, a printed character `PRINT_SIDE` pixels high or wide, with an empty border."""
+    """Return a printed character, bool [H, W], `PRINT_SIDE` pixels high or wide, with an empty border."""
     size = PRINT_SIDE
     for _ in range(2):  # once to measure, once to print
         font.set_size(size, 72)
@@ -138,10 +156,14 @@ def rasterise(font: FT2Font, character: str) -> np.ndarray:
 
 
 def distances(traced: list[list[np.ndarray]], cells: int = 40) -> np.ndarray:
-    """Returns [N, N] how far apart characters are, as fractions of their box, whatever their size in print.
+    """Return the distances [N, N] of characters, as fractions of their box; the size in print does not matter.
 
-    It is the root mean square distance from a point of one to the nearest ink of the other, taken the way that is
-    farther, on a grid of `cells` × `cells`. Squares, so that a dot more or less is felt.
+    The distance is the root mean square of the distances from the points of one character to the nearest ink of the
+    other, in the direction in which it is larger. With squares, a single dot more or less counts.
+
+    Args:
+      traced: the strokes of N characters, from `pens.trace`.
+      cells: rows and columns of the grid that the strokes are put on.
     """
     lines = np.zeros((len(traced), cells, cells), bool)
     for line, strokes in zip(lines, traced, strict=True):
@@ -154,18 +176,18 @@ def distances(traced: list[list[np.ndarray]], cells: int = 40) -> np.ndarray:
 
 
 def draw(alphabet: str, code: int, strokes: list[np.ndarray], drawer: int) -> np.ndarray:
-    """Returns [105, 105] bool, true for ink: the character `code` as `drawer` (1-20) of `alphabet` draws it."""
+    """Return the character `code` as `drawer` (1-20) of `alphabet` draws it: bool [105, 105], true for ink."""
     return pens.draw(strokes, hand_of(alphabet, drawer), characters.SIDE, _generator(alphabet, drawer, code))
 
 
 @functools.cache
 def hand_of(alphabet: str, drawer: int) -> pens.Hand:
-    """Returns the hand of `drawer` (1-20) of `alphabet`."""
-    return pens.draw_hand(_generator(alphabet, drawer))
+    """Return the hand of `drawer` (1-20) of `alphabet`."""
+    return pens.sample_hand(_generator(alphabet, drawer))
 
 
 def make_runs(numbers: Mapping[str, Mapping[int, Any]]) -> Iterator[dict[str, np.ndarray]]:
-    """Yields the records of 20 runs, five for each test alphabet: 20 of its characters by two of its drawers 1-8."""
+    """Yield the records of 20 runs, five for each test alphabet: 20 of its characters by two of its drawers 1-8."""
     for alphabet in TEST:
         for run in range(RUNS_PER_ALPHABET):
             generator = _generator(alphabet, 0, run)

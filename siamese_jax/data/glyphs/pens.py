@@ -1,8 +1,8 @@
-"""Pens: a printed character becomes the strokes under it, and drawers draw those, each in a hand of their own.
+"""Pens: find the strokes of a printed character, and draw them in the hand of a simulated drawer.
 
-A skeleton is a bool image with lines one pixel wide. A stroke is a path [V, 2] float64 of (row, column) points about
-one skeleton pixel apart; `trace` puts a character's strokes in a box of side 1 around the origin. Random numbers come
-from the numpy generator that is handed in, and from nothing else.
+A skeleton is a bool image with lines one pixel wide. A stroke is a path, float64 [V, 2], of (row, column) points about
+one skeleton pixel apart. `trace` puts the strokes of a character into a box of side 1 around the origin. All random
+numbers come from the NumPy generator in the arguments.
 """
 
 from typing import NamedTuple
@@ -17,14 +17,14 @@ EIGHT_CONNECTED = np.ones((3, 3), bool)
 
 
 class Hand(NamedTuple):
-    """How one drawer draws. Lengths are fractions of a character's box, or pixels where said; angles are radians."""
+    """How one drawer draws. Lengths are fractions of a character's box, or in pixels; angles are radians."""
 
     nib: np.ndarray
-    """[K, 2] points, in pixels, that the pen inks around its own position."""
+    """[K, 2], the points in pixels that the pen inks around its position."""
     size: float
     """Longest side of a drawing as a fraction of the canvas."""
     slant: float
-    """Columns gained per row upwards, as in italics."""
+    """Columns to the right per row upwards, as in italics."""
     stretch: float
     """Width over height, relative to print."""
     turn: float
@@ -33,11 +33,11 @@ class Hand(NamedTuple):
     tremor: float
     """Size of the quick waves along a line."""
     looseness: float
-    """How far single strokes stray from their place."""
+    """How far single strokes move from their place."""
 
 
 def _removable() -> np.ndarray:
-    """Returns [2, 256] bool: whether each half-step removes a pixel, by the bits of its neighbours `AROUND`."""
+    """Return whether each half-step removes a pixel, by the bits of its neighbours `AROUND`: bool [2, 256]."""
     bits = (np.arange(256)[:, None] >> np.arange(8)) & 1 > 0
     up, right, down, left = bits[:, 0::2].T
     one_crossing = (~bits & np.roll(bits, -1, axis=1)).sum(1) == 1
@@ -50,7 +50,7 @@ _REMOVABLE = _removable()
 
 
 def _codes(ink: np.ndarray) -> np.ndarray:
-    """Returns [H - 2, W - 2] uint8, the bits of the neighbours `AROUND` of each inner pixel of `ink` [H, W]."""
+    """Return the bits of the neighbours `AROUND` of each inner pixel of `ink` [H, W]: uint8 [H - 2, W - 2]."""
     height, width = ink.shape
     code = np.zeros((height - 2, width - 2), np.uint8)
     for bit, (row, column) in enumerate(AROUND):
@@ -60,7 +60,7 @@ def _codes(ink: np.ndarray) -> np.ndarray:
 
 
 def thin(ink: np.ndarray) -> np.ndarray:
-    """Returns the skeleton of `ink`, both [H, W] bool with an empty border (Zhang and Suen, 1984)."""
+    """Return the skeleton of `ink`, both bool [H, W] with an empty border (Zhang and Suen 1984)."""
     skeleton = ink.copy()
     inside = skeleton[1:-1, 1:-1]
     changed = True
@@ -75,7 +75,7 @@ def thin(ink: np.ndarray) -> np.ndarray:
 
 
 def _steps() -> list[list[tuple[int, int]]]:
-    """Returns by neighbours' bits where a line goes on: a diagonal counts only where no straight step leads round."""
+    """Return where a line continues, by the bits of neighbours. A diagonal step counts only without a straight one."""
     ways = []
     for code in range(256):
         inked = {step for bit, step in enumerate(AROUND) if code >> bit & 1}
@@ -87,13 +87,13 @@ _STEPS = _steps()
 
 
 def _arcs(skeleton: np.ndarray, reach: int) -> tuple[list[np.ndarray], list[list[int]]]:
-    """Cuts a skeleton at its junctions, forgetting everything within `reach` pixels of one.
+    """Cut a skeleton at its junctions, and leave out everything within `reach` pixels of one.
 
-    What lies between two junctions that near is an artefact of thinning a thick crossing, as are spurs that short.
+    Lines between junctions at this distance are artefacts of thinning a thick crossing. So are spurs of this length.
 
     Returns:
-      The arcs, paths of pixels that run on to the centres of the junctions at their ends; and for each arc the two
-      junctions, numbered from 1, with 0 for a free end.
+      The arcs, which are paths of pixels and end in the centres of junctions; and for each arc its two junctions,
+      numbered from 1, or 0 for a free end.
     """
     pixels = np.argwhere(skeleton)
     codes = _codes(skeleton)[*(pixels.T - 1)]
@@ -105,13 +105,13 @@ def _arcs(skeleton: np.ndarray, reach: int) -> tuple[list[np.ndarray], list[list
     for pixel, beside in neighbours.items():
         junction[pixel] = len(beside) > 2
     near = skeleton & (ndimage.distance_transform_edt(~junction) <= reach) if junction.any() else junction
-    # A line may pass near a junction without meeting it.
+    # A line may pass near a junction and not meet it.
     blob, count = ndimage.label(ndimage.binary_propagation(junction, EIGHT_CONNECTED, near), EIGHT_CONNECTED)
     centre = {label: np.argwhere(junction & (blob == label)).mean(0) for label in range(1, count + 1)}
 
     arcs, ends = [], []
     left = {pixel for pixel in neighbours if not blob[pixel]}
-    # An arc is walked from an end if it has one, so ends come first; what is left after them are rings.
+    # An arc is walked from an end if it has one, so ends come first. After them, only rings are left.
     for start in sorted(left, key=lambda pixel: (len(left.intersection(neighbours[pixel])) > 1, pixel)):
         if start not in left:
             continue
@@ -132,7 +132,7 @@ def _arcs(skeleton: np.ndarray, reach: int) -> tuple[list[np.ndarray], list[list
 
 
 def _joined(arcs: list[np.ndarray], ends: list[list[int]], reach: int) -> list[np.ndarray]:
-    """Joins arcs into strokes: at a junction a pen goes straight on where it can, as in the bars of a cross."""
+    """Join arcs into strokes: at a junction a pen goes straight on if it can, as in the bars of a cross."""
     leaving = {}
     for arc, (path, labels) in enumerate(zip(arcs, ends, strict=True)):
         for side, label in enumerate(labels):
@@ -164,7 +164,7 @@ def _joined(arcs: list[np.ndarray], ends: list[list[int]], reach: int) -> list[n
 
 
 def _even(path: np.ndarray, smoothing: float) -> np.ndarray:
-    """Returns `path` smoothed over `smoothing` points, in even steps of about one; its ends stay where they are."""
+    """Return `path` smoothed over `smoothing` points, in even steps of about one; the ends do not move."""
     lengths = np.hypot(*np.diff(path, axis=0).T)
     path = path[np.concatenate([[True], lengths > 0])]
     along = np.concatenate([[0.0], np.cumsum(lengths[lengths > 0])])
@@ -178,31 +178,31 @@ def _even(path: np.ndarray, smoothing: float) -> np.ndarray:
 
 
 def trace(ink: np.ndarray, reach: int = 5, smoothing: float = 1.6) -> list[np.ndarray]:
-    """Returns the strokes under a printed character, largest first.
+    """Return the strokes of a printed character, largest first.
 
     Args:
       ink: [H, W] bool with an empty border.
-      reach: about half the width of the printed lines, pixels; thinning is not to be trusted so near a crossing.
-      smoothing: standard deviation, in pixels, of the Gaussian that takes the stairs out of the lines.
+      reach: about half the width of the printed lines, in pixels; within it thinning distorts a crossing.
+      smoothing: standard deviation, in pixels, of the Gaussian that smooths the lines.
 
     Returns:
-      Paths [V, 2] in the box of side 1 around the origin that the character just fits.
+      Paths [V, 2] in the box of side 1 around the origin; the character fills the box.
 
     Raises:
-      ValueError: there is no ink, or some on the border.
+      ValueError: there is no ink, there is ink on the border, or the character is a dot.
     """
     if not ink.any() or ink[[0, -1]].any() or ink[:, [0, -1]].any():
-        raise ValueError("a printed character needs ink, and none on the border of its image")
+        raise ValueError("a printed character needs ink, but not on the border of its image")
     strokes = [_even(path, smoothing) for path in _joined(*_arcs(thin(ink), reach), reach)]
     everywhere = np.concatenate(strokes)
     low, high = everywhere.min(0), everywhere.max(0)
     if low.tolist() == high.tolist():
-        raise ValueError("the character is a mere dot: there is nothing to draw")
+        raise ValueError("the character is a dot: it has no strokes")
     return [(path - (low + high) / 2) / (high - low).max() for path in sorted(strokes, key=len, reverse=True)]
 
 
 def nib(length: float, width: float, angle: float) -> np.ndarray:
-    """Returns [K, 2] points, 0.8 pixels apart, of an ellipse `length` × `width` pixels, turned by `angle` radians."""
+    """Return points [K, 2], 0.8 pixels apart, of an ellipse of `length` × `width` pixels, turned by `angle` radians."""
     reach = np.arange(-4, 5) * 0.8
     points = np.stack(np.meshgrid(reach, reach, indexing="ij"), axis=-1).reshape(-1, 2)
     turned = points @ _turn(angle)
@@ -214,8 +214,8 @@ def _turn(angle: float) -> np.ndarray:
     return np.array([[cosine, -sine], [sine, cosine]])
 
 
-def draw_hand(generator: np.random.Generator) -> Hand:
-    """Draws a drawer's hand: half of the pens are round, half are broad and cut slantwise."""
+def sample_hand(generator: np.random.Generator) -> Hand:
+    """Sample the hand of a drawer. Half of the pens are round, and half are broad and cut at an angle."""
     length = generator.uniform(2.8, 4.2)
     return Hand(
         nib=nib(length, length * generator.choice([1.0, generator.uniform(0.6, 0.9)]), generator.uniform(0, np.pi)),
@@ -230,23 +230,23 @@ def draw_hand(generator: np.random.Generator) -> Hand:
 
 
 def _waves(generator: np.random.Generator, at: np.ndarray, size: float, cycles: float, count: int = 4) -> np.ndarray:
-    """Returns [V, 2] displacements at [V, 2]: a sum of waves of random direction with about `cycles` a unit length."""
+    """Return displacements [V, 2] of points [V, 2]: a sum of random waves, about `cycles` per unit of length."""
     frequencies = generator.normal(0.0, 2 * np.pi * cycles, (2, count))
     phases = generator.uniform(0, 2 * np.pi, count)
     return np.sin(at @ frequencies + phases) @ generator.normal(0.0, size, (count, 2))
 
 
 def draw(strokes: list[np.ndarray], hand: Hand, side: int, generator: np.random.Generator) -> np.ndarray:
-    """Draws a character once, in one drawer's hand.
+    """Draw a character once, in the hand of a drawer.
 
     Args:
       strokes: paths [V, 2] in the box of side 1 around the origin, as `trace` returns them.
-      hand: the drawer's.
-      side: rows and columns of the drawing, pixels; at least 3 are left free on each side.
-      generator: decides what is different each time a drawer draws.
+      hand: of the drawer.
+      side: rows and columns of the drawing in pixels; at least 3 stay free on each side.
+      generator: samples what varies from one drawing to the next.
 
     Returns:
-      [side, side] bool, true for ink.
+      bool [side, side], true for ink.
     """
     loose = hand.looseness * generator.normal(0.0, [0.02, 0.02, 0.06, 0.05, 0.05], (len(strokes), 5))
     moved = []
