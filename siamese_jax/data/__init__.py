@@ -134,8 +134,7 @@ def _module(spec: DataSpec) -> ModuleType:
     source = SOURCES.get(spec.name)
     if source is None or source.module is None:
         raise UserError(
-            f"data.name={spec.name} cannot be loaded by name: give the images themselves, for example "
-            "siamese_jax.train(experiment, workdir, dataset=siamese_jax.Dataset(images))"
+            f"data.name={spec.name} has no images to load: use siamese_jax.train(…, dataset=Dataset(images))"
         )
     return _import(source.module)
 
