@@ -132,6 +132,8 @@ def test_classes_of_one_group_may_be_in_several_sets_if_they_have_names():
         examine_episodes(images, sound_runs(), 3, {"trained": take(images, shown)})
     with pytest.raises(UserError, match="trained on alphabets that these trials take: e, f"):
         examine_episodes(ALPHABETS, sound_runs(), 3, {"trained": take(ALPHABETS, last)})
+    with pytest.raises(UserError, match="trained on alphabets that these trials take: e, f"):  # only one has names
+        examine_episodes(images, sound_runs(), 3, {"trained": take(ALPHABETS, last)})
 
 
 def test_groups_without_a_trial_are_named():

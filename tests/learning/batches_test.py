@@ -177,5 +177,5 @@ def test_an_epoch_of_grid_batches_is_as_long_as_its_field_says_and_counts_its_pa
 
 
 def test_rotations_are_refused_where_no_alphabet_is_drawn_whole():
-    with pytest.raises(UserError, match="rotations=True.*loss.name=all_pairs or n_way, not cross_entropy"):
+    with pytest.raises(UserError, match="rotations=True.*loss.name=all_pairs or n_way instead of cross_entropy"):
         steps_per_epoch(make_experiment(data=Omniglot(rotations=True)))
