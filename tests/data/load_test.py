@@ -16,6 +16,7 @@ def test_images_in_memory_are_handed_over_and_not_loaded(load):
 def test_every_source_that_an_experiment_can_name_is_described_and_has_its_loader():
     assert set(data.SOURCES) == set(DataSpec.variants)
     for name, source in data.SOURCES.items():
-        assert source.name == name and source.description.endswith(".")
+        assert source.name == name
+        assert source.description.endswith(".")
         assert source.module is None or importlib.util.find_spec(source.module)
     assert data.source_of("mine").description == "mine."
