@@ -6,7 +6,7 @@ from siamese_jax.errors import UserError
 
 LIBRARIES = {
     "data": ("array_record", "importlib_resources", "matplotlib", "tensorflow_datasets"),
-    "report": ("markdown_it", "matplotlib"),
+    "report": ("markdown_it", "matplotlib", "sklearn"),
     "search": ("optuna",),
     "postgresql": ("psycopg",),
 }

@@ -11,7 +11,12 @@ from siamese_jax.plots import style
 from siamese_jax.report import html
 from siamese_jax.specs import Glyphs, Omniglot
 
-MODULES = {"markdown_it_py": "markdown_it", "psycopg[binary]": "psycopg", "tensorflow_datasets": "tensorflow_datasets"}
+MODULES = {
+    "markdown_it_py": "markdown_it",
+    "psycopg[binary]": "psycopg",
+    "scikit_learn": "sklearn",
+    "tensorflow_datasets": "tensorflow_datasets",
+}
 
 
 def test_each_extra_of_the_project_installs_the_libraries_that_are_required_under_its_name():
