@@ -19,7 +19,7 @@ import jax
 
 import siamese_jax
 from siamese_jax.network.energies import ENERGIES
-from siamese_jax.specs import Energy, NetSpec, with_values
+from siamese_jax.specs import Energy, with_values
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,12 @@ class Bilinear(Energy):
 class BilinearEnergy(nn.Module):
     """The module of a `Bilinear`."""
 
-    spec: NetSpec
+    spec: Bilinear
+    initialiser: str  # `network.initialiser`; this energy ignores it
 
     @nn.compact
     def __call__(self, left: jax.Array, right: jax.Array) -> jax.Array:
-        project = nn.Dense(self.spec.energy.rank, use_bias=False, name="project")
+        project = nn.Dense(self.spec.rank, use_bias=False, name="project")
         bias = self.param("bias", nn.initializers.zeros, (1,))
         return project(left) @ project(right) + bias[0]
 

@@ -16,7 +16,7 @@ import jax
 
 import siamese_jax
 from siamese_jax.network.towers import TOWERS
-from siamese_jax.specs import NetSpec, Tower, with_values
+from siamese_jax.specs import Tower, with_values
 
 
 @dataclass(frozen=True)
@@ -56,11 +56,12 @@ class Block(nn.Module):
 class VisionTransformer(nn.Module):
     """The module of a `ViT`."""
 
-    spec: NetSpec
+    spec: ViT
+    initialiser: str  # `network.initialiser`; this tower ignores it
 
     @nn.compact
     def __call__(self, image: jax.Array) -> jax.Array:
-        vit = self.spec.tower
+        vit = self.spec
         patches = nn.Conv(vit.width, (vit.patch, vit.patch), (vit.patch, vit.patch), name="patches")(image)
         tokens = patches.reshape(-1, vit.width)
         tokens = tokens + self.param("positions", nn.initializers.normal(0.02), tokens.shape)

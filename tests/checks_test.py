@@ -35,7 +35,7 @@ def test_what_no_image_could_mend_is_refused_before_a_download(change, words):
 
 
 def test_a_loss_of_distances_needs_an_energy_with_a_distance(monkeypatch):
-    monkeypatch.setitem(ENERGIES, WeightedL1, lambda spec: nn.Dense(1))
+    monkeypatch.setitem(ENERGIES, WeightedL1, lambda spec, initialiser: nn.Dense(1))
     checks.check_experiment(make_experiment())
     with pytest.raises(UserError, match="loss.name=triplet needs a distance, but network.energy=weighted_l1 has none"):
         checks.check_experiment(make_experiment(loss=Triplet()))

@@ -3,10 +3,9 @@
 import datetime
 import re
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from siamese_jax import specs
 from siamese_jax.command.flags import FLAGS, SEARCH
@@ -15,6 +14,13 @@ from siamese_jax.experiments import all_fields, find
 from siamese_jax.search import Plan, make_plan
 from siamese_jax.specs import Experiment
 from siamese_jax.storage.experiment_file import read_experiment
+
+
+class Sources(TypedDict):
+    """Where data come from, as the functions of `runs` take it."""
+
+    data_dir: str | None
+    archives: str | None
 
 
 @dataclass(frozen=True)
@@ -28,7 +34,7 @@ class Train:
 
     experiment: Experiment
     workdir: Path
-    sources: Mapping[str, str | None]
+    sources: Sources
 
 
 @dataclass(frozen=True)
@@ -37,7 +43,7 @@ class Evaluate:
 
     experiment: Experiment
     workdir: Path
-    sources: Mapping[str, str | None]
+    sources: Sources
     checkpoint: str | None
 
 
@@ -56,7 +62,7 @@ class Search:
     plan: Plan
     folder: Path
     storage: str | None
-    sources: Mapping[str, str | None]
+    sources: Sources
 
 
 @dataclass(frozen=True)
@@ -79,7 +85,7 @@ def read_request() -> Request:
         return _report() if FLAGS.study is None else _report_study()
     if FLAGS.output is not None:
         raise UserError(f"--output is for --mode=report, not for --mode={FLAGS.mode}: leave it out")
-    sources = {"data_dir": FLAGS.data_dir, "archives": FLAGS.archives}
+    sources = Sources(data_dir=FLAGS.data_dir, archives=FLAGS.archives)
     if (plan := _plan()) is not None:
         return Search(plan, _study_folder(), FLAGS.storage, sources)
     experiment, workdir = resolve(), _workdir()
@@ -147,7 +153,9 @@ def _plan() -> Plan | None:
         raise UserError(f"--winner_seeds={','.join(FLAGS.winner_seeds)} are not whole numbers") from None
     for seed in seeds:
         specs.check(specs.with_value(base, "seed", seed))
-    asked = {name: FLAGS[name].value for name in SEARCH if name not in ("study", "storage", "winner_seeds")}
+    asked: dict[str, Any] = {
+        name: FLAGS[name].value for name in SEARCH if name not in ("study", "storage", "winner_seeds")
+    }
     return make_plan(FLAGS.study, base, FLAGS.search, winner_seeds=seeds, **asked)
 
 

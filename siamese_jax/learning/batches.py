@@ -78,18 +78,18 @@ def sample_batch(
 
 def _sample_grids(key: Array, step: Array, images: Array, layout: Layout, experiment: Experiment) -> GridBatch:
     """Sample a grid. Every image is distorted separately, unless `distort.copies` is 0."""
-    distort, shape = experiment.distort, images.shape[1:]
+    distort, (height, width, channels) = experiment.distort, images.shape[1:]
     rows, present, turns = sample_grid(keys.stream(key, "grids", step), layout, experiment.data)
     grid = as_input(images[rows])
 
     def distorted(key: Array, turn: Array, image: Array) -> Array:
-        warp = sample_warp(key, distort, shape[:2]) if distort.copies else Warp(IDENTITY)
+        warp = sample_warp(key, distort, (height, width)) if distort.copies else Warp(IDENTITY)
         return apply_warp(image, turned(warp, turn))
 
     if distort.copies or experiment.data.rotations:
         each = jax.random.split(keys.stream(key, "grid distortions", step), rows.size)
         turns = jnp.broadcast_to(turns[:, None, None], rows.shape).ravel()
-        grid = jax.vmap(distorted)(each, turns, grid.reshape(-1, *shape)).reshape(grid.shape)
+        grid = jax.vmap(distorted)(each, turns, grid.reshape(-1, height, width, channels)).reshape(grid.shape)
     return GridBatch(grid, present)
 
 
@@ -101,7 +101,7 @@ def _sample_pairs(key: Array, step: Array, images: Array, layout: Layout, experi
     triplet loss, pairs 2i and 2i + 1 have the anchor in common: the first with the positive, the second with the
     negative.
     """
-    data, distort = experiment.data, experiment.distort
+    data, distort, (height, width) = experiment.data, experiment.distort, images.shape[1:3]
     together = _together(experiment)
     examples, batch = examples_per_epoch(experiment) // together, experiment.batch_size // together
     epoch, first = step // steps_per_epoch(experiment), step % steps_per_epoch(experiment) * batch
@@ -124,7 +124,7 @@ def _sample_pairs(key: Array, step: Array, images: Array, layout: Layout, experi
             rows, same = jnp.stack([anchor, positive, anchor, negative]), jnp.array([True, False])
         shown = as_input(images[rows])
         if distort.copies:
-            warps = jax.vmap(lambda key: without(sample_warp(key, distort, images.shape[1:3]), plain))
+            warps = jax.vmap(lambda key: without(sample_warp(key, distort, (height, width)), plain))
             shown = jax.vmap(apply_warp)(shown, warps(jnp.stack(key_images)))
         return PairBatch(shown[0::2], shown[1::2], same.astype(jnp.float32))
 

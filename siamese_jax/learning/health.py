@@ -12,7 +12,7 @@ from jax import Array
 
 from siamese_jax.learning.optimizers.rules import is_below, layer_of
 from siamese_jax.network.siamese import Params, SiameseNet, as_input
-from siamese_jax.specs import Experiment, PaperSGD
+from siamese_jax.specs import AdamW, Experiment, PaperSGD
 
 SATURATED = 4.0
 """A sigmoid whose input is beyond ± this passes on less than 2 % of a gradient."""
@@ -151,10 +151,10 @@ def _defect(experiment: Experiment, health: Mapping[str, float], trained: bool =
             f"{health['saturated']:.0%} of the embedding's sigmoids are saturated and pass on almost no gradient; "
             f"{change}"
         )
-    fastest = max(updates, key=updates.get, default="")
+    fastest = max(updates, key=lambda layer: updates[layer], default="")
     if fastest and updates[fastest] > WILD:
         return f"each step changes {fastest} by {updates[fastest]:.0%} of its norm; lower {_rate(experiment, fastest)}"
-    deadest = max(dead, key=dead.get, default="")
+    deadest = max(dead, key=lambda layer: dead[layer], default="")
     if deadest and dead[deadest] > MANY:
         change = f"lower {_rate(experiment, deadest)}, or {restart}" if trained else restart
         return f"{dead[deadest]:.0%} of the filters of {deadest} are 0 for every image; {change}"
@@ -165,14 +165,15 @@ def _standstill(experiment: Experiment, health: Mapping[str, float]) -> str:
     """Return what is too small, and what to do; "" if nothing is."""
     spec, updates = experiment.optimizer, _by_layer(health, "update/")
     # A schedule is close to 0 at its ends, so updates are compared as if the rate were at its highest.
-    risen = health.get("next_rate", 0.0) / spec.rate if spec.over_all_epochs and spec.rate else 1.0
-    slowest = min(updates, key=updates.get, default="")
+    scheduled = isinstance(spec, AdamW) and spec.over_all_epochs and spec.rate
+    risen = health.get("next_rate", 0.0) / scheduled if scheduled else 1.0
+    slowest = min(updates, key=lambda layer: updates[layer], default="")
     if slowest and updates[slowest] < STILL * risen:
-        held_back = spec.name != "adamw" or spec.fc_rate < 1
-        change = _rate(experiment, slowest) if held_back else "--optimizer.rate"
+        of_all = isinstance(spec, AdamW) and spec.fc_rate >= 1
+        change = "--optimizer.rate" if of_all else _rate(experiment, slowest)
         return f"each step changes {slowest} by only {updates[slowest]:.1g} of its norm; raise {change}"
     if health.get("embedding_spread", 1.0) < ALIKE:
-        penalties = "--optimizer.weight_decay" if spec.name == "adamw" else "--optimizer.layers.LAYER.l2"
+        penalties = "--optimizer.weight_decay" if isinstance(spec, AdamW) else "--optimizer.layers.LAYER.l2"
         change = _sound_start(experiment) or f"lower {penalties}"
         return (
             f"embeddings of different characters are almost equal (spread {health['embedding_spread']:.1g}); {change}"

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from siamese_jax.specs import LossSpec
+from siamese_jax.specs import Contrastive, LossSpec, Triplet
 
 TRAIN_P_SAME = ("cross_entropy", "all_pairs")
 """Losses after which the sigmoid of a logit is p(same). Others train choices or distances."""
@@ -32,13 +32,13 @@ def pair_loss(scores: Array, same: Array, spec: LossSpec) -> tuple[Array, Array]
     Returns:
         The loss [] and the share [].
     """
-    if spec.name == "cross_entropy":
-        return cross_entropy(scores, same), jnp.mean((scores > 0) == (same > 0.5))
-    if spec.name == "contrastive":
+    if isinstance(spec, Contrastive):
         right = (scores < spec.margin / 2) == (same > 0.5)
         return contrastive(scores, same, spec.margin), jnp.mean(right)
-    nearer, farther = scores[0::2], scores[1::2]
-    return triplet(nearer, farther, spec.margin), jnp.mean(nearer < farther)
+    if isinstance(spec, Triplet):
+        nearer, farther = scores[0::2], scores[1::2]
+        return triplet(nearer, farther, spec.margin), jnp.mean(nearer < farther)
+    return cross_entropy(scores, same), jnp.mean((scores > 0) == (same > 0.5))
 
 
 def grid_loss(logits: Array, present: Array, spec: LossSpec) -> tuple[Array, Array]:

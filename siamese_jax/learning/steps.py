@@ -53,7 +53,7 @@ def train_step(
     """
 
     def objective(params: Params) -> tuple[Array, Array]:
-        if experiment.loss.of_grids:
+        if isinstance(batch, GridBatch):
             embed = jax.vmap(net.embed, in_axes=(None, 0))
             grid = batch.images.shape[:3]
             embeddings = embed(params, batch.images.reshape(-1, *batch.images.shape[3:])).reshape(*grid, -1)
@@ -69,6 +69,6 @@ def train_step(
         "penalty": penalty(state.params, experiment.optimizer),
         "accuracy": accuracy,
     }
-    if experiment.loss.name == "n_way":
+    if isinstance(batch, GridBatch) and experiment.loss.name == "n_way":
         metrics["guessing"] = n_way_of_guessing(batch.present)
     return TrainState(state.step + 1, optax.apply_updates(state.params, updates), opt_state), metrics

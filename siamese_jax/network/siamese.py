@@ -31,7 +31,7 @@ class SiameseNet(NamedTuple):
 
     def embed(self, params: Params, image: Array) -> Array:
         """Embed one image, [H, W, C] in [0, 1] -> [D]."""
-        return self.tower.apply({"params": params}, image)
+        return _apply(self.tower, params, image)
 
     def embed_and_report(self, params: Params, image: Array) -> tuple[Array, dict[str, Array]]:
         """Embed one image, and return the outputs of ReLUs that the tower reports, by path, channels last."""
@@ -41,11 +41,11 @@ class SiameseNet(NamedTuple):
 
     def compare(self, params: Params, left: Array, right: Array) -> Array:
         """Return the logit [] of "same" for two embeddings [D]."""
-        return self.energy.apply({"params": params["out"]}, left, right)
+        return _apply(self.energy, params["out"], left, right)
 
     def distance(self, params: Params, left: Array, right: Array) -> Array:
         """Return the distance [] of two embeddings [D], if the energy has one."""
-        return self.energy.apply({"params": params["out"]}, left, right, method="distance")
+        return _apply(self.energy, params["out"], left, right, method="distance")
 
     @property
     def has_distance(self) -> bool:
@@ -54,7 +54,7 @@ class SiameseNet(NamedTuple):
 
     def contributions(self, params: Params, left: Array, right: Array) -> tuple[Array, Array]:
         """Split the logit of two embeddings [D] into terms of units [D] and the rest [], if the energy can."""
-        return self.energy.apply({"params": params["out"]}, left, right, method="contributions")
+        return _apply(self.energy, params["out"], left, right, method="contributions")
 
     @property
     def has_contributions(self) -> bool:
@@ -124,7 +124,8 @@ class SiameseNet(NamedTuple):
 
 def build(spec: NetSpec) -> SiameseNet:
     """Return the network of a spec."""
-    return SiameseNet(spec, TOWERS[type(spec.tower)](spec), ENERGIES[type(spec.energy)](spec))
+    tower = TOWERS[type(spec.tower)](spec.tower, spec.initialiser)
+    return SiameseNet(spec, tower, ENERGIES[type(spec.energy)](spec.energy, spec.initialiser))
 
 
 def init_params(key: Array, spec: NetSpec, shape: tuple[int, int, int]) -> Params:
@@ -146,6 +147,11 @@ def init_params(key: Array, spec: NetSpec, shape: tuple[int, int, int]) -> Param
     if "out" in tower["params"]:
         raise ValueError(f"no part of {type(net.tower).__name__} can be called 'out': the energy has that name")
     return {**tower["params"], "out": energy.get("params", {})}
+
+
+def _apply(module: nn.Module, params: Params, *inputs: Array, method: str | None = None) -> Any:
+    """Return what a method of a module returns. Linen's own `apply` is declared to return a tuple, too."""
+    return module.apply({"params": params}, *inputs, method=method)
 
 
 def _name(path: tuple[Any, ...]) -> str:

@@ -5,7 +5,7 @@ Accuracies of results are in [0, 1]; pictures show per cent.
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import chex
 import numpy as np
@@ -78,8 +78,9 @@ def groups_figure(one_shot: OneShot, words: Words) -> "Figure":
         raise ValueError(f"no one-shot results by n_way in {', '.join(one_shot) or 'no results'}")
     hardest = panels[max(panels)].by_group
     names = sorted(hardest, key=lambda name: (-hardest[name].accuracy, name))
-    figure = blank(2.6 + 1.7 * len(panels), 1.9 + 0.33 * len(names), layout="constrained")
-    figure.get_layout_engine().set(wspace=0.1)  # so that a value stands nearer to its own bar than to the next panel
+    figure = blank(2.6 + 1.7 * len(panels), 1.9 + 0.33 * len(names))
+    # So that a value stands nearer to its own bar than to the next panel.
+    figure.set_layout_engine("constrained", wspace=0.1)
     figure.suptitle(f"one-shot accuracy of each test {words.group}", fontsize=12, fontweight="bold")
     for axes, (n_way, part) in zip(np.ravel(figure.subplots(1, len(panels), sharey=True)), panels.items(), strict=True):
         of_group = [part.by_group[name] for name in names]
@@ -125,8 +126,8 @@ def comparison_figure(
     rows = sorted([*ours, *((a, who, None) for who, a in published.items())], key=lambda row: -row[0])
     figure = blank(8.5, 1.5 + 0.38 * len(rows), layout="constrained")
     axes = figure.subplots()
-    measured = {"color": BLUE}
-    printed = {"facecolor": "white", "edgecolor": GREY, "hatch": "////"}
+    measured: dict[str, Any] = {"color": BLUE}
+    printed: dict[str, Any] = {"facecolor": "white", "edgecolor": GREY, "hatch": "////"}
     named = set()
     for place, (percent, _, interval) in enumerate(rows):
         word = "published" if interval is None else "measured, with 95 % interval"

@@ -7,7 +7,7 @@ the same in grey. Lengths are inches from the top left corner of the figure.
 import io
 import os
 import textwrap
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -45,7 +45,7 @@ def save(figure: "Figure", path: str | os.PathLike, fit: bool = False) -> None:
     write_bytes(path, png.getvalue())
 
 
-def blank(width: float, height: float, layout: str | None = None) -> "Figure":
+def blank(width: float, height: float, layout: Literal["constrained"] | None = None) -> "Figure":
     """Return an empty figure without pyplot's global state. Only this function imports matplotlib, which is slow.
 
     Args:
@@ -99,7 +99,7 @@ def ink(axes: "Axes", image: np.ndarray) -> None:
     axes.spines[:].set(color=PALE, linewidth=0.8)
 
 
-def plain(axes: "Axes", grid: str = "both") -> None:
+def plain(axes: "Axes", grid: Literal["both", "x", "y"] = "both") -> None:
     """Reduce the frame of axes to two spines, with a pale grid behind the data."""
     axes.grid(axis=grid, color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)

@@ -4,6 +4,7 @@ from siamese_jax.report.tables import ranges, value
 from siamese_jax.sampling import splits
 from siamese_jax.specs import (
     AdamW,
+    Contrastive,
     Conv,
     ConvSpec,
     Dense,
@@ -13,6 +14,7 @@ from siamese_jax.specs import (
     PaperSGD,
     Residual,
     Tower,
+    Triplet,
     leaves,
 )
 
@@ -102,7 +104,7 @@ def choices(experiment: Experiment) -> list[str]:
         ]
     if isinstance(tower, Dense):
         sentences.append(f"The dense tower has two hidden layers of {tower.hidden:,} ReLUs.")
-    if loss.of_distances:
+    if isinstance(loss, Contrastive | Triplet):
         sentences.append(f"The margin of the loss is {loss.margin:g}.")
     if isinstance(optimizer, PaperSGD) and optimizer.layers:
         sentences.append(
@@ -175,7 +177,7 @@ def _convolutions(tower: Tower) -> list[str]:
     def words(conv: ConvSpec) -> str:
         return f"{conv.filters} filters of {conv.size}×{conv.size} {'with' if conv.pool else 'without'} a pool"
 
-    paper = PAPER.network.tower.convs
+    paper = Conv().convs
     return [
         f"{name} has {words(ours)}; the paper's has {words(paper[name])}."
         for name, ours in tower.convs.items()

@@ -18,13 +18,12 @@ COMPARED = {
 
 def headline(results: RunResults) -> str:
     """Return the main result of a run in two sentences; "" if no one-shot accuracy was measured."""
-    if found := _main(results.one_shot):
-        who = f"The network chooses the right {results.data.words.class_} in"
-    else:
-        best = max(results.baselines, key=lambda name: _accuracy(results.baselines[name]), default=None)
-        found = best and _main(results.baselines[best])
+    found, who = _main(results.one_shot), f"The network chooses the right {results.data.words.class_} in"
+    if found is None and results.baselines:
+        best = max(results.baselines, key=lambda name: _accuracy(results.baselines[name]))
+        found = _main(results.baselines[best])
         who = f"The best untrained baseline, {BASELINES.get(best, best)}, is right in"
-    if not found:
+    if found is None:
         return ""
     protocol, part = found
     what = label(results.data.name, protocol, part)

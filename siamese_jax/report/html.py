@@ -80,9 +80,9 @@ def page(text: str, folder: Path) -> str:
     title = ""
     for opening, content in itertools.pairwise(tokens):
         if opening.type == "heading_open" and opening.tag == "h1":
-            title = _words(content.children)
+            title = _words(content.children or [])
         elif opening.type == "heading_open" and opening.tag == "h2":
-            words = _words(content.children)
+            words = _words(content.children or [])
             anchor = re.sub(r"\W+", "-", words.lower()).strip("-")
             opening.attrSet("id", anchor)
             headings.append((anchor, words))

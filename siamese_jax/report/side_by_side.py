@@ -19,7 +19,7 @@ from siamese_jax.report.pictures import (
 )
 from siamese_jax.report.sections import ENDINGS, by_set, losses, threshold
 from siamese_jax.report.tables import duration, interval, percent, ranges, table, value
-from siamese_jax.results import OneShot, OneShotResult, RunResults, Words, plural
+from siamese_jax.results import OneShot, OneShotResult, RunResults, TrainingSummary, Words, plural
 from siamese_jax.specs import DESCRIPTION, EvalSpec, Experiment, leaves
 from siamese_jax.statistics.intervals import PairedDifference
 
@@ -229,7 +229,7 @@ def _verification(runs: Sequence[Run]) -> str:
 
 
 def _training(runs: Sequence[Run]) -> str:
-    rows = [_training_row(run) for run in runs if run.results.training]
+    rows = [_training_row(run, training) for run in runs if (training := run.results.training)]
     head = [
         "run", "epochs", "steps", "best epoch", "time", "seconds", "pairs per second", "last loss", "backend",
         "why it ended",
@@ -237,9 +237,9 @@ def _training(runs: Sequence[Run]) -> str:
     return table(head, rows) if rows else ""
 
 
-def _training_row(run: Run) -> list[str]:
-    training, machine = run.results.training, run.results.environment
-    speed, loss = training.pairs_per_second, losses(run.rows, run.experiment.loss.name)
+def _training_row(run: Run, training: TrainingSummary) -> list[str]:
+    machine, speed = run.results.environment, training.pairs_per_second
+    loss = losses(run.rows, run.experiment.loss.name)
     return [
         run.name,
         f"{training.epochs:,}",

@@ -30,7 +30,11 @@ def layout_of(images: Images) -> Layout:
         raise UserError("a class is in two groups: number the classes of each group apart")
     group_start, group_size = np.unique(of_class, return_index=True, return_counts=True)[1:]
     return Layout(
-        *(part.astype(np.int32) for part in (class_start, class_size, group_start, group_size)), _number(author)
+        class_start=class_start.astype(np.int32),
+        class_size=class_size.astype(np.int32),
+        group_start=group_start.astype(np.int32),
+        group_size=group_size.astype(np.int32),
+        author=_number(author),
     )
 
 

@@ -62,7 +62,7 @@ def sample_pair(
     """
     layout = layout_for_pairs(layout)
     groups = len(layout.group_size)
-    same = (index // groups) % 2 == 0
+    same = jnp.asarray((index // groups) % 2 == 0)
     left, right = _sample(jax.random.fold_in(key, index), index % groups, same, layout, different_authors)
     return left, right, same
 

@@ -99,8 +99,9 @@ def split_at_random(images: Images, seed: int = SEED) -> dict[str, Images]:
     else:
         part = np.zeros(len(class_start), int)
         for number in np.unique(group):
-            if np.count_nonzero(group == number) >= 6:
-                part[group == number] = _shares(generator, np.count_nonzero(group == number), least=2)
+            classes = int(np.count_nonzero(group == number))
+            if classes >= 6:
+                part[group == number] = _shares(generator, classes, least=2)
     if not part.any():
         raise UserError(
             f"{len(images.group_names)} groups with {len(class_start)} classes are too few to split: give five groups, "

@@ -63,10 +63,10 @@ def write_findings(study: optuna.Study, folder: Path) -> None:
     The results of the winner are read from its folders (see `winner_folder`), if they are there. Tables are written
     before anything is drawn.
     """
-    trials, best = study.get_trials(deepcopy=False), best_trial(study)
+    trials, best, winner = study.get_trials(deepcopy=False), best_trial(study), winner_of(study)
     files.write_text(folder / "trials.csv", as_csv(trials))
-    if best is not None:
-        files.write_text(folder / "best.flags", as_flag_file(study.study_name, best, winner_of(study)))
+    if best is not None and winner is not None:
+        files.write_text(folder / "best.flags", as_flag_file(study.study_name, best, winner))
     drawn, runs = draw(study, folder), [] if best is None else read_winner(folder, best.number)
     text = report(study.study_name, study.user_attrs.get("plan", {}), trials, best, drawn, runs)
     files.write_text(folder / "report.md", text)
@@ -75,7 +75,7 @@ def write_findings(study: optuna.Study, folder: Path) -> None:
 
 def as_flag_file(name: str, best: FrozenTrial, winner: Experiment) -> str:
     """Return the flag file that trains the winner."""
-    about = f"# The winner of the study {name}: candidate {best.number}, {percent(best.value)} % on validation."
+    about = f"# The winner of the study {name}: candidate {best.number}, {percent(_objective(best))} % on validation."
     return "\n".join([about, *as_flags(winner)]) + "\n"
 
 
@@ -150,7 +150,8 @@ def _most_important(study: optuna.Study) -> list[str]:
     try:
         return list(optuna.importance.get_param_importances(study))[:MOST]
     except (ValueError, RuntimeError, ZeroDivisionError):
-        return sorted(best_trial(study).params)[:MOST]
+        best = best_trial(study)
+        return sorted(best.params)[:MOST] if best else []
 
 
 def winner_folder(folder: Path, trial: int, seed: int) -> Path:
@@ -213,7 +214,7 @@ def report(
 
 
 def _spread(trials: Sequence[FrozenTrial]) -> list[str]:
-    accuracies = [trial.value for trial in trials if trial.state is TrialState.COMPLETE]
+    accuracies = [_objective(trial) for trial in trials if trial.state is TrialState.COMPLETE]
     if len(accuracies) < 2:
         return []
     return [
@@ -231,7 +232,8 @@ def _winner(best: FrozenTrial | None, runs: Sequence[RunResults]) -> str:
     if best is None:
         return "No trial has been completed."
     fields = table(["field", "value"], [[f"`{field}`", value(found)] for field, found in best.params.items()])
-    text = f"Candidate {best.number}, {percent(best.value)} % on validation; `best.flags` trains it.\n\n{fields}\n\n"
+    reached = percent(_objective(best))
+    text = f"Candidate {best.number}, {reached} % on validation; `best.flags` trains it.\n\n{fields}\n\n"
     if not runs:
         return text + "In this folder it has not been trained again, nor measured on test."
     rows = [
@@ -254,17 +256,18 @@ def _cell(result: OneShotResult | None) -> str:
 
 
 def _trials(trials: Sequence[FrozenTrial]) -> str:
-    ranked = sorted((trial for trial in trials if _accuracy(trial) is not None), key=_accuracy, reverse=True)[:SHOWN]
-    fields = sorted({field for trial in ranked for field in trial.params})
+    measured = [(trial, accuracy) for trial in trials if (accuracy := _accuracy(trial)) is not None]
+    ranked = sorted(measured, key=lambda pair: pair[1], reverse=True)[:SHOWN]
+    fields = sorted({field for trial, _ in ranked for field in trial.params})
     rows = [
         [
             str(trial.number),
             _state(trial),
-            percent(_accuracy(trial)),
+            percent(accuracy),
             str(max(trial.intermediate_values, default=0)),
             *(value(trial.params[field]) if field in trial.params else "–" for field in fields),
         ]
-        for trial in ranked
+        for trial, accuracy in ranked
     ]
     shown = f"The best {len(rows)}; all are in `trials.csv`." if len(ranked) < len(trials) else "All of them."
     head = ["candidate", "state", "accuracy (%)", "epochs", *(f"`{_short(field)}`" for field in fields)]
@@ -279,6 +282,13 @@ def _state(trial: FrozenTrial) -> str:
     if trial.state is TrialState.FAIL and not reason_of(trial):
         return "started again"
     return "failed" if reason_of(trial) else trial.state.name.lower()
+
+
+def _objective(trial: FrozenTrial) -> float:
+    """Return the accuracy that a completed trial reported at its end."""
+    if trial.value is None:
+        raise ValueError(f"candidate {trial.number} is not completed")
+    return trial.value
 
 
 def _accuracy(trial: FrozenTrial) -> float | None:

@@ -35,13 +35,9 @@ class Range(NamedTuple):
         """The values of a range with steps; empty for a range without steps."""
         if self.step is None:
             return ()
+        steps = (self.high - self.low) / self.step * (1 + 1e-12)  # with a tolerance for rounding
         # Rounded: 0.1 + 2 * 0.1 is not 0.3, and would lie beyond the end of the range.
-        return tuple(round(self.low + place * self.step, 12) for place in range(1 + math.floor(self.steps)))
-
-    @property
-    def steps(self) -> float:
-        """Number of steps between the ends, with a tolerance for rounding."""
-        return (self.high - self.low) / self.step * (1 + 1e-12)
+        return tuple(round(self.low + place * self.step, 12) for place in range(1 + math.floor(steps)))
 
 
 class Choices(NamedTuple):
@@ -79,7 +75,7 @@ def grid(spaces: Sequence[Space]) -> list[dict[str, Any]]:
     """Return all combinations of the spaces' values, the last field fastest; UserError for an endless one."""
     points: list[dict[str, Any]] = [{}]
     for space in spaces:
-        if not space.values:
+        if isinstance(space, Range) and not space.values:
             raise UserError(
                 f"--search={space.field} has infinitely many values, which a grid cannot hold: give it steps "
                 f"({space.low:g}..{space.high:g}:STEP) or choices (A,B,C), or take another --sampler"
@@ -104,7 +100,9 @@ def text_of(space: Space) -> str:
 
 
 def _holds(space: Space, value: Any) -> bool:
-    return value in space.values if space.values else space.low <= value <= space.high
+    if isinstance(space, Choices) or space.values:
+        return value in space.values
+    return space.low <= value <= space.high
 
 
 def _registered(field: str, experiment: Experiment) -> Any:

@@ -68,13 +68,14 @@ def locked(folder: Path, url: str | None, name: str) -> Iterator[None]:
             yield
         return
     import sqlalchemy
+    from sqlalchemy.exc import OperationalError
 
     engine = sqlalchemy.create_engine(_with_driver(url), poolclass=sqlalchemy.NullPool)
     with contextlib.ExitStack() as stack:
         try:
             connection = stack.enter_context(engine.connect())
             connection.execute(sqlalchemy.text(f"SELECT pg_advisory_lock({zlib.crc32(name.encode())})"))
-        except sqlalchemy.exc.OperationalError as error:
+        except OperationalError as error:
             raise StorageInternalError(
                 "the database does not answer"
             ) from error  # Optuna's own error, so that `insist` retries
@@ -148,10 +149,12 @@ class Pulse:
             self._trials.discard(trial._trial_id)
 
     def _beat(self) -> None:
+        if self._storage is None:
+            return
         while not self._stop.wait(HEARTBEAT):
             with self._lock:
                 trials = list(self._trials)
-            for trial in trials if self._storage else ():
+            for trial in trials:
                 with contextlib.suppress(
                     Exception
                 ):  # the next heartbeat may arrive; other workers only see that one is missing

@@ -294,7 +294,7 @@ def distribution(space: Space) -> BaseDistribution:
         return CategoricalDistribution(space.values)
     high = space.values[-1] if space.values else space.high  # the last step, which need not be the end
     if isinstance(space.low, int):
-        return IntDistribution(space.low, high, log=space.log, step=space.step or 1)
+        return IntDistribution(space.low, int(high), log=space.log, step=int(space.step or 1))
     return FloatDistribution(space.low, high, log=space.log, step=space.step)
 
 

@@ -96,7 +96,7 @@ def every_field(kind: type, prefix: str = "") -> dict[str, Declared]:
                     before = found[field].given_by if field in found else ()
                     given_by = before + (declared.given_by or ((tag, variant.name),))
                     found[field] = declared._replace(given_by=given_by)
-        elif dataclasses.is_dataclass(plain):
+        elif isinstance(plain, type) and dataclasses.is_dataclass(plain):
             found |= every_field(plain, f"{prefix}{name}.")
         elif typing.get_origin(plain) is Mapping:
             found |= every_field(typing.get_args(plain)[1], f"{prefix}{name}.*.")
@@ -204,7 +204,7 @@ def _built(kind: type, values: dict[str, Any], prefix: str) -> Any:
         plain, where = _without_annotation(hint), prefix + name
         if _is_union(plain) and plain.beside:
             arguments[name] = _built(_member(plain, values, where), values, prefix)
-        elif dataclasses.is_dataclass(plain) or _is_union(plain):
+        elif isinstance(plain, type) and (dataclasses.is_dataclass(plain) or _is_union(plain)):
             arguments[name] = _built(plain, values, f"{where}.")
         elif typing.get_origin(plain) is Mapping:
             keys = dict.fromkeys(
@@ -250,7 +250,8 @@ def _replaced(spec: Any, name: str, value: Any) -> Any:
         new = value
     else:
         raise KeyError(name)
-    return {**fields, head: new} if isinstance(spec, Mapping) else dataclasses.replace(spec, **{head: new})
+    fields[head] = new
+    return fields if isinstance(spec, Mapping) else type(spec)(**fields)
 
 
 def _stands_beside(member: Any, name: str) -> bool:

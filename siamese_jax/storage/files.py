@@ -17,7 +17,7 @@ from siamese_jax.errors import UserError
 if TYPE_CHECKING:
     import numpy as np
 
-_ADVICE = {
+_ADVICE: dict[int | None, str] = {
     errno.ENOSPC: "free some space on that disk, then start again",
     errno.EDQUOT: "free some of your quota on that disk, then start again",
     errno.EACCES: "choose a folder that you may write to, or change its permissions",
@@ -73,7 +73,7 @@ def write_arrays(path: str | os.PathLike, arrays: Mapping[str, "np.ndarray"]) ->
     import numpy as np
 
     content = io.BytesIO()
-    np.savez_compressed(content, **arrays)
+    np.savez_compressed(content, **arrays)  # pyright: ignore[reportArgumentType]  # it takes allow_pickle for an array
     write_bytes(path, content.getvalue())
 
 

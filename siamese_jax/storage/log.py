@@ -11,7 +11,7 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, SupportsFloat, TextIO
 
 from siamese_jax.errors import UserError
 from siamese_jax.storage.files import explained, to_json, write_text
@@ -33,7 +33,7 @@ class MetricsLog:
         # tensorboardX's SummaryWriter is not used, for two reasons. Its thread dies silently on a full disk, and later
         # writes then wait for ever. And a file that it opens within a second of another overwrites that one.
         from tensorboardX.event_file_writer import EventsWriter
-        from tensorboardX.proto.event_pb2 import Event, SessionLog
+        from tensorboardX.proto.event_pb2 import Event, SessionLog  # pyright: ignore[reportAttributeAccessIssue]  # made when it is imported
 
         self._folder = Path(workdir)
         first_new = 0 if resume_step is None else resume_step + 1
@@ -46,7 +46,7 @@ class MetricsLog:
             self._events.write_event(Event(step=first_new, session_log=SessionLog(status=SessionLog.START)))
             self._events.flush()
 
-    def write(self, step: int, epoch: int, **scalars: float) -> None:
+    def write(self, step: int, epoch: int, **scalars: SupportsFloat) -> None:
         """Write one line and its TensorBoard events. A value that is not finite is null in the line.
 
         Args:
@@ -57,8 +57,8 @@ class MetricsLog:
         Raises:
           UserError: the disk is full.
         """
-        from tensorboardX.proto.event_pb2 import Event
-        from tensorboardX.proto.summary_pb2 import Summary
+        from tensorboardX.proto.event_pb2 import Event  # pyright: ignore[reportAttributeAccessIssue]
+        from tensorboardX.proto.summary_pb2 import Summary  # pyright: ignore[reportAttributeAccessIssue]
 
         now, values = time.time(), {name: float(value) for name, value in scalars.items()}
         line = to_json({"step": int(step), "epoch": int(epoch), "time": now, **values}).encode() + b"\n"

@@ -18,7 +18,7 @@ from siamese_jax.learning.optimizers.adamw import rate_at
 from siamese_jax.learning.steps import Metrics
 from siamese_jax.network.siamese import Params
 from siamese_jax.records import TrainState
-from siamese_jax.specs import Experiment
+from siamese_jax.specs import AdamW, Experiment
 from siamese_jax.storage.checkpoint import Checkpoints
 from siamese_jax.storage.log import MetricsLog, Progress
 from siamese_jax.training.loop import Pause
@@ -137,7 +137,9 @@ class Health:
         """Return the health of the parameters, and the relative sizes of the update that would come next."""
         found = {name: float(value) for name, value in jax.device_get(self._examine(state)).items()}
         spec = self._experiment.optimizer
-        return found | ({"next_rate": float(rate_at(spec, self._total, step))} if spec.over_all_epochs else {})
+        if isinstance(spec, AdamW) and spec.over_all_epochs:
+            found["next_rate"] = float(rate_at(spec, self._total, step))
+        return found
 
     def at_the_start(self, state: TrainState) -> None:
         """Look before the first step."""

@@ -6,7 +6,7 @@ Seed, learning rates, momenta and penalties are inputs of a program, so experime
 import functools
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -29,6 +29,7 @@ NOT_IN_A_PROGRAM = {*DESCRIPTION, "seed", "patience", "checkpoint_minutes", "log
 """Fields that no program depends on, beside those of `evaluation` and the inputs of `rates_of`."""
 
 Update = Callable[[TrainState], tuple[TrainState, Any]]
+Made = TypeVar("Made")
 
 
 class Programs:
@@ -36,9 +37,9 @@ class Programs:
 
     def __init__(self, most: int = 100) -> None:
         self._most = most
-        self._made: dict[tuple[Any, ...], Callable[..., Any]] = {}
+        self._made: dict[tuple[Any, ...], Any] = {}
 
-    def get(self, name: str, shape: tuple[Any, ...], make: Callable[[], Callable[..., Any]]) -> Callable[..., Any]:
+    def get(self, name: str, shape: tuple[Any, ...], make: Callable[[], Made]) -> Made:
         """Return the function of that name and shape; `make` makes it if there is none yet."""
         made = self._made.pop((name, shape), None) or make()
         self._made[name, shape] = made  # now the last in order

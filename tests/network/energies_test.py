@@ -5,7 +5,7 @@ import pytest
 
 from siamese_jax.keys import root_key
 from siamese_jax.network.energies import ENERGIES
-from siamese_jax.specs import Energy, NetSpec
+from siamese_jax.specs import Energy
 
 LEFT, RIGHT = np.random.default_rng(0).random((2, 9)).astype(np.float32)
 
@@ -28,7 +28,7 @@ DISTANCES = {"weighted_l1": weighted_l1, "euclidean": euclidean, "cosine": cosin
 def start(name, initialiser="scaled"):
     """Returns the energy of that name and its first parameters."""
     spec = Energy.variants[name]
-    energy = ENERGIES[spec](NetSpec(energy=spec(), initialiser=initialiser))
+    energy = ENERGIES[spec](spec(), initialiser)
     return energy, energy.init(root_key(0), LEFT, RIGHT)
 
 

@@ -11,14 +11,14 @@ from siamese_jax.experiments import find
 from siamese_jax.keys import root_key
 from siamese_jax.network.towers import TOWERS
 from siamese_jax.network.towers.residual import normalise
-from siamese_jax.specs import Conv, ConvSpec, Dense, NetSpec, Residual
+from siamese_jax.specs import Conv, ConvSpec, Dense, Residual
 
 TINY = Conv(ConvSpec(3, 4, True), ConvSpec(4, 3, True), ConvSpec(5, 2, False), ConvSpec(6, 1, False), units=7)
 DENSE = Dense(hidden=11, units=7)
 
 
 def module_of(tower, initialiser="scaled"):
-    return TOWERS[type(tower)](NetSpec(tower, initialiser=initialiser))
+    return TOWERS[type(tower)](tower, initialiser)
 
 
 def test_an_embedding_equals_the_network_written_out_in_numpy():

@@ -35,7 +35,7 @@ def make_optimizer(experiment: Experiment, steps_per_epoch: int) -> optax.Gradie
     return averaging(inner, spec.average) if spec.average else inner
 
 
-def rates(experiment: Experiment, epoch: int, steps_per_epoch: int) -> dict[str, Array]:
+def rates(experiment: Experiment, epoch: int, steps_per_epoch: int) -> dict[str, Array | float]:
     """Return the learning rates and momenta at the end of `epoch`, counted from 0, by the names that are logged."""
     spec, last_layer = experiment.optimizer, experiment.network.tower.last_layer
     return OPTIMIZERS[type(spec)].rates(spec, epoch, steps_per_epoch, experiment.max_epochs, last_layer)

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax import Array
+from jax.typing import ArrayLike
 
 from siamese_jax.learning.optimizers.rules import is_below, path_of
 from siamese_jax.specs import AdamW
@@ -14,7 +15,7 @@ INPUTS = ("rate", "fc_rate", "weight_decay")
 """Fields that are factors in an update."""
 
 
-def rate_at(spec: AdamW, total_steps: int, step: Array | int) -> Array:
+def rate_at(spec: AdamW, total_steps: int, step: ArrayLike) -> Array:
     """Return the learning rate at `step` of `total_steps`, counted from 0."""
     highest = jnp.float32(spec.rate)
     if spec.schedule == "cosine":

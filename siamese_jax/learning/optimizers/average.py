@@ -31,8 +31,8 @@ def averaging(inner: optax.GradientTransformation, decay: float) -> optax.Gradie
         # Copies, since the whole state is donated, and no buffer can be donated twice.
         return Averaged(inner.init(params), jax.tree.map(jnp.copy, params), jnp.int32(0))
 
-    def update(gradients: Any, state: Averaged, params: Any) -> tuple[Any, Averaged]:
-        updates, inner_state = inner.update(gradients, state.inner, params)
+    def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Averaged]:
+        updates, inner_state = inner.update(updates, state.inner, params)
         kept = jnp.minimum(decay, (1.0 + state.count) / (10.0 + state.count))
         mean = jax.tree.map(
             lambda mean, new: kept * mean + (1.0 - kept) * new, state.mean, optax.apply_updates(params, updates)

@@ -5,12 +5,14 @@ the velocity that was gained before. η decays by a factor every epoch; μ rises
 start to the layer's own value.
 """
 
+from collections.abc import Hashable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
 from jax import Array
+from jax.typing import ArrayLike
 
 from siamese_jax.learning.optimizers.rules import assign
 from siamese_jax.specs import LayerSpec, PaperSGD
@@ -24,13 +26,15 @@ def learning_rate(layer: LayerSpec, spec: PaperSGD, epoch: Array | int) -> Array
     return layer.learning_rate * spec.decay ** jnp.asarray(epoch, jnp.float32)
 
 
-def momentum(layer: LayerSpec, spec: PaperSGD, epoch: Array | int) -> Array:
+def momentum(layer: LayerSpec, spec: PaperSGD, epoch: Array | int) -> Array | float:
     """Return μ of a layer in `epoch`, counted from 0: linear over `momentum_epochs`."""
     risen = jnp.minimum(jnp.asarray(epoch, jnp.float32) / spec.momentum_epochs, 1.0) if spec.momentum_epochs else 1.0
     return spec.initial_momentum + (layer.momentum - spec.initial_momentum) * risen
 
 
-def rates(spec: PaperSGD, epoch: int, steps_per_epoch: int, epochs: int, last_layer: str | None) -> dict[str, Array]:
+def rates(
+    spec: PaperSGD, epoch: int, steps_per_epoch: int, epochs: int, last_layer: str | None
+) -> dict[str, Array | float]:
     """Return the learning rates and momenta in `epoch`, by the names that they are logged under."""
     return {f"learning_rate/{name}": learning_rate(rule, spec, epoch) for name, rule in spec.layers.items()} | {
         f"momentum/{name}": momentum(rule, spec, epoch) for name, rule in spec.layers.items()
@@ -49,7 +53,9 @@ def penalty(params: Any, spec: PaperSGD) -> Array:
 
 def make(spec: PaperSGD, steps_per_epoch: int, epochs: int, last_layer: str | None) -> optax.GradientTransformation:
     """Return the optimizer; its init raises UserError unless every parameter has a rule and every rule a parameter."""
-    rules = {name: _layer_update(layer, spec, steps_per_epoch) for name, layer in spec.layers.items()}
+    rules: dict[Hashable, optax.GradientTransformation] = {
+        name: _layer_update(layer, spec, steps_per_epoch) for name, layer in spec.layers.items()
+    }
     return optax.partition(rules, lambda params: assign(params, spec.layers))
 
 
@@ -57,10 +63,13 @@ def _layer_update(layer: LayerSpec, spec: PaperSGD, steps_per_epoch: int) -> opt
     def penalised(params: Any) -> Any:
         return jax.tree.map_with_path(lambda path, _: _is_penalised(path, spec), params)
 
+    def epoch(step: ArrayLike) -> Array:
+        return jnp.asarray(step) // steps_per_epoch
+
     return optax.chain(
         optax.add_decayed_weights(2 * layer.l2, mask=penalised),
-        optax.scale_by_learning_rate(lambda step: learning_rate(layer, spec, step // steps_per_epoch)),
-        optax.inject_hyperparams(optax.trace)(decay=lambda step: momentum(layer, spec, step // steps_per_epoch)),
+        optax.scale_by_learning_rate(lambda step: learning_rate(layer, spec, epoch(step))),
+        optax.inject_hyperparams(optax.trace)(decay=lambda step: momentum(layer, spec, epoch(step))),
     )
 
 

@@ -1,15 +1,12 @@
 """A constant matrix times an array, with a gradient that is fast on a CPU."""
 
-from functools import partial
-
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
-from jax.typing import ArrayLike
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(1,))
-def linear(matrix: ArrayLike, n: int, x: Array) -> Array:
+def linear(matrix: np.ndarray | Array, n: int, x: Array) -> Array:
     """Contract the last n axes of a constant matrix with the first n of x.
 
     It has its own gradient, because JAX's puts the contracted axes last and then transposes the result number by number
@@ -21,17 +18,22 @@ def linear(matrix: ArrayLike, n: int, x: Array) -> Array:
         n: the number of axes to contract.
         x: any array whose first n axes fit.
     """
+    return _contract(matrix, n, x)
+
+
+def _value(matrix: np.ndarray | Array, n: int, x: Array) -> Array:
     return jnp.tensordot(jnp.asarray(matrix, x.dtype), x, n)
 
 
-def _forward(matrix: ArrayLike, n: int, x: Array) -> tuple[Array, ArrayLike]:
+def _forward(matrix: np.ndarray | Array, n: int, x: Array) -> tuple[Array, np.ndarray | Array]:
     return linear(matrix, n, x), matrix
 
 
-def _backward(n: int, matrix: ArrayLike, gradient: Array) -> tuple[None, Array]:
+def _backward(n: int, matrix: np.ndarray | Array, gradient: Array) -> tuple[None, Array]:
     outputs = matrix.ndim - n
     transposed = jnp.moveaxis(matrix, range(outputs), range(n, matrix.ndim))
     return None, linear(transposed, outputs, gradient)
 
 
-linear.defvjp(_forward, _backward)
+_contract = jax.custom_vjp(_value, nondiff_argnums=(1,))
+_contract.defvjp(_forward, _backward)

@@ -7,7 +7,6 @@ channels needs them.
 """
 
 import math
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -97,12 +96,15 @@ def _matrices(axis: Tiling) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return np.stack(tile), of_taps, of_outputs.T
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(0, 1))
 def _cut(rows: Tiling, columns: Tiling, image: Array) -> Array:
     """Cut an image into overlapping tiles, with the points of a tile, row by row, first: [nh·nw, count, count, C].
 
     It has its own gradient, because JAX's would add 36 arrays as large as the image.
     """
+    return _cut_with_gradient(rows, columns, image)
+
+
+def _cut_value(rows: Tiling, columns: Tiling, image: Array) -> Array:
 
     def every(start: int, axis: Tiling) -> tuple[int, int, int]:
         return start, start + (axis.count - 1) * axis.outputs + 1, axis.outputs
@@ -121,7 +123,8 @@ def _cut_backward(rows: Tiling, columns: Tiling, _: None, gradient: Array) -> tu
     return (whole[: rows.length, : columns.length],)
 
 
-_cut.defvjp(_cut_forward, _cut_backward)
+_cut_with_gradient = jax.custom_vjp(_cut_value, nondiff_argnums=(0, 1))
+_cut_with_gradient.defvjp(_cut_forward, _cut_backward)
 
 
 def _overlap(tiles: Array, tiling: Tiling, axis: int) -> Array:

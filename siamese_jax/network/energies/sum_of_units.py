@@ -5,7 +5,7 @@ import flax.linen as nn
 from jax import Array
 
 from siamese_jax.network.initialisers import BIASES
-from siamese_jax.specs import NetSpec
+from siamese_jax.specs import Energy
 
 TINY = 1e-12
 """Keeps the gradient of a root finite where two embeddings are equal; far below the resolution of float32."""
@@ -17,7 +17,8 @@ class SumOfUnits(nn.Module):
     So every logit can be split exactly into contributions of units. A subclass defines `terms`.
     """
 
-    spec: NetSpec
+    spec: Energy
+    initialiser: str
 
     def terms(self, left: Array, right: Array) -> Array:
         """Return the term of each unit for two embeddings [D]: [D]."""
@@ -28,7 +29,7 @@ class SumOfUnits(nn.Module):
         """Return the terms [D] for two embeddings [D], and the bias []; they add up to the logit."""
         chex.assert_rank([left, right], 1)
         chex.assert_equal_shape([left, right])
-        return self.terms(left, right), self.param("bias", BIASES[self.spec.initialiser], (1,))[0]
+        return self.terms(left, right), self.param("bias", BIASES[self.initialiser], (1,))[0]
 
     def __call__(self, left: Array, right: Array) -> Array:
         """Return the logit [] of "same" for two embeddings [D]."""

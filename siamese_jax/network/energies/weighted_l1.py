@@ -15,5 +15,5 @@ class WeightedL1Energy(SumOfUnits):
 
     def terms(self, left: Array, right: Array) -> Array:
         """Return α_j |left_j − right_j|."""
-        weight = self.param("weight", ENERGY_WEIGHTS[self.spec.initialiser], (left.shape[0], 1))
+        weight = self.param("weight", ENERGY_WEIGHTS[self.initialiser], (left.shape[0], 1))
         return weight[:, 0] * jnp.abs(left - right)

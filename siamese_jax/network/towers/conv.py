@@ -7,22 +7,23 @@ from jax import Array
 from siamese_jax.network.convolution import convolve, max_pool
 from siamese_jax.network.initialisers import BIASES, CONV_KERNELS
 from siamese_jax.network.towers.layers import fully_connected
-from siamese_jax.specs import ConvSpec, NetSpec
+from siamese_jax.specs import Conv, ConvSpec
 
 
 class ConvTower(nn.Module):
     """Four convolutions, then `fc`."""
 
-    spec: NetSpec
+    spec: Conv
+    initialiser: str
 
     @nn.compact
     def __call__(self, image: Array) -> Array:
         """Embed one image [H, W, C]."""
         chex.assert_rank(image, 3)
-        features = image.astype(self.spec.tower.compute_dtype)
-        for name, conv in self.spec.tower.convs.items():
-            features = ConvLayer(conv, self.spec.initialiser, name=name)(features)
-        return fully_connected(self.spec, features)
+        features = image.astype(self.spec.compute_dtype)
+        for name, conv in self.spec.convs.items():
+            features = ConvLayer(conv, self.initialiser, name=name)(features)
+        return fully_connected(self.spec, self.initialiser, features)
 
 
 class ConvLayer(nn.Module):

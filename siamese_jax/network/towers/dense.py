@@ -7,25 +7,26 @@ from jax import Array
 
 from siamese_jax.network.initialisers import BIASES, DENSE_KERNELS
 from siamese_jax.network.towers.layers import fully_connected
-from siamese_jax.specs import NetSpec
+from siamese_jax.specs import Dense
 
 
 class DenseTower(nn.Module):
     """All pixels, then `dense1`, `dense2` and `fc`."""
 
-    spec: NetSpec
+    spec: Dense
+    initialiser: str
 
     @nn.compact
     def __call__(self, image: Array) -> Array:
         """Embed one image [H, W, C]."""
         chex.assert_rank(image, 3)
-        tower, start = self.spec.tower, self.spec.initialiser
-        dtype = jnp.dtype(tower.compute_dtype)
+        dtype = jnp.dtype(self.spec.compute_dtype)
         features = image.astype(dtype).reshape(-1)
+        kernel, bias = DENSE_KERNELS[self.initialiser], BIASES[self.initialiser]
         for name in ("dense1", "dense2"):
-            starts = {"kernel_init": DENSE_KERNELS[start], "bias_init": BIASES[start]}
-            features = ReluLayer(tower.hidden, dtype=dtype, name=name, **starts)(features)
-        return fully_connected(self.spec, features)
+            layer = ReluLayer(self.spec.hidden, dtype=dtype, kernel_init=kernel, bias_init=bias, name=name)
+            features = layer(features)
+        return fully_connected(self.spec, self.initialiser, features)
 
 
 class ReluLayer(nn.Dense):

@@ -1,5 +1,7 @@
 """A residual tower: stages of two 3×3 convolutions with a skip connection (He et al. 2016)."""
 
+from functools import partial
+
 import chex
 import flax.linen as nn
 import jax
@@ -9,7 +11,7 @@ from jax import Array
 from siamese_jax.network.convolution import convolve, max_pool
 from siamese_jax.network.initialisers import BIASES, CONV_KERNELS, DENSE_KERNELS
 from siamese_jax.network.towers.layers import fully_connected
-from siamese_jax.specs import NetSpec
+from siamese_jax.specs import Residual
 from siamese_jax.specs.network import GROUP
 
 TINY = 1e-5
@@ -19,23 +21,25 @@ TINY = 1e-5
 class ResidualTower(nn.Module):
     """One convolution with a pool, then stages that each end in a pool, then `fc`."""
 
-    spec: NetSpec
+    spec: Residual
+    initialiser: str
 
     @nn.compact
     def __call__(self, image: Array) -> Array:
         """Embed one image [H, W, C]."""
         chex.assert_rank(image, 3)
-        spec, tower = self.spec, self.spec.tower
-        features = image.astype(tower.compute_dtype)
-        features = NormalisedLayer(tower.width, spec, pool=True, relu=True, name="stem")(features)
-        for stage, filters in enumerate(tower.filters, start=1):
-            inside = NormalisedLayer(filters, spec, relu=True, name=f"stage{stage}a")(features)
-            inside = NormalisedLayer(filters, spec, name=f"stage{stage}b")(inside)
+        spec, start = self.spec, self.initialiser
+        layer = partial(NormalisedLayer, initialiser=start, normalisation=spec.normalisation)
+        features = image.astype(spec.compute_dtype)
+        features = layer(spec.width, pool=True, relu=True, name="stem")(features)
+        for stage, filters in enumerate(spec.filters, start=1):
+            inside = layer(filters, relu=True, name=f"stage{stage}a")(features)
+            inside = layer(filters, name=f"stage{stage}b")(inside)
             if features.shape[-1] != filters:
-                features = Projection(filters, spec.initialiser, name=f"stage{stage}_around")(features)
+                features = Projection(filters, start, name=f"stage{stage}_around")(features)
             features = nn.relu(max_pool(features + inside))
             self.sow("relus", f"stage{stage}", features)
-        return fully_connected(spec, features)
+        return fully_connected(spec, start, features)
 
 
 class NormalisedLayer(nn.Module):
@@ -45,22 +49,22 @@ class NormalisedLayer(nn.Module):
     """
 
     filters: int
-    spec: NetSpec
+    initialiser: str
+    normalisation: str
     pool: bool = False
     relu: bool = False
 
     @nn.compact
     def __call__(self, features: Array) -> Array:
-        start, normalisation = self.spec.initialiser, self.spec.tower.normalisation
-        kernel = self.param("kernel", CONV_KERNELS[start], (3, 3, features.shape[-1], self.filters))
+        kernel = self.param("kernel", CONV_KERNELS[self.initialiser], (3, 3, features.shape[-1], self.filters))
         features = convolve(features, kernel.astype(features.dtype), "SAME")
         if self.pool:
             features = max_pool(features)
-        features = normalise(features, normalisation)
-        if normalisation != "none":
+        features = normalise(features, self.normalisation)
+        if self.normalisation != "none":
             scale = self.param("scale", nn.initializers.ones, (self.filters,))
             features = features * scale.astype(features.dtype)[None, None, :]
-        bias = self.param("bias", BIASES[start], (self.filters,))
+        bias = self.param("bias", BIASES[self.initialiser], (self.filters,))
         features = features + bias.astype(features.dtype)[None, None, :]
         if self.relu:
             features = nn.relu(features)
