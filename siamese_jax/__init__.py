@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from siamese_jax.errors import UserError
     from siamese_jax.experiments import find
+    from siamese_jax.gallery import Gallery
     from siamese_jax.pretrained import Model, load_pretrained
     from siamese_jax.records import Dataset, Images
     from siamese_jax.runs import Run, measure_baselines, open_checkpoint, open_run, resume, train
@@ -21,6 +22,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Dataset",
     "Experiment",
+    "Gallery",
     "Images",
     "Model",
     "Run",
@@ -38,6 +40,7 @@ __all__ = [
 _MODULES = {
     "Dataset": "records",
     "Experiment": "specs",
+    "Gallery": "gallery",
     "Images": "records",
     "Model": "pretrained",
     "Run": "runs",

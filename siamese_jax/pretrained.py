@@ -6,14 +6,17 @@ which seed and commit, under which licence, and what it reaches. README.md is th
 
 import dataclasses
 import functools
+import hashlib
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax.traverse_util import flatten_dict
 from jax import Array
 from PIL import Image
 
@@ -22,7 +25,7 @@ from siamese_jax.errors import UserError
 from siamese_jax.network.siamese import Params, build, init_params
 from siamese_jax.report.model_card import card_text
 from siamese_jax.results import ModelCard, from_json, to_json
-from siamese_jax.specs import Experiment, NetSpec
+from siamese_jax.specs import Experiment, NetSpec, to_nested
 from siamese_jax.storage import files
 from siamese_jax.storage.experiment_file import read_experiment, read_json, write_experiment
 from siamese_jax.storage.image_files import read_image
@@ -37,7 +40,7 @@ On a CPU, batches of 32 need the least time per image, and larger ones do not fi
 2 cores 0.9 ms, with batches of 4 it is 1.6 ms, with 256 it is 1.4 ms.
 """
 QUERIES = 8
-"""Queries that are compared at a time."""
+"""Queries that are compared at a time; one query alone takes no room for others."""
 AT_ONCE = 1 << 24
 """Numbers in the differences of embeddings that are compared at a time: 64 MiB."""
 
@@ -77,11 +80,30 @@ class Model:
         assert self.card.results.verification is not None  # `read` has checked it
         return self.card.results.verification.test.threshold
 
+    @property
+    def decisions(self) -> Any:
+        """Rules that turn scores into probabilities and "unknown"; None if the card holds none."""
+        return None
+
     @functools.cached_property
     def embedding_size(self) -> int:
         """Numbers in an embedding, D."""
         image = jax.ShapeDtypeStruct((1, self.side, self.side, self.channels), jnp.uint8)
         return jax.eval_shape(functools.partial(_embed, self.experiment.network), self.params, image).shape[1]
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of what determines an embedding and its score: the network, its images' size and its parameters.
+
+        64 hexadecimal digits. Networks with different fingerprints must not share embeddings.
+        """
+        described = to_nested(self.experiment.network) | {"side": self.side, "channels": self.channels}
+        found = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
+        for name, array in sorted(flatten_dict(self.params, sep="/").items()):
+            values = np.asarray(array)
+            found.update(f"{name} {values.dtype.str} {values.shape}".encode())
+            found.update(values.tobytes())
+        return found.hexdigest()
 
     def read(self, source: str | os.PathLike[str] | bytes | BinaryIO | Image.Image) -> np.ndarray:
         """Read one image as `embed` takes it, uint8 [side, side, channels]; see `siamese_jax.read_image`."""
@@ -143,7 +165,7 @@ class Model:
         score = functools.partial(_score, self.experiment.network, self.experiment.evaluation.combine, self.params)
         found = [
             np.concatenate([np.asarray(score(some, queries)) for some in _batches(supports, size)], axis=1)
-            for queries in _batches(queries, QUERIES)
+            for queries in _batches(queries, 1 if len(queries) == 1 else QUERIES)
         ]
         return np.concatenate(found)[: shape[0], : shape[1]]
 

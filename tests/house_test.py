@@ -10,7 +10,7 @@ FLOORS = {
     "anyone": {"errors", "experiments", "extras", "keys", "published", "records", "results", "specs"},
     "ground": {"images", "learning", "network", "sampling", "statistics"},
     "doors": {"data", "devices", "plots", "report", "storage"},
-    "conductors": {"checks", "evaluation", "pretrained", "runs", "search", "training"},
+    "conductors": {"checks", "evaluation", "gallery", "pretrained", "runs", "search", "training"},
     "roof": {"__init__", "command", "main"},
 }
 ORDER = list(FLOORS)

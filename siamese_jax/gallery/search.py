@@ -1,0 +1,129 @@
+"""The classes that a query may be of: all classes compared, or candidates that the index of a database proposes."""
+
+from collections.abc import Iterator
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from siamese_jax.gallery.records import About, Embeddings
+from siamese_jax.gallery.sqlite import SqliteStore
+from siamese_jax.gallery.store import check_network
+from siamese_jax.pretrained import Model
+
+QUERIES = 64
+"""Queries whose scores with all pictures are held at a time."""
+
+
+class Ranking(NamedTuple):
+    """The best classes for one query.
+
+    Attributes:
+      names: Names of the best classes, best first.
+      pictures: For each of them the id of its picture with the highest score.
+      best: Their places in `scores`.
+      scores: float32 [N], the scores of all classes that were compared.
+    """
+
+    names: list[str]
+    pictures: list[int]
+    best: np.ndarray
+    scores: np.ndarray
+
+
+class Search(Protocol):
+    """Ranks the classes of a gallery."""
+
+    def described(self) -> str:
+        """Return in words which search is used."""
+        ...
+
+    def count(self) -> int:
+        """Return the number of enrolled classes."""
+        ...
+
+    def rank(self, queries: np.ndarray, top: int) -> Iterator[Ranking]:
+        """Yield for each query, of float32 [Q, D], its `top` best classes, or all if there are fewer."""
+        ...
+
+
+class Compared:
+    """Embeddings of pictures, sorted by class, that queries are compared with by the network's own energy."""
+
+    def __init__(self, model: Model, pictures: Embeddings):
+        """Sort the embeddings of one picture or more."""
+        names, place = np.unique(np.array(pictures.names, object), return_inverse=True)
+        order = np.argsort(place, kind="stable")
+        self.names: list[str] = list(names)
+        self._model, self._ids, self._embeddings = model, pictures.ids[order], pictures.values[order]
+        self._edges = np.searchsorted(place[order], np.arange(len(names) + 1))
+
+    def rank(self, queries: np.ndarray, top: int) -> Iterator[Ranking]:
+        """Yield the ranking for each query. Scores are those of `Model.scores`, with any number of pictures a class."""
+        for first in range(0, len(queries), QUERIES):
+            some = queries[first : first + QUERIES]
+            of_pictures = self._model.scores(some, self._embeddings)
+            for each, scores in zip(of_pictures, self._combined(some, of_pictures), strict=True):
+                best = _highest(scores, top)
+                spans = [slice(*self._edges[place : place + 2]) for place in best]
+                pictures = [int(self._ids[span][each[span].argmax()]) for span in spans]
+                yield Ranking([self.names[place] for place in best], pictures, best, scores)
+
+    def _combined(self, queries: np.ndarray, of_pictures: np.ndarray) -> np.ndarray:
+        """Return scores [Q, classes] from those of pictures [Q, N], as the experiment's `evaluation.combine` says."""
+        first, counts = self._edges[:-1], np.diff(self._edges).astype(np.float32)
+        match self._model.experiment.evaluation.combine:
+            case "best_score":
+                return np.maximum.reduceat(of_pictures, first, axis=1)
+            case "mean_score":
+                return np.add.reduceat(of_pictures, first, axis=1) / counts
+            case "mean_embedding":
+                return self._model.scores(queries, np.add.reduceat(self._embeddings, first, axis=0) / counts[:, None])
+
+
+class ExactScan:
+    """Compares queries with every picture of a file. All embeddings are in memory; changes of the file are noticed."""
+
+    def __init__(self, store: SqliteStore, model: Model, about: About):
+        """Read nothing yet."""
+        self._store, self._model, self._about = store, model, about
+        self._version = (-1, 0)
+        self._kept = Embeddings(np.zeros(0, np.int64), [], np.zeros((0, about.embedding_size), np.float32))
+        self._compared: Compared | None = None
+
+    def described(self) -> str:
+        """Return in words which search is used."""
+        self._refresh()
+        return f"exact scan of {len(self._kept.ids):,} embeddings in memory"
+
+    def count(self) -> int:
+        """Return the number of enrolled classes."""
+        self._refresh()
+        return len(self._compared.names) if self._compared else 0
+
+    def rank(self, queries: np.ndarray, top: int) -> Iterator[Ranking]:
+        """Yield the ranking for each query."""
+        self._refresh()
+        return self._compared.rank(queries, top) if self._compared else iter(())
+
+    def _refresh(self) -> None:
+        """Read what is new: only added pictures, or all if some were removed or embedded again."""
+        version = self._store.version()
+        if version == self._version:
+            return
+        check_network(self._store.place, self._store.about(), self._about)
+        kept = self._kept if version[0] == self._version[0] else None
+        new = self._store.embeddings(after=int(kept.ids[-1]) if kept and len(kept.ids) else 0)
+        if kept:
+            ids, names, values = kept
+            new = Embeddings(np.concatenate([ids, new.ids]), names + new.names, np.concatenate([values, new.values]))
+        self._kept, self._version = new, version
+        self._compared = Compared(self._model, new) if len(new.ids) else None
+
+
+def _highest(scores: np.ndarray, count: int) -> np.ndarray:
+    """Return the places of the highest scores, highest first; of equal ones the first comes first."""
+    if count >= len(scores):
+        return np.argsort(-scores, kind="stable")
+    least = np.partition(scores, -count)[-count]
+    places = np.flatnonzero(scores >= least)
+    return places[np.argsort(-scores[places], kind="stable")][:count]

@@ -1,0 +1,141 @@
+"""Where a gallery's pictures are kept: what the file and the database have in common."""
+
+import datetime
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
+
+import numpy as np
+
+from siamese_jax.errors import UserError
+from siamese_jax.gallery.index import Index
+from siamese_jax.gallery.records import About, Embeddings, Picture, Row
+
+FORMAT = 1
+"""Of the tables. Galleries of another format are refused."""
+BATCH = 500
+"""Rows that are read at a time where all are read."""
+PATIENCE = 30.0
+"""Seconds to wait for another writer, or for a database that does not answer."""
+
+Embed = Callable[[list[bytes]], np.ndarray]
+"""Embeds the kept images of some rows, PNG files -> float32 [N, D]."""
+
+
+class Store(Protocol):
+    """Keeps pictures. Each change is made as a whole or not at all, and is on disk when the method returns."""
+
+    place: str
+    """What messages call it."""
+
+    def about(self) -> About:
+        """Return the network whose embeddings are kept."""
+        ...
+
+    def version(self) -> tuple[int, int]:
+        """Return what differs after a change: how often pictures were removed or embedded again, and the last id."""
+        ...
+
+    def add(self, about: About, rows: Sequence[Row]) -> list[Picture]:
+        """Add pictures that their class does not have yet, and return them.
+
+        Args:
+          about: The network whose embeddings the rows have.
+          rows: The pictures.
+
+        Raises:
+          UserError: The gallery belongs to another network. Nothing has been added.
+        """
+        ...
+
+    def remove(self, class_name: str | None, picture: int | None) -> int:
+        """Remove the pictures of a class, or the one with an id. Return how many there were."""
+        ...
+
+    def classes(self) -> dict[str, int]:
+        """Return the number of pictures by the name of their class, sorted by name."""
+        ...
+
+    def pictures(self, class_name: str | None = None) -> list[Picture]:
+        """Return the pictures, of a class or all, sorted by id."""
+        ...
+
+    def thumbnail(self, picture: int) -> tuple[bytes, bytes] | None:
+        """Return the thumbnail and the image of a picture; None if there is no such picture."""
+        ...
+
+    def rows(self) -> Iterator[tuple[int, Row | str]]:
+        """Yield the id and the row of each picture; instead of a damaged row, what is wrong with it."""
+        ...
+
+    def damages(self) -> list[str]:
+        """Return what the file or the database itself finds wrong, as sentences."""
+        ...
+
+    def replace(self, about: About, embed: Embed, index: Index | None) -> int:
+        """Replace all embeddings by those of another network. Return how many there are.
+
+        Args:
+          about: The network.
+          embed: Embeds kept images.
+          index: How a database finds the embeddings of this network; a file has no index.
+        """
+        ...
+
+    def close(self) -> None:
+        """Close it. It cannot be used any more."""
+        ...
+
+
+def checksum(class_name: str, embedding: bytes) -> int:
+    """Return the checksum of a row: neither SQLite nor PostgreSQL would notice a damaged embedding."""
+    return zlib.crc32(embedding, zlib.crc32(class_name.encode()))
+
+
+def to_bytes(embedding: np.ndarray) -> bytes:
+    """Return an embedding as it is stored: little-endian float32."""
+    return np.asarray(embedding, "<f4").tobytes()
+
+
+def embeddings(place: str, size: int, stored: list[tuple[int, str, int, bytes]]) -> Embeddings:
+    """Return stored embeddings after checking each.
+
+    Args:
+      place: What messages call the gallery.
+      size: Numbers in an embedding.
+      stored: Id, name of the class, checksum and bytes of the embedding, of each picture.
+
+    Raises:
+      UserError: A row is damaged.
+    """
+    for picture, name, kept, content in stored:
+        if (
+            not isinstance(name, str)
+            or not isinstance(content, bytes)
+            or len(content) != 4 * size
+            or checksum(name, content) != kept
+        ):
+            raise UserError(
+                f"picture {picture} in {place} is damaged: restore the gallery from a copy, or remove that picture "
+                "and enrol it again"
+            )
+    shared: dict[str, str] = {}
+    return Embeddings(
+        np.array([row[0] for row in stored], np.int64),
+        [shared.setdefault(row[1], row[1]) for row in stored],
+        np.frombuffer(b"".join(row[3] for row in stored), "<f4").astype(np.float32, copy=False).reshape(-1, size),
+    )
+
+
+def now() -> str:
+    """Return the time in UTC as `Picture.enrolled` has it."""
+    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def check_network(place: str, kept: About, given: About) -> None:
+    """Raise UserError unless a gallery belongs to the network that is given."""
+    if kept.fingerprint != given.fingerprint:
+        raise UserError(
+            f"{place} holds embeddings of the network {kept.network!r} ({kept.fingerprint[:8]}), not of "
+            f"{given.network!r} ({given.fingerprint[:8]}): use that network, or embed the pictures again with re_embed"
+        )
