@@ -25,7 +25,7 @@ def main(flags: argparse.Namespace) -> None:
     keep_freed_memory()
     experiment = experiments.find(flags.experiment)
     spec = _timing.chosen_data(experiment.data, flags)
-    train = splits.split(data.load(spec, flags.data_dir, flags.archives), experiment.data.drawer_split)["train"]
+    train = splits.split(data.load(spec, flags.data_dir, flags.archives), experiment.data.author_split)["train"]
     key, place, images = keys.root_key(0), layout_of(train), jnp.asarray(train.images)
     state = init_state(
         key,

@@ -106,7 +106,7 @@ def main(flags: argparse.Namespace) -> None:
     began = time.perf_counter()
     dataset = data.load(experiment.data, flags.data_dir, flags.archives)
     read_s = time.perf_counter() - began
-    train = splits.split(dataset, experiment.data.drawer_split)["train"]
+    train = splits.split(dataset, experiment.data.author_split)["train"]
 
     optimizer = make_optimizer(experiment, steps_per_epoch(experiment))
     state = init_state(keys.root_key(0), experiment, optimizer, (flags.side, flags.side, 1))

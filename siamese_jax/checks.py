@@ -25,16 +25,11 @@ MAY_CHANGE = (
 """Fields that may change when a run is resumed: they affect how long it trains, not the result of each step."""
 
 
-def check_experiment(experiment: Experiment, shape: tuple[int, int, int] | None = None) -> None:
-    """Raise UserError for what is wrong whatever the images show: nothing is downloaded or written for it.
-
-    Args:
-      experiment: what is to be trained or measured.
-      shape: rows, columns and channels of the images; None is what `experiment.data` says.
-    """
+def check_experiment(experiment: Experiment) -> None:
+    """Raise UserError for what is wrong whatever the images show: nothing is downloaded or written for it."""
     specs.check(experiment)
     if experiment.method == "siamese":
-        experiment.network.tower.check(shape or experiment.data.image_shape)
+        experiment.network.tower.check(experiment.data.image_shape)
         if experiment.loss.of_distances and not build(experiment.network).has_distance:
             raise UserError(
                 f"loss.name={experiment.loss.name} needs a distance, but network.energy="
@@ -50,7 +45,7 @@ def check_training(experiment: Experiment, sets: Mapping[str, Images]) -> None:
         check_grid(experiment.data, layout_of(train))
     else:
         check_pair_count(experiment.data.train_pairs, layout_of(train), "train_pairs")
-    template(experiment, train.images.shape[1:])  # its optimizer has a rule for every layer
+    template(experiment)  # its optimizer has a rule for every layer
     _check_trials(experiment, sets["validation"], experiment.evaluation.validation_trials)
 
 

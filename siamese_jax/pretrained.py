@@ -1,7 +1,8 @@
-"""Trained networks to use: those that come with the package, and any folder that `write` made.
+"""Trained networks to use: those that come with the package, any folder that `write` made, and the folder of a run.
 
-A folder holds experiment.json, params.npz, card.json and README.md. The card says what the network was trained on, with
-which seed and commit, under which licence, and what it reaches. README.md is the card for people.
+A packaged network holds experiment.json, params.npz, card.json and README.md. The card says what the network was
+trained on, with which seed and commit, under which licence, and what it reaches. README.md is the card for people.
+A run that was trained and evaluated can be used in the same way.
 """
 
 import dataclasses
@@ -20,6 +21,7 @@ from flax.traverse_util import flatten_dict
 from jax import Array
 from PIL import Image
 
+from siamese_jax.data import source_of
 from siamese_jax.devices import keep_compiled
 from siamese_jax.errors import UserError
 from siamese_jax.network.siamese import Params, build, init_params
@@ -30,6 +32,8 @@ from siamese_jax.storage import files
 from siamese_jax.storage.experiment_file import read_experiment, read_json, write_experiment
 from siamese_jax.storage.image_files import read_image
 from siamese_jax.storage.parameters import read_params, write_params
+from siamese_jax.storage.results_file import read_results
+from siamese_jax.training.fit import read_fitted
 
 FOLDER = Path(__file__).parent / "weights"
 
@@ -67,7 +71,7 @@ class Model:
     @property
     def side(self) -> int:
         """Height and width of its images in pixels."""
-        return self.experiment.data.image_side
+        return self.experiment.data.image_shape[0]
 
     @property
     def channels(self) -> int:
@@ -218,7 +222,8 @@ def load_pretrained(name: str | os.PathLike[str]) -> Model:
     JAX_ENABLE_COMPILATION_CACHE=false in the environment it does not; see `siamese_jax.devices.keep_compiled`.
 
     Args:
-      name: "best", which comes with the package, or a folder.
+      name: "best", which comes with the package; a folder with a model card; or the workdir of a run that was trained
+        and evaluated.
 
     Raises:
       UserError: There is no such network, or its files are damaged. The message names them.
@@ -235,23 +240,45 @@ def folder_of(name: str | os.PathLike[str]) -> Path:
     name = os.fspath(name)
     packaged = [] if os.sep in name else [FOLDER / name]
     for folder in (*packaged, Path(name)):
-        if (folder / "card.json").exists():
+        if (folder / "card.json").exists() or (folder / "experiment.json").exists():
             return folder
     there = [path.parent.name for path in sorted(FOLDER.glob("*/card.json"))]
-    raise UserError(
-        f"{name!r} is not a trained network: use {' or '.join([*there, 'a folder that holds a card.json'])}"
-    )
+    raise UserError(f"{name!r} is not a trained network: use {', '.join(there)}, or the folder of a run")
 
 
 def read(name: str | os.PathLike[str]) -> Model:
     """Read a network that is named as in `folder_of`; UserError if a file is missing or damaged."""
     folder = folder_of(name)
     experiment, path = read_experiment(folder), folder / "card.json"
+    if not path.exists():
+        fitted = read_fitted(experiment, folder)
+        if fitted is None:
+            raise UserError(f"{folder} holds no checkpoint yet: train the run first")
+        return of_run(experiment, fitted.params, folder)
     card = from_json(ModelCard, read_json(path), str(path), "restore it")
     if card.results.training is None or card.results.verification is None:
         raise UserError(f"{path} describes no trained network, its training or verification is null: restore it")
     shapes = jax.eval_shape(lambda: init_params(jax.random.key(0), experiment.network, experiment.data.image_shape))
     params = jax.tree.map(jnp.asarray, read_params(folder / "params.npz", shapes))
+    return Model(experiment, params, card)
+
+
+def of_run(experiment: Experiment, params: Params, workdir: Path) -> Model:
+    """Return the network of a run that was evaluated.
+
+    Args:
+      experiment: As it was trained.
+      params: Its parameters.
+      workdir: Where the results of its evaluation are.
+
+    Raises:
+      UserError: The run was not evaluated.
+    """
+    results = read_results(workdir)
+    if results.training is None or results.verification is None:
+        raise UserError(f"{workdir} holds no trained network: give the folder of a training run")
+    licence = source_of(experiment.data.name).licence or "That of the training images."
+    card = ModelCard(name=workdir.name, summary=experiment.summary, licence=licence, commit="", results=results)
     return Model(experiment, params, card)
 
 
@@ -261,4 +288,4 @@ def write(folder: Path, experiment: Experiment, params: Params, card: ModelCard)
     write_experiment(folder, experiment)
     write_params(folder / "params.npz", params)
     files.write_json(folder / "card.json", to_json(card))
-    files.write_text(folder / "README.md", card_text(card))
+    files.write_text(folder / "README.md", card_text(card, experiment.data.image_shape[2]))

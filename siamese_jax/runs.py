@@ -20,7 +20,7 @@ from siamese_jax.records import Dataset, Images
 from siamese_jax.report import write_report
 from siamese_jax.results import RunResults, TrainingSummary
 from siamese_jax.sampling import splits
-from siamese_jax.specs import DataSpec, EvalSpec, Experiment, leaves
+from siamese_jax.specs import DataSpec, EvalSpec, Experiment, InMemory, leaves
 from siamese_jax.storage import files
 from siamese_jax.storage.checkpoint import Checkpoints
 from siamese_jax.storage.experiment_file import read_experiment, write_experiment
@@ -53,10 +53,21 @@ class Data:
         """Return all images."""
         return data.load(spec, self.data_dir, self.archives) if self.dataset is None else self.dataset
 
-    @property
-    def shape(self) -> tuple[int, int, int] | None:
-        """Rows, columns and channels of the images in memory; None where they are still to be loaded."""
-        return None if self.dataset is None else self.dataset.images.images.shape[1:]
+    def described(self, experiment: Experiment) -> Experiment:
+        """Return the experiment, with the shape of images in memory filled in; UserError where it has another one."""
+        if self.dataset is None:
+            return experiment
+        shape = self.dataset.images.images.shape[1:]
+        if isinstance(experiment.data, InMemory) and experiment.data.image_shape == (0, 0, 0):
+            height, width, channels = shape
+            filled = dataclasses.replace(experiment.data, height=height, width=width, channels=channels)
+            return dataclasses.replace(experiment, data=filled)
+        if shape != experiment.data.image_shape:
+            raise UserError(
+                f"the images in memory have shape {list(shape)}, and data.name={experiment.data.name} says "
+                f"{list(experiment.data.image_shape)}: give images of that shape, or data=InMemory()"
+            )
+        return experiment
 
     def load_digits(self, side: int | None) -> Images:
         """Return MNIST's test digits, resized to side×side unless it is None."""
@@ -97,9 +108,9 @@ class Run:
         keep_compiled()
         spec = self.experiment.evaluation if evaluation is None else evaluation
         checked = dataclasses.replace(self.experiment, evaluation=spec)
-        checks.check_experiment(checked, self.data.shape)
+        checks.check_experiment(checked)
         dataset = self.data.load(self.experiment.data)
-        sets = splits.split(dataset, self.experiment.data.drawer_split)
+        sets = splits.split(dataset, self.experiment.data.author_split)
         checks.check_evaluation(checked, sets)
         _announce(checked, self.workdir, say)
         evaluator = Evaluator(build(self.experiment.network), spec.embed_batch, spec.combine)
@@ -119,6 +130,10 @@ class Run:
         figures.plot_run(self.workdir, self.experiment, dataset, sets, evaluator, self.params, measurement, rows)
         write_report(self.workdir, self.experiment, measurement.results, rows)
         return measurement.results
+
+    def model(self) -> pretrained.Model:
+        """Return the network to use: to read images, embed them and compare them. UserError before `evaluate`."""
+        return pretrained.of_run(self.experiment, self.params, self.workdir)
 
 
 def train(
@@ -155,11 +170,12 @@ def train(
     workdir, source = Path(workdir), Data(dataset, data_dir, archives)
     if experiment.method != "siamese":
         raise UserError(f"{experiment.name} trains no network: call measure_baselines instead of train")
-    checks.check_experiment(experiment, source.shape)
+    experiment = source.described(experiment)
+    checks.check_experiment(experiment)
     with Checkpoints(workdir) as checkpoints:
         checks.check_workdir(experiment, workdir)
         loaded = source.load(experiment.data)
-        sets = splits.split(loaded, experiment.data.drawer_split)
+        sets = splits.split(loaded, experiment.data.author_split)
         checks.check_training(experiment, sets)
         checks.check_evaluation(experiment, sets)
         _announce(experiment, workdir, say)
@@ -202,9 +218,9 @@ def open_run(
       UserError: the folder holds no run, or no checkpoint yet.
     """
     workdir, source = Path(workdir), Data(dataset, data_dir, archives)
-    experiment = read_experiment(workdir, name)
-    checks.check_experiment(experiment, source.shape)
-    fitted = read_fitted(experiment, source.shape or experiment.data.image_shape, workdir)
+    experiment = source.described(read_experiment(workdir, name))
+    checks.check_experiment(experiment)
+    fitted = read_fitted(experiment, workdir)
     if fitted is None:
         raise UserError(f"{workdir} holds no checkpoint yet: train it first, without --mode=evaluate")
     return Run(experiment, workdir, fitted.params, measure.training_summary(experiment, fitted), source)
@@ -214,7 +230,7 @@ def open_checkpoint(name: str, workdir: str | Path, *, data_dir: str | None = No
     """Return a network that was trained elsewhere as a run, to be evaluated into a workdir of its own.
 
     Args:
-      name: "best", which comes with the package, or a folder with a model card.
+      name: as `load_pretrained` takes it.
       workdir: where its results are written.
       data_dir: where prepared data are kept; None is TFDS's own folder.
       archives: folder with the published archives; None downloads them.
@@ -226,12 +242,13 @@ def open_checkpoint(name: str, workdir: str | Path, *, data_dir: str | None = No
     if (workdir / "metrics.jsonl").exists():
         raise UserError(f"{workdir} holds a run of its own: choose another --workdir for --checkpoint")
     model = pretrained.read(name)
-    experiment = model.experiment
+    experiment, training = model.experiment, model.card.results.training
+    assert training is not None  # `pretrained.read` has checked it
     checks.check_workdir(experiment, workdir)
     with files.explained(workdir):
         workdir.mkdir(parents=True, exist_ok=True)
     write_experiment(workdir, experiment)
-    return Run(experiment, workdir, model.params, model.card.results.training, Data(None, data_dir, archives))
+    return Run(experiment, workdir, model.params, training, Data(None, data_dir, archives))
 
 
 def measure_baselines(
@@ -257,10 +274,11 @@ def measure_baselines(
       UserError: the experiment, the data or the workdir cannot be used.
     """
     workdir, source = Path(workdir), Data(dataset, data_dir, archives)
-    checks.check_experiment(experiment, source.shape)
+    experiment = source.described(experiment)
+    checks.check_experiment(experiment)
     checks.check_workdir(experiment, workdir)
     loaded = source.load(experiment.data)
-    sets = splits.split(loaded, experiment.data.drawer_split)
+    sets = splits.split(loaded, experiment.data.author_split)
     _announce(experiment, workdir, say)
     write_experiment(workdir, experiment)
     measurement = measure.measure_baselines(experiment, loaded, sets, source.load_digits, replay(experiment))

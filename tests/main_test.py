@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from absl import flags
-from tiny import SHAPE, SIDE, make_dataset, make_digits
+from tiny import SIDE, make_dataset, make_digits
 from tiny import make_experiment as make_tiny
 
 from siamese_jax import data, main, pretrained
@@ -201,7 +201,7 @@ def test_evaluate_measures_the_same_and_leaves_the_training_alone(finished):
 
 def test_a_network_that_was_shipped_reproduces_its_cards_figures_in_a_folder_of_its_own(finished, tmp_path):
     trained, shipped, workdir, experiment = finished, tmp_path / "shipped", tmp_path / "again", make_experiment()
-    results, params = read_results(trained), fitting.read_fitted(experiment, SHAPE, trained).params
+    results, params = read_results(trained), fitting.read_fitted(experiment, trained).params
     card = make_card("tiny", experiment, results, "")
     pretrained.write(shipped, experiment, params, card)
     workdir.mkdir()

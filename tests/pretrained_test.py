@@ -174,7 +174,7 @@ def test_loading_keeps_compiled_programs(folder, monkeypatch):
 
 
 def test_a_network_that_is_not_there_is_named_with_those_that_are():
-    with pytest.raises(UserError, match="'none' is not a trained network: use .*a folder that holds a card.json"):
+    with pytest.raises(UserError, match="'none' is not a trained network: use best, or the folder of a run"):
         pretrained.read("none")
 
 

@@ -4,11 +4,15 @@ import threading
 from dataclasses import replace
 
 import chex
+import numpy as np
 import pytest
-from tiny import make_dataset, make_experiment
+from tiny import SIDE, make_dataset, make_experiment, make_images
 
+import siamese_jax
 from siamese_jax import runs
 from siamese_jax.errors import UserError
+from siamese_jax.records import Dataset
+from siamese_jax.specs import AdamW, InMemory, NWay, Omniglot
 
 EXPERIMENT = replace(
     make_experiment(), evaluation=replace(make_experiment().evaluation, mnist=False), max_epochs=1
@@ -35,6 +39,40 @@ def test_a_run_is_evaluated_and_can_be_opened_again(tmp_path):
     assert opened.training == run.training
     assert opened.evaluate() == results
     assert (tmp_path / "report.html").exists()
+
+
+def test_classes_of_different_sizes_in_colour_are_trained_on_and_the_network_can_be_used(tmp_path):
+    images = make_images()
+    experiment = replace(
+        EXPERIMENT,
+        data=InMemory(
+            batch_alphabets=2, batch_characters=4, batch_drawers=2, epoch_steps=6, validation_pairs=8, test_pairs=8
+        ),
+        loss=NWay(),
+        optimizer=AdamW(),
+    )
+    run = runs.train(experiment, tmp_path, dataset=Dataset(images))
+    assert run.experiment.data.image_shape == (SIDE, SIDE, 3)
+    assert runs.resume(tmp_path, dataset=Dataset(images)).training.steps == 6
+    results = run.evaluate()
+    assert results.one_shot["within_alphabet"].card.trials == 12
+    model = run.model()
+    assert (model.side, model.channels) == (SIDE, 3)
+    again = siamese_jax.load_pretrained(tmp_path)
+    np.testing.assert_array_equal(model.embed(images.images[:5]), again.embed(images.images[:5]))
+    assert again.threshold == results.verification.test.threshold
+
+
+def test_images_in_memory_of_another_shape_than_the_experiment_says_are_refused(tmp_path):
+    for data in (Omniglot(), InMemory(height=SIDE, width=SIDE, channels=1)):
+        with pytest.raises(UserError, match=r"shape \[12, 12, 3\], and data.name=.* give images of that shape"):
+            runs.train(replace(EXPERIMENT, data=data), tmp_path, dataset=Dataset(make_images()))
+
+
+def test_a_run_that_was_not_evaluated_cannot_be_used_yet(tmp_path):
+    run = train(tmp_path)
+    with pytest.raises(UserError, match="holds no results"):
+        run.model()
 
 
 def test_a_run_is_resumed_with_its_own_fields_and_ends_with_the_same_bits(tmp_path):

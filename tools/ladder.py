@@ -174,7 +174,7 @@ def measure(rung: Rung, seed: int, minutes: float, data_dir: str | None, archive
     from siamese_jax.sampling import splits
 
     experiment = replace(rung.experiment, seed=seed, max_epochs=1)
-    sets = splits.split(data.load(experiment.data, data_dir, archives), experiment.data.drawer_split)
+    sets = splits.split(data.load(experiment.data, data_dir, archives), experiment.data.author_split)
     checks.check_experiment(experiment)
     checks.check_training(experiment, sets)
     planned = None

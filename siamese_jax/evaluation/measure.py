@@ -227,7 +227,7 @@ def _describe(experiment: Experiment, dataset: Dataset, sets: dict[str, Images])
         name=experiment.data.name,
         background=getattr(experiment.data, "background", "all"),
         image_side=dataset.images.images.shape[1],
-        split=experiment.data.drawer_split,
+        split=experiment.data.author_split,
         words=Words(**dataset.images.words._asdict()),
         sets={
             name: SetDescription(

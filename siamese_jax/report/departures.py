@@ -132,7 +132,7 @@ def _words(experiment: Experiment) -> dict[str, object]:
     """Return what the sentences need beside the values of their own field."""
     data = experiment.data
     return {
-        "image_side": data.image_side,
+        "image_side": data.image_shape[0],
         "elastic_scale": experiment.distort.elastic_scale,
         "tower": _tower(experiment.network.tower),
         "loss": _loss(experiment.loss).format(

@@ -29,8 +29,8 @@ def make_card(name: str, experiment: Experiment, results: RunResults, commit: st
     return ModelCard(name=name, summary=experiment.summary, licence=licence, commit=commit, results=results)
 
 
-def card_text(card: ModelCard) -> str:
-    """Return a model card as Markdown."""
+def card_text(card: ModelCard, channels: int = 1) -> str:
+    """Return a model card as Markdown; `channels` is 1 for a network of grey images and 3 for colour."""
     results = card.results
     assert results.training is not None  # make_card and pretrained.read have checked it
     assert results.verification is not None
@@ -45,8 +45,8 @@ def card_text(card: ModelCard) -> str:
         [
             f'Use: `siamese_jax.load_pretrained("{card.name}")`. To evaluate it again: '
             f"`python -m siamese_jax.main --mode=evaluate --checkpoint={card.name}`.",
-            f"Input: uint8 `[N, {side}, {side}, 1]`, 0 for white paper and 255 for black ink. `model.read(path)` reads "
-            "image files.",
+            f"Input: uint8 `[N, {side}, {side}, {channels}]`, 0 for white paper and 255 for black ink. `model.read(path)` "
+            "reads image files.",
             f"Meant for: drawings of a single {data.words.class_}, dark lines on light paper. Nothing else was "
             "measured.",
             f"Training: `{results.command}`, seed {results.seed}, commit `{card.commit}`, {training.steps:,} steps. "

@@ -48,7 +48,7 @@ def search(
 
     @load_once
     def load(spec: DataSpec) -> dict[str, Images]:
-        return splits.split_untested(data.load_untested(spec, data_dir, archives), spec.drawer_split)
+        return splits.split_untested(data.load_untested(spec, data_dir, archives), spec.author_split)
 
     def train_winner(experiment: Experiment, workdir: Path) -> None:
         runs.train(experiment, workdir, data_dir=data_dir, archives=archives, say=say).evaluate()

@@ -32,10 +32,9 @@ def load_once(load: LoadSets) -> LoadSets:
     kept: dict[tuple[Any, ...], Sets] = {}
 
     def sets_of(spec: DataSpec) -> Sets:
-        which = (type(spec), getattr(spec, "background", "all"), spec.downsample, spec.side, spec.drawer_split)
-        if which not in kept:
-            kept[which] = load(spec)
-        return kept[which]
+        if spec.source not in kept:
+            kept[spec.source] = load(spec)
+        return kept[spec.source]
 
     return sets_of
 

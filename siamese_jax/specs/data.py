@@ -1,26 +1,22 @@
 """The data of an experiment: the images, how they are split, paired and distorted."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import ClassVar, Literal
 
 from siamese_jax.specs.fields import BelowOne, OrZero, Share, Variant
 
 SIDE = 105
-"""Rows and columns of a drawing as published, in pixels; every data set here has the same."""
+"""Rows and columns of a drawing as published, in pixels."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataSpec(Variant):
-    """What every source of images has: size, split, pairs and grid batches."""
+    """What every source of images has: how many pairs, and grid batches. Its members say which images, and their size.
+
+    A new source is a member with a `name`, its own fields, and `image_shape`.
+    """
 
     variants: ClassVar[dict[str, type["DataSpec"]]] = {}
-    downsample: int = 1
-    """Side of the square blocks whose mean becomes one pixel: 3 reduces 105×105 to 35×35."""
-    side: OrZero = 0
-    """Side that images are resized to by area averages, for sizes that `downsample` cannot give; 0: not resized."""
-    drawer_split: Literal["paper", "official"] = "paper"
-    """`paper`: train on drawers 1-12, validate on 13-16, test on 17-20. `official`: train on 9-20, validate on 5-8,
-    test on 1-4, so that no drawer of the official one-shot runs is trained on."""
     train_pairs: int = 150_000
     validation_pairs: int = 10_000
     test_pairs: int = 10_000
@@ -42,18 +38,52 @@ class DataSpec(Variant):
     """Whether grid batches use rotation as new classes: each alphabet is rotated by a random multiple of 90°."""
 
     @property
-    def image_side(self) -> int:
-        """Rows and columns of the images that are trained on."""
-        return self.side or SIDE // self.downsample
-
-    @property
     def image_shape(self) -> tuple[int, int, int]:
         """Rows, columns and channels of the images that are trained on."""
-        return self.image_side, self.image_side, 1
+        raise NotImplementedError
+
+    @property
+    def author_split(self) -> str:
+        """Which authors are for which set, for images that are split as released: see `sampling.splits.DRAWERS`."""
+        return "paper"
+
+    @property
+    def source(self) -> tuple[object, ...]:
+        """The values that decide which images are loaded. Specs with equal values share their images."""
+        of_all = {field.name for field in fields(DataSpec)}
+        return self.name, *(getattr(self, field.name) for field in fields(self) if field.name not in of_all)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Omniglot(DataSpec):
+class ReleasedSpec(DataSpec):
+    """Images that can have released episodes, whose authors are split as the paper or the episodes ask for."""
+
+    drawer_split: Literal["paper", "official"] = "paper"
+    """`paper`: train on drawers 1-12, validate on 13-16, test on 17-20. `official`: train on 9-20, validate on 5-8,
+    test on 1-4, so that no drawer of the official one-shot runs is trained on."""
+
+    @property
+    def author_split(self) -> str:
+        return self.drawer_split
+
+
+@dataclass(frozen=True, kw_only=True)
+class Characters(ReleasedSpec):
+    """Drawings of characters, 105×105 pixels with one channel as released."""
+
+    downsample: int = 1
+    """Side of the square blocks whose mean becomes one pixel: 3 reduces 105×105 to 35×35."""
+    side: OrZero = 0
+    """Side that images are resized to by area averages, for sizes that `downsample` cannot give; 0: not resized."""
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        side = self.side or SIDE // self.downsample
+        return side, side, 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Omniglot(Characters):
     """Handwritten characters of 50 alphabets by 20 drawers (Lake et al. 2015)."""
 
     name = "omniglot"
@@ -62,17 +92,27 @@ class Omniglot(DataSpec):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Glyphs(DataSpec):
+class Glyphs(Characters):
     """Rendered characters that the package draws itself; nothing is downloaded."""
 
     name = "glyphs"
 
 
 @dataclass(frozen=True, kw_only=True)
-class InMemory(DataSpec):
-    """Images that the caller hands over as arrays."""
+class InMemory(ReleasedSpec):
+    """Images that the caller hands over as arrays. Their shape is filled in when a run begins."""
 
     name = "in_memory"
+    height: OrZero = 0
+    """Rows of an image; 0: as the images have."""
+    width: OrZero = 0
+    """Columns of an image; 0: as the images have."""
+    channels: OrZero = 0
+    """Channels of an image, 1 for grey and 3 for colour; 0: as the images have."""
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        return self.height, self.width, self.channels
 
 
 @dataclass(frozen=True)

@@ -75,7 +75,7 @@ def fit(
       Stopped: after SIGINT or SIGTERM, when the state has been saved.
       UserError: the loss is not finite, or the disk is full.
     """
-    restored = checkpoints.restore(template(experiment, images.images.shape[1:]))
+    restored = checkpoints.restore(template(experiment))
     if restored is None:
         state = compile_start(experiment, images)()
         begun, history = Kept(state, copied(kept_params(state.params, state.opt_state))), History()
@@ -113,14 +113,15 @@ def fit(
         return Fitted(record.best, step, history)
 
 
-def read_fitted(experiment: Experiment, shape: tuple[int, int, int], workdir: str | os.PathLike) -> Fitted | None:
+def read_fitted(experiment: Experiment, workdir: str | os.PathLike) -> Fitted | None:
     """Return what the newest checkpoint of a workdir holds, without a change there; None where there is none."""
-    restored = restore(workdir, template(experiment, shape))
+    restored = restore(workdir, template(experiment))
     return restored and Fitted(restored.state.best, restored.step, History(**restored.meta["history"]))
 
 
-def template(experiment: Experiment, shape: tuple[int, int, int]) -> Kept:
-    """Return the shapes of what a checkpoint stores, for images of shape [H, W, C]."""
+def template(experiment: Experiment) -> Kept:
+    """Return the shapes of what a checkpoint stores."""
+    shape = experiment.data.image_shape
     state = jax.eval_shape(functools.partial(start_state, experiment, shape), **inputs_of(experiment))
     return Kept(state, state.params)
 

@@ -10,7 +10,7 @@ from siamese_jax.specs import DataSpec, InMemory
 @pytest.mark.parametrize("load", [data.load, data.load_untested])
 def test_images_in_memory_are_handed_over_and_not_loaded(load):
     with pytest.raises(UserError, match=r"data.name=in_memory has no images to load: use siamese_jax.train\("):
-        load(InMemory(side=28))
+        load(InMemory())
 
 
 def test_every_source_that_an_experiment_can_name_is_described_and_has_its_loader():

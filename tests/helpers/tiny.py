@@ -47,6 +47,25 @@ def make_dataset(characters: int = 5, side: int = SIDE) -> Dataset:
     return Dataset(images, Episodes((first * 20)[:, :, None], query, answer))
 
 
+def make_images(groups: int = 5, side: int = SIDE) -> Images:
+    """Return groups of coloured squares by unknown authors: 4 or 5 classes in a group, 3 to 6 images of a class."""
+    rng = np.random.default_rng(2)
+    sizes = [[3 + (group + class_) % 4 for class_ in range(4 + group % 2)] for group in range(groups)]
+    group_index = np.concatenate([[group] * sum(size) for group, size in enumerate(sizes)]).astype(np.int32)
+    flat = [count for size in sizes for count in size]
+    class_index = np.repeat(np.arange(len(flat)), flat).astype(np.int32)
+    shapes = np.kron(rng.random((len(flat), 4, 4, 1)) < 0.5, np.ones((1, side // 4, side // 4, 1)))
+    coloured = (shapes * rng.random((len(flat), 1, 1, 3)))[class_index]
+    noisy = np.clip(coloured - 0.2 * rng.random(coloured.shape), 0, 1)
+    return Images(
+        images=(255 * noisy).astype(np.uint8),
+        class_index=class_index,
+        group_index=group_index,
+        author=np.full(len(class_index), -1, np.int32),
+        group_names=tuple(f"set {number}" for number in range(groups)),
+    )
+
+
 def make_digits(side: int | None) -> Images:
     """Ten digits, five images of each, by nobody knows whom."""
     rng = np.random.default_rng(1)

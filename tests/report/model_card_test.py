@@ -53,6 +53,6 @@ def test_untrained_baselines_have_no_card(part):
 
 
 def test_data_of_unknown_licence_have_no_card():
-    experiment = dataclasses.replace(EXPERIMENT, data=InMemory(side=12))
+    experiment = dataclasses.replace(EXPERIMENT, data=InMemory())
     with pytest.raises(UserError, match="the licence of 'in_memory' data is not known"):
         make_card("tiny", experiment, RESULTS, "0123456789")

@@ -148,9 +148,15 @@ def test_every_registered_experiment_passes_the_check(name):
 
 
 def test_the_side_of_the_images_is_the_one_asked_for_or_what_blocks_leave():
-    assert Omniglot().image_side == 105
-    assert Omniglot(downsample=3).image_side == 35
-    assert Omniglot(side=48).image_side == 48
+    assert Omniglot().image_shape == (105, 105, 1)
+    assert Omniglot(downsample=3).image_shape == (35, 35, 1)
+    assert Omniglot(side=48).image_shape == (48, 48, 1)
+
+
+def test_specs_share_their_images_where_only_pairs_and_batches_differ():
+    assert Omniglot(side=48).source == Omniglot(side=48, train_pairs=4, rotations=True, batch_drawers=2).source
+    others = [Omniglot(), Omniglot(downsample=3), Omniglot(side=48, background="small1"), Glyphs(side=48)]
+    assert len({spec.source for spec in [Omniglot(side=48), *others]}) == 5
 
 
 @pytest.fixture

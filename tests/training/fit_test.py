@@ -10,7 +10,7 @@ from dataclasses import replace
 import chex
 import jax
 import pytest
-from tiny import SHAPE, make_dataset, make_experiment
+from tiny import SIDE, make_dataset, make_experiment
 
 from siamese_jax.errors import Stopped, UserError
 from siamese_jax.experiments import LAYERS
@@ -75,7 +75,7 @@ def test_a_run_that_was_stopped_and_resumed_ends_with_the_same_bits(tmp_path):
 
 
 def final_state(workdir):
-    return restore(workdir, fitting.template(EXPERIMENT, SHAPE)).state
+    return restore(workdir, fitting.template(EXPERIMENT)).state
 
 
 @pytest.mark.filterwarnings("ignore:Exception ignored in. None:pytest.PytestUnraisableExceptionWarning")  # Orbax's
@@ -141,7 +141,7 @@ def test_a_loss_that_is_not_finite_names_the_step_and_the_last_good_checkpoint(t
     wild = PaperSGD(dict.fromkeys(LAYERS, LayerSpec(1e30, 0.9, 1e-4)))
     with pytest.raises(UserError, match=r"not finite at step 1\d .* last good checkpoint is step 9"):
         fit(tmp_path, replace(EXPERIMENT, optimizer=wild))
-    assert fitting.read_fitted(EXPERIMENT, SHAPE, tmp_path).step == 9
+    assert fitting.read_fitted(EXPERIMENT, tmp_path).step == 9
 
 
 def test_a_cpu_run_estimated_at_more_than_an_hour_names_the_quicker_ones_once(tmp_path, capsys):
@@ -181,21 +181,21 @@ def test_sigkill_in_the_middle_of_an_epoch_loses_at_most_that_epoch(tmp_path):
     child.wait()
     written = read_metrics(tmp_path)
     experiment = make_experiment(max_epochs=8, patience=400)
-    kept = fitting.read_fitted(experiment, SHAPE, tmp_path)
+    kept = fitting.read_fitted(experiment, tmp_path)
     assert kept.step >= written[-1]["step"] - steps_per_epoch(experiment)
     epochs = max(8, kept.history.epochs + 1)
     experiment = replace(experiment, max_epochs=epochs)
     states = []
     for workdir in (tmp_path, tmp_path / "whole"):
         fit(workdir, experiment, [0.5] * epochs)
-        states.append(restore(workdir, fitting.template(experiment, SHAPE)).state)
+        states.append(restore(workdir, fitting.template(experiment)).state)
     chex.assert_trees_all_equal(*states)
 
 
 def test_a_run_on_grid_batches_with_averaged_weights_resumes_to_the_same_bits(tmp_path):
     experiment = replace(
         EXPERIMENT,
-        data=Omniglot(batch_characters=4, batch_drawers=3, epoch_steps=4, rotations=True),
+        data=Omniglot(side=SIDE, batch_characters=4, batch_drawers=3, epoch_steps=4, rotations=True),
         distort=DistortSpec(elastic=0.5),
         loss=NWay(),
         optimizer=AdamW(average=0.9),
@@ -204,7 +204,7 @@ def test_a_run_on_grid_batches_with_averaged_weights_resumes_to_the_same_bits(tm
     whole, seen = fit(tmp_path / "whole", experiment, (0.5, 0.7, 0.6))
     assert whole.step == 12
     chex.assert_trees_all_equal(whole.params, seen[1])
-    state = restore(tmp_path / "whole", fitting.template(experiment, SHAPE)).state.state
+    state = restore(tmp_path / "whole", fitting.template(experiment)).state.state
     # What was validated, and would have been kept of the last epoch, is the mean of the weights.
     chex.assert_trees_all_equal(seen[2], jax.device_get(state.opt_state.mean))
     assert bool((seen[2]["fc"]["kernel"] != jax.device_get(state.params["fc"]["kernel"])).any())
@@ -217,7 +217,7 @@ def test_a_run_on_grid_batches_with_averaged_weights_resumes_to_the_same_bits(tm
         fit_until_validation(tmp_path / "parts", experiment, 2)
     parts, _ = fit(tmp_path / "parts", experiment, (0.5, 0.7, 0.6))
     chex.assert_trees_all_equal(whole.params, parts.params)
-    chex.assert_trees_all_equal(state, restore(tmp_path / "parts", fitting.template(experiment, SHAPE)).state.state)
+    chex.assert_trees_all_equal(state, restore(tmp_path / "parts", fitting.template(experiment)).state.state)
 
 
 def fit_until_validation(workdir, experiment, number):
