@@ -87,7 +87,7 @@ def main(flags: argparse.Namespace) -> None:
 
 def make_layers(experiment: specs.Experiment, images: int) -> dict[str, Layer]:
     """Return the layers of an experiment's network on noise."""
-    side, channels, layers = experiment.data.image_side, 1, {}
+    side, channels, layers = experiment.data.image_shape[0], 1, {}
     after = experiment.network.tower.sides(side)
     for name, conv in experiment.network.tower.convs.items():
         layers[name] = make_layer(images, side, channels, conv.size, conv.filters)

@@ -25,7 +25,7 @@ def main(flags: argparse.Namespace) -> None:
     """Profile, prints and writes."""
     keep_freed_memory()
     experiment = _timing.find_of_pairs(flags.experiment)
-    side = experiment.data.image_side
+    side = experiment.data.image_shape[0]
     params = siamese.init_params(jax.random.key(0), experiment.network, experiment.data.image_shape)
     step = train_step.OurStep(
         siamese.build(experiment.network), params, train_step.make_batch(flags.pairs, side), experiment

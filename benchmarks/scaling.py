@@ -76,7 +76,7 @@ def measure(name: str, size: int, repeats: int) -> dict[str, Any]:
 
 def step_work(experiment: specs.Experiment, pairs: int) -> Callable[[], Any]:
     """Return a callable that makes one update from noise."""
-    side, net = experiment.data.image_side, siamese.build(experiment.network)
+    side, net = experiment.data.image_shape[0], siamese.build(experiment.network)
     params = siamese.init_params(jax.random.key(0), experiment.network, experiment.data.image_shape)
     return train_step.OurStep(net, params, train_step.make_batch(pairs, side), experiment)
 
@@ -84,7 +84,7 @@ def step_work(experiment: specs.Experiment, pairs: int) -> Callable[[], Any]:
 def embed_work(images: int) -> Callable[[], Any]:
     """Return a callable that embeds so many images as an evaluation does."""
     experiment, evaluator, params = evaluation()
-    pixels = noise(images, experiment.data.image_side)
+    pixels = noise(images, experiment.data.image_shape[0])
     return lambda: evaluator.embed(dict(params), pixels)  # a new dict: no embedding is known yet
 
 
@@ -98,7 +98,7 @@ def trial_work(trials: int) -> Callable[[], Any]:
         group_size=np.full(10, 26, np.int32),
         author=np.tile(np.arange(4, dtype=np.int32), 260),
     )
-    pixels = noise(260 * 4, experiment.data.image_side)
+    pixels = noise(260 * 4, experiment.data.image_shape[0])
     runs = jax.device_get(jax.jit(lambda: sample_episodes(jax.random.key(0), layout, trials, n_way=20))())
     return lambda: evaluator.episode_logits(dict(params), pixels, runs)
 

@@ -84,7 +84,7 @@ def main(flags: argparse.Namespace) -> None:
 
     keep_freed_memory()
     experiment = _timing.find_of_pairs(flags.experiment)
-    side = experiment.data.image_side
+    side = experiment.data.image_shape[0]
     params = siamese.init_params(jax.random.key(0), experiment.network, experiment.data.image_shape)
     batch = make_batch(flags.pairs, side)
     nets = {"ours": siamese.build(experiment.network), "flax": FlaxNet(PlainFlax(experiment.network))}

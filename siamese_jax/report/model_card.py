@@ -45,8 +45,8 @@ def card_text(card: ModelCard, channels: int = 1) -> str:
         [
             f'Use: `siamese_jax.load_pretrained("{card.name}")`. To evaluate it again: '
             f"`python -m siamese_jax.main --mode=evaluate --checkpoint={card.name}`.",
-            f"Input: uint8 `[N, {side}, {side}, {channels}]`, 0 for white paper and 255 for black ink. `model.read(path)` "
-            "reads image files.",
+            f"Input: uint8 `[N, {side}, {side}, {channels}]`, 0 for white paper and 255 for black ink. "
+            "`model.read(path)` reads image files.",
             f"Meant for: drawings of a single {data.words.class_}, dark lines on light paper. Nothing else was "
             "measured.",
             f"Training: `{results.command}`, seed {results.seed}, commit `{card.commit}`, {training.steps:,} steps. "
