@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from jax import Array
-from jax.typing import ArrayLike
 
 
 class Words(NamedTuple):
@@ -63,9 +62,9 @@ class Episodes(NamedTuple):
       answer: int32 [R, Q] in [0, n_way), the class of each query.
     """
 
-    support: ArrayLike
-    query: ArrayLike
-    answer: ArrayLike
+    support: Array | np.ndarray
+    query: Array | np.ndarray
+    answer: Array | np.ndarray
 
 
 class Dataset(NamedTuple):

@@ -18,6 +18,7 @@ FORMAT = 1
 """Version of results.json and card.json. Raise it whenever a field changes: files of another format are refused."""
 
 Interval = tuple[float, float]
+Ending = Literal["max_epochs", "patience", "not finished"]
 T = TypeVar("T")
 
 
@@ -93,7 +94,7 @@ class TrainingSummary:
     best_epoch: int = about("Epoch whose parameters were kept and measured.", values="1 or more; 0: before training")
     best_validation_accuracy: float = share("One-shot accuracy of that epoch on the validation trials.")
     pairs_per_second: float | None = about("Speed of training, without compilation.", "pairs/s", "null: not timed")
-    stopped_by: Literal["max_epochs", "patience", "not finished"] = about("Why training ended.")
+    stopped_by: Ending = about("Why training ended.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -269,7 +270,7 @@ class _MisfitError(Exception):
 def type_in_words(kind: Any) -> str:
     """Returns what JSON holds for a field's type: "[number, …] or null"."""
     origin, parts = typing.get_origin(kind), typing.get_args(kind)
-    if dataclasses.is_dataclass(kind):
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         return kind.__name__
     if origin is types.UnionType:
         return f"{type_in_words(parts[0])} or null"
@@ -282,7 +283,7 @@ def type_in_words(kind: Any) -> str:
     return {float: "number", int: "whole number", str: "text", bool: "true or false"}[kind]
 
 
-def _read(kind: Any, value: object, path: str) -> Any:
+def _read(kind: Any, value: Any, path: str) -> Any:
     """Returns `value`, which JSON holds at `path`, as `kind`."""
     origin, parts = typing.get_origin(kind), typing.get_args(kind)
     if dataclasses.is_dataclass(kind) and isinstance(value, Mapping):
@@ -297,7 +298,7 @@ def _read(kind: Any, value: object, path: str) -> Any:
             return tuple(_read(of_part, part, path) for of_part, part in zip(kinds, value, strict=True))
     if origin is Literal and value in parts:
         return value
-    if kind is float and type(value) in (int, float) and math.isfinite(value):
+    if kind is float and isinstance(value, int | float) and type(value) is not bool and math.isfinite(value):
         return float(value)
     if kind in (int, str, bool) and type(value) is kind:
         return value

@@ -31,6 +31,12 @@ SPLIT, RUNS_SPLIT = "characters", "runs"
 CONFIGS = (SPLIT, RUNS_SPLIT)
 
 
+def is_runs(builder: store.Builder) -> bool:
+    """Return whether a builder is of the config with the one-shot runs."""
+    config = builder.builder_config
+    return config is not None and config.name == RUNS_SPLIT
+
+
 def features() -> tfds.features.FeaturesDict:
     """Return the TFDS features of one character; none of them needs TensorFlow."""
     return tfds.features.FeaturesDict(

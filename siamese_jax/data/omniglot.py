@@ -87,7 +87,7 @@ class SiameseOmniglot(tfds.core.GeneratorBasedBuilder):
             builder=self,
             description="Handwritten characters of 50 alphabets, each drawn once by each of 20 people.",
             homepage="https://github.com/brendenlake/omniglot",
-            features=characters.features() if self.builder_config.name == "characters" else run_features(),
+            features=run_features() if characters.is_runs(self) else characters.features(),
             metadata=tfds.core.MetadataDict(),
             disable_shuffling=True,  # records are numbered in their order
         )
@@ -95,12 +95,13 @@ class SiameseOmniglot(tfds.core.GeneratorBasedBuilder):
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
         folder = Path(dl_manager.manual_dir)
         evaluation = read_drawings(folder / "images_evaluation.zip")
-        if self.builder_config.name == "runs":
+        if characters.is_runs(self):
             return {characters.RUNS_SPLIT: enumerate(read_runs(folder / "all_runs.zip", evaluation))}
         background = read_drawings(folder / "images_background.zip")
         for name in ("background_small1", "background_small2"):
             small = folder / f"images_{name}.zip"
-            self.info.metadata[name] = check_subset(small, read_drawings(small), background)
+            subset = check_subset(small, read_drawings(small), background)
+            self.info.metadata[name] = subset  # pyright: ignore[reportOptionalSubscript]  # `_info` makes it
         return {characters.SPLIT: self._generate_examples(background=background, evaluation=evaluation)}
 
     def _generate_examples(self, **parts: Drawings) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -142,7 +143,7 @@ def _prepared(data_dir: str | None, archives: str | None) -> list[store.Builder]
 
 
 def _small_backgrounds(builders: list[store.Builder]) -> dict[str, tuple[str, ...]]:
-    return {name: tuple(names) for name, names in builders[0].info.metadata.items()}
+    return {name: tuple(names) for name, names in (builders[0].info.metadata or {}).items()}
 
 
 def _mark_unused(images: Images, builders: list[store.Builder], spec: Omniglot) -> Images:
@@ -206,7 +207,8 @@ def read_runs(path: Path, evaluation: Drawings) -> Iterator[dict[str, np.ndarray
         missing = {labels, *support, *query} - members.keys()
         if missing:
             raise bad_archive(path, f"it lacks {min(missing)}")
-        matches = dict(line.partition(" ")[::2] for line in members[labels].decode("ascii", "replace").splitlines())
+        lines = members[labels].decode("ascii", "replace").splitlines()
+        matches = {item: of_class for item, _, of_class in (line.partition(" ") for line in lines)}
         supports, queries = (_identify(path, names, members, known) for names in (support, query))
         try:
             answer = [support.index(matches[name]) for name in query]

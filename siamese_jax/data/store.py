@@ -10,6 +10,7 @@ from typing import Any
 
 import tensorflow_datasets as tfds
 from absl import logging
+from tensorflow_datasets.core import constants
 
 from siamese_jax.data.archives import disk_problem
 from siamese_jax.errors import UserError
@@ -38,7 +39,7 @@ def prepared(
     Raises:
       UserError: the disk is full or read-only, the records are damaged, or `locate` raises it.
     """
-    root = Path(data_dir or tfds.core.constants.get_default_data_dir()).expanduser().absolute()
+    root = Path(data_dir or constants.get_default_data_dir()).expanduser().absolute()
     with _quiet():
         builders = [_open(cls, root, config) for config in configs]
         if all(builder.is_prepared() for builder in builders):
@@ -58,7 +59,7 @@ def prepared(
 def read(builder: Builder, split: str) -> list[dict[str, Any]]:
     """Return all records of a prepared split; UserError if one is damaged or missing."""
     try:
-        source = builder.as_data_source(split=split)
+        source = builder.as_data_source(split=split)  # pyright: ignore[reportCallIssue]  # a decorator hides its parameters
         return source.__getitems__(range(len(source)))  # several times faster than one by one
     except Exception as error:  # JSON, protobuf, array_record and the file system raise their own
         raise _damaged(Path(builder.data_dir), error) from error

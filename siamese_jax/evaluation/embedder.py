@@ -33,20 +33,18 @@ class Evaluator:
         self._compare = functools.partial(_compare, net)
         self._score = functools.partial(_score, net, combine)
         self._params: Params | None = None
-        self._places: dict[bytes, int] = {}
-        self._embeddings: np.ndarray | None = None
+        self._embeddings: dict[bytes, np.ndarray] = {}
 
     def embed(self, params: Params, images: np.ndarray) -> np.ndarray:
         """Return the embeddings [N, D] of images, uint8 [N, H, W, C]; only images that are new are embedded."""
         if params is not self._params:
-            self._params, self._places, self._embeddings = params, {}, None
+            self._params, self._embeddings = params, {}
         names = [hashlib.blake2b(image, digest_size=16).digest() for image in np.ascontiguousarray(images)]
-        new = {name: row for row, name in enumerate(names) if name not in self._places}
+        new = {name: row for row, name in enumerate(names) if name not in self._embeddings}
         if new:
-            self._places |= {name: len(self._places) + place for place, name in enumerate(new)}
             made = self._embed_new(params, images[list(new.values())])
-            self._embeddings = made if self._embeddings is None else np.concatenate([self._embeddings, made])
-        return self._embeddings[[self._places[name] for name in names]]
+            self._embeddings |= zip(new, made, strict=True)
+        return np.stack([self._embeddings[name] for name in names])
 
     def _embed_new(self, params: Params, images: np.ndarray) -> np.ndarray:
         """Embed images in batches of one size; the last batch is padded."""

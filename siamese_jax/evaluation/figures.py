@@ -115,12 +115,14 @@ def plot_network(
     embedded = evaluator.embed(params, np.stack([query, right, rival]))
     if not evaluator.net.has_contributions:
         return
-    terms, rests = zip(
-        *(evaluator.net.contributions(params, embedded[0], other) for other in embedded[1:]), strict=True
-    )
+    of_query, of_right, of_rival = (jnp.asarray(embedding) for embedding in embedded)
+    right_terms, rest = evaluator.net.contributions(params, of_query, of_right)
+    rival_terms, _ = evaluator.net.contributions(params, of_query, of_rival)
     title = f"{experiment.name}: the first trial, unit by unit"
     p_same = experiment.loss.name in TRAIN_P_SAME
-    figure = plots.units_figure(*map(np.asarray, terms), query, right, rival, float(rests[0]), title, p_same)
+    figure = plots.units_figure(
+        np.asarray(right_terms), np.asarray(rival_terms), query, right, rival, float(rest), title, p_same
+    )
     plots.save(figure, workdir / "units.png")
 
 
@@ -135,8 +137,10 @@ def plot_training(workdir: Path, experiment: Experiment, train: Images, rows: Se
     chosen = train.images[np.linspace(0, len(train.images) - 1, ORIGINALS).astype(int)]
     key = keys.stream(keys.root_key(experiment.seed), "figure 5")
 
+    height, width = chosen.shape[1:3]
+
     def distorted(key: jax.Array, image: jax.Array) -> jax.Array:
-        return jax.vmap(lambda key: apply_warp(image, sample_warp(key, experiment.distort, image.shape[:2])))(
+        return jax.vmap(lambda key: apply_warp(image, sample_warp(key, experiment.distort, (height, width))))(
             jax.random.split(key, COPIES)
         )
 

@@ -189,7 +189,7 @@ def environment() -> Environment:
         device=jax.devices()[0].device_kind,
         devices=jax.device_count(),
         cores=usable_cores(),
-        x64=bool(jax.config.jax_enable_x64),
+        x64=bool(jax.config.read("jax_enable_x64")),
     )
 
 

@@ -126,8 +126,10 @@ def sample(name: str, protocol: Protocol, dataset: Dataset, sets: dict[str, Imag
     if protocol.mixed and len(test.group_names) < 2:
         raise UserError(f"the test set has one {words.group} only: there is nothing to mix")
     rows = test.rows
+    if rows is None:
+        raise ValueError("the test set is no selection from the data set: take that of `splits.split`")
     if protocol.authors == "untrained":
-        of_test = np.isin(images.class_index, images.class_index[test.rows])
+        of_test = np.isin(images.class_index, images.class_index[rows])
         trained = np.isin(images.author, sets["train"].author) & (images.author >= 0)
         rows = np.flatnonzero(of_test & ~trained)
     layout = layout_of(splits.take(images, rows))
@@ -135,8 +137,8 @@ def sample(name: str, protocol: Protocol, dataset: Dataset, sets: dict[str, Imag
         layout = _mixed(layout)
     key = keys.stream(keys.root_key(protocol.seed), name)
     support, query, answer = sample_episodes(key, layout, protocol.trials, protocol.n_way, protocol.k_shot)
-    rows = jnp.asarray(rows)
-    return Episodes(rows[support], rows[query], answer)
+    row_of = jnp.asarray(rows)
+    return Episodes(row_of[support], row_of[query], answer)
 
 
 def _mixed(layout: Layout) -> Layout:
@@ -147,6 +149,8 @@ def _mixed(layout: Layout) -> Layout:
 
 def sample_digits(name: str, protocol: Protocol, digits: Images) -> Episodes:
     """Return the episodes of one of DIGITS; their rows index `digits`."""
+    if protocol.seed is None:
+        raise ValueError(f"{name} needs a seed: no episodes were released with digits")
     key = keys.stream(keys.root_key(protocol.seed), name)
     return sample_episodes(key, layout_of(digits), protocol.trials, protocol.n_way, protocol.k_shot)
 

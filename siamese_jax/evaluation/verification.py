@@ -44,7 +44,7 @@ def verification(
       validation: Images of the validation set.
       test: Images of the test set.
     """
-    scored = {}
+    scored: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
     for name, images, pairs in (
         ("validation", validation, experiment.data.validation_pairs),
         ("test", test, experiment.data.test_pairs),
@@ -101,7 +101,9 @@ def _at(logits: np.ndarray, same: np.ndarray, group: np.ndarray, rate: float, th
     )
 
 
-def _sample_pairs(experiment: Experiment, name: str, images: Images, pairs: int) -> tuple[np.ndarray, ...]:
+def _sample_pairs(
+    experiment: Experiment, name: str, images: Images, pairs: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     key = keys.stream(keys.root_key(experiment.seed), f"{name} pairs")
     place, different = layout_of(images), experiment.data.different_drawers
     draw = jax.jit(jax.vmap(lambda index: sample_pair(key, index, place, different)))

@@ -1,7 +1,7 @@
 """How training went, epoch by epoch."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,7 +23,7 @@ LOSSES = {
 
 
 def training_figure(
-    rows: Sequence[dict[str, Any]],
+    rows: Sequence[Mapping[str, Any]],
     n_way: int = 20,
     loss_name: str = "cross_entropy",
     guessing: float | None = math.log(2),
@@ -77,5 +77,5 @@ def training_figure(
     return figure
 
 
-def _column(rows: Sequence[dict[str, Any]], name: str) -> np.ndarray:
+def _column(rows: Sequence[Mapping[str, Any]], name: str) -> np.ndarray:
     return np.array([row.get(name) for row in rows], float)  # None becomes nan

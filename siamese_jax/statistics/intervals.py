@@ -7,6 +7,7 @@ chapter 13), and the same data always give the same interval.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import overload
 
 import chex
 import numpy as np
@@ -32,6 +33,14 @@ class PairedDifference:
     only_second: int
 
 
+@overload
+def clustered_interval(
+    values: np.ndarray, clusters: np.ndarray, resamples: int = 9999, unknown: Interval = (0.0, 1.0)
+) -> Interval: ...
+@overload
+def clustered_interval(
+    values: np.ndarray, clusters: np.ndarray, resamples: int = 9999, *, unknown: None
+) -> Interval | None: ...
 def clustered_interval(
     values: np.ndarray, clusters: np.ndarray, resamples: int = 9999, unknown: Interval | None = (0.0, 1.0)
 ) -> Interval | None:
@@ -58,7 +67,8 @@ def clustered_interval(
     lowest, highest = unknown or (0.0, 1.0)
     if np.all(values == lowest) or np.all(values == highest):
         exact = stats.binomtest(int(np.sum(values == highest)), len(values)).proportion_ci(method="exact")
-        return tuple(float(lowest + share * (highest - lowest)) for share in exact)
+        low, high = (float(lowest + share * (highest - lowest)) for share in exact)
+        return low, high
     result = stats.bootstrap(
         (totals, sizes),
         lambda total, size, axis: total.sum(axis=axis) / size.sum(axis=axis),

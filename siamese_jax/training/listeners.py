@@ -18,6 +18,7 @@ from siamese_jax.learning.optimizers.adamw import rate_at
 from siamese_jax.learning.steps import Metrics
 from siamese_jax.network.siamese import Params
 from siamese_jax.records import TrainState
+from siamese_jax.results import Ending
 from siamese_jax.specs import AdamW, Experiment
 from siamese_jax.storage.checkpoint import Checkpoints
 from siamese_jax.storage.log import MetricsLog, Progress
@@ -51,8 +52,8 @@ class History:
     timed_pairs: int = 0
     timed_seconds: float = 0.0
 
-    def stopped_by(self, experiment: Experiment) -> str:
-        """Return "max_epochs", "patience", or "not finished"."""
+    def stopped_by(self, experiment: Experiment) -> Ending:
+        """Return why training ended."""
         if self.epochs >= experiment.max_epochs:
             return "max_epochs"
         return "patience" if self.epochs - self.best_epoch >= experiment.patience else "not finished"

@@ -75,17 +75,16 @@ class Glyphs(tfds.core.GeneratorBasedBuilder):
     ]
 
     def _info(self) -> tfds.core.DatasetInfo:
-        is_runs = self.builder_config.name == characters.RUNS_SPLIT
         return tfds.core.DatasetInfo(
             builder=self,
             description="Characters of 16 scripts, each drawn once by each of 20 simulated drawers.",
             homepage="https://dejavu-fonts.github.io",
-            features=characters.run_features() if is_runs else characters.features(),
+            features=characters.run_features() if characters.is_runs(self) else characters.features(),
             disable_shuffling=True,  # records are numbered in their order
         )
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
-        if self.builder_config.name == characters.RUNS_SPLIT:
+        if characters.is_runs(self):
             return {characters.RUNS_SPLIT: enumerate(make_runs(number_characters()))}
         return {characters.SPLIT: self._generate_examples()}
 
@@ -169,7 +168,8 @@ def distances(traced: list[list[np.ndarray]], cells: int = 40) -> np.ndarray:
     for line, strokes in zip(lines, traced, strict=True):
         row, column = np.rint((np.concatenate(strokes) + 0.5) * (cells - 1)).astype(int).T
         line[row, column] = True
-    squares = np.stack([ndimage.distance_transform_edt(~line) for line in lines]).reshape(len(lines), -1) ** 2
+    to_ink = [np.asarray(ndimage.distance_transform_edt(~line)) for line in lines]
+    squares = np.stack(to_ink).reshape(len(lines), -1) ** 2
     share = lines.reshape(len(lines), -1) / lines.sum((1, 2))[:, None]
     oneway = np.sqrt(share @ squares.T) / (cells - 1)
     return np.maximum(oneway, oneway.T)

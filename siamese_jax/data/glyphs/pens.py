@@ -104,10 +104,11 @@ def _arcs(skeleton: np.ndarray, reach: int) -> tuple[list[np.ndarray], list[list
     junction = np.zeros_like(skeleton)
     for pixel, beside in neighbours.items():
         junction[pixel] = len(beside) > 2
-    near = skeleton & (ndimage.distance_transform_edt(~junction) <= reach) if junction.any() else junction
+    near = skeleton & (np.asarray(ndimage.distance_transform_edt(~junction)) <= reach) if junction.any() else junction
     # A line may pass near a junction and not meet it.
-    blob, count = ndimage.label(ndimage.binary_propagation(junction, EIGHT_CONNECTED, near), EIGHT_CONNECTED)
-    centre = {label: np.argwhere(junction & (blob == label)).mean(0) for label in range(1, count + 1)}
+    blob = np.empty(junction.shape, int)
+    ndimage.label(ndimage.binary_propagation(junction, EIGHT_CONNECTED, near), EIGHT_CONNECTED, output=blob)
+    centre = {label: np.argwhere(junction & (blob == label)).mean(0) for label in range(1, blob.max(initial=0) + 1)}
 
     arcs, ends = [], []
     left = {pixel for pixel in neighbours if not blob[pixel]}
