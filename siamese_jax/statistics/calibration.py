@@ -10,7 +10,7 @@ from typing import NamedTuple
 import chex
 import numpy as np
 from scipy.optimize import minimize_scalar
-from scipy.special import expit, logit, logsumexp
+from scipy.special import expit, logit, softmax
 
 from siamese_jax import extras
 from siamese_jax.errors import UserError
@@ -91,8 +91,8 @@ def fit_platt(scores: np.ndarray, same: np.ndarray) -> Platt:
         np.repeat([1, 0], len(scores)),
         sample_weight=np.concatenate([weight * target, weight * (1 - target)]),
     )
-    slope = model.coef_[0, 0] / deviation
-    return Platt(float(slope), float(model.intercept_[0] - slope * mean))
+    slope = np.ravel(model.coef_)[0] / deviation
+    return Platt(float(slope), float(np.ravel(model.intercept_)[0] - slope * mean))
 
 
 def fit_temperature(scores: np.ndarray, answer: np.ndarray) -> float:
@@ -112,15 +112,15 @@ def fit_temperature(scores: np.ndarray, answer: np.ndarray) -> float:
     scale = wrong.std() or 1.0  # so that the bounds hold for scores in any unit
 
     def loss(log_temperature: float) -> float:
-        return float(logsumexp(wrong / (scale * np.exp(log_temperature)), axis=1).mean())
+        return float(np.logaddexp.reduce(wrong / (scale * np.exp(log_temperature)), axis=1).mean())
 
-    return float(scale * np.exp(minimize_scalar(loss, bounds=(-10.0, 10.0), method="bounded").x))
+    best = minimize_scalar(loss, bounds=(-10.0, 10.0), method="bounded")
+    return float(scale * np.exp(best.x))  # pyright: ignore[reportAttributeAccessIssue]  # SciPy declares no result
 
 
 def choice_probabilities(scores: np.ndarray, temperature: float) -> np.ndarray:
     """Return softmax(scores / temperature) over the last axis, float64 of the shape of `scores`."""
-    scaled = np.asarray(scores, np.float64) / temperature
-    return np.exp(scaled - logsumexp(scaled, axis=-1, keepdims=True))
+    return softmax(np.asarray(scores, np.float64) / temperature, axis=-1)
 
 
 def reliability(
