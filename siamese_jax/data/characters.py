@@ -21,7 +21,7 @@ from siamese_jax.data import store
 from siamese_jax.errors import UserError
 from siamese_jax.images.resize import average_areas, average_blocks
 from siamese_jax.records import Dataset, Episodes, Images
-from siamese_jax.specs import DataSpec
+from siamese_jax.specs import Characters
 
 DRAWERS = 20
 SIDE = 105
@@ -83,7 +83,7 @@ def encode(alphabet: str, origin: str, character: int, drawers: np.ndarray, ink:
     }
 
 
-def load(builders: list[store.Builder], spec: DataSpec) -> Dataset:
+def load(builders: list[store.Builder], spec: Characters) -> Dataset:
     """Return all images of prepared builders, and their runs as episodes.
 
     Args:
@@ -95,7 +95,7 @@ def load(builders: list[store.Builder], spec: DataSpec) -> Dataset:
     return Dataset(images, decode_runs(runs, numbers))
 
 
-def load_untested(builders: list[store.Builder], spec: DataSpec) -> Images:
+def load_untested(builders: list[store.Builder], spec: Characters) -> Images:
     """Return the images without the alphabets of the runs. The drawings of these stay packed."""
     drawn, runs = (store.read(builder, split) for builder, split in zip(builders, CONFIGS, strict=True))
     tested = {number for run in runs for number in run["query"][:, 0].tolist()}

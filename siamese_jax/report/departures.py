@@ -74,7 +74,7 @@ GRID_LOSSES = {
 def differences(experiment: Experiment) -> list[str]:
     """Return one sentence for each way in which an experiment differs from what the paper states."""
     ours, paper = dict(leaves(experiment)), dict(leaves(PAPER))
-    drawers = {name: ranges(numbers) for name, numbers in splits.DRAWERS[experiment.data.drawer_split].items()}
+    drawers = {name: ranges(numbers) for name, numbers in splits.DRAWERS[experiment.data.author_split].items()}
     differing = [
         name
         for name in DIFFERENCES

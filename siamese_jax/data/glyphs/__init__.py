@@ -22,7 +22,7 @@ from scipy import ndimage
 from siamese_jax.data import characters, store
 from siamese_jax.data.glyphs import pens
 from siamese_jax.records import Dataset, Images
-from siamese_jax.specs import DataSpec
+from siamese_jax.specs import Characters
 
 SEED = 2015
 PRINT_SIDE = 72
@@ -98,13 +98,13 @@ class Glyphs(tfds.core.GeneratorBasedBuilder):
                     yield number, characters.encode(alphabet, origin, number, drawers, ink)
 
 
-def load(spec: DataSpec, data_dir: str | None, archives: str | None) -> Dataset:
+def load(spec: Characters, data_dir: str | None, archives: str | None) -> Dataset:
     """Return all images and the runs; there are no archives."""
     characters.check_size(spec.downsample, spec.side)  # before minutes are spent on preparing
     return characters.load(store.prepared(Glyphs, data_dir, configs=characters.CONFIGS), spec)
 
 
-def load_untested(spec: DataSpec, data_dir: str | None, archives: str | None) -> Images:
+def load_untested(spec: Characters, data_dir: str | None, archives: str | None) -> Images:
     """Return the images without the test alphabets; there are no archives."""
     characters.check_size(spec.downsample, spec.side)
     return characters.load_untested(store.prepared(Glyphs, data_dir, configs=characters.CONFIGS), spec)
