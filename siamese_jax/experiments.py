@@ -1,11 +1,10 @@
 """The registry: every experiment is a change of the paper's, with its cost and its measured result."""
 
-import difflib
 import shlex
 from dataclasses import replace
 
 from siamese_jax import published
-from siamese_jax.errors import UserError
+from siamese_jax.errors import UserError, did_you_mean
 from siamese_jax.specs import (
     DESCRIPTION,
     AdamW,
@@ -198,7 +197,7 @@ def _verification(pairs: int, distorted: bool) -> Experiment:
         name=name,
         summary=f"table 1: {pairs // 1000}k pairs, {'×9 with affine distortions' if distorted else 'no distortions'}",
         cost_cpu=f"{epoch / PAIRS_PER_SECOND / 3600:.1f} h per epoch on 2 cores ({PAIRS_PER_SECOND} pairs/s)",
-        cost_gpu=f"not measured; {epoch * PAIR_GFLOP / 1e6:.1f} PFLOP an epoch",
+        cost_gpu=f"not measured; {epoch * PAIR_GFLOP / 1e6:.1f} PFLOP per epoch",
         expected=f"not run to its end here; the paper has {paper:.2f} % on 10,000 test pairs",
         data=Omniglot(train_pairs=pairs),
         distort=DistortSpec(copies=copies),
@@ -240,9 +239,8 @@ def find(name: str) -> Experiment:
     name = RENAMED.get(name, name)
     if name in EXPERIMENTS:
         return EXPERIMENTS[name]
-    near = difflib.get_close_matches(name, EXPERIMENTS, n=3, cutoff=0.4)
-    hint = f"did you mean {' or '.join(near)}? " if near else ""
-    raise UserError(f"there is no experiment {name!r}: {hint}--list shows all")
+    hint = did_you_mean(name, EXPERIMENTS)
+    raise UserError(f"there is no experiment {name!r}: {hint}{' ' * bool(hint)}--list shows all")
 
 
 def all_fields() -> dict[str, type]:

@@ -21,9 +21,8 @@ from siamese_jax.report import write_report
 from siamese_jax.results import RunResults, TrainingSummary
 from siamese_jax.sampling import splits
 from siamese_jax.specs import DataSpec, EvalSpec, Experiment, InMemory, leaves
-from siamese_jax.storage import files
 from siamese_jax.storage.checkpoint import Checkpoints
-from siamese_jax.storage.experiment_file import read_experiment, write_experiment
+from siamese_jax.storage.experiment_file import read_experiment, read_written, write_experiment
 from siamese_jax.storage.log import read_metrics
 from siamese_jax.training.fit import fit, read_fitted
 from siamese_jax.training.listeners import Listener
@@ -96,7 +95,7 @@ class Run:
         """Measure the network under every protocol; write results, pictures and the report to the workdir.
 
         Args:
-          evaluation: how to evaluate; None is as the experiment says. The validation trials stay the experiment's.
+          evaluation: how to evaluate. None: the experiment's own. It never changes the validation trials.
           say: called with each line that a command would print.
 
         Returns:
@@ -113,6 +112,8 @@ class Run:
         sets = splits.split(dataset, self.experiment.data.author_split)
         checks.check_evaluation(checked, sets)
         _announce(checked, self.workdir, say)
+        if read_written(self.workdir) is None:  # a network that was trained elsewhere
+            write_experiment(self.workdir, self.experiment)
         evaluator = Evaluator(build(self.experiment.network), spec.embed_batch, spec.combine)
         measurement = measure.measure_network(
             self.experiment,
@@ -147,11 +148,11 @@ def train(
     if_slow: str = "",
     say: Say = _silent,
 ) -> Run:
-    """Train a network, or continue where the workdir stands.
+    """Train a network. If the workdir holds an unfinished run, resume it.
 
     Args:
       experiment: what to train, for example `siamese_jax.find("glyphs_20way")` with fields replaced.
-      workdir: where everything is written. A run that was stopped goes on there, and ends with the same bits.
+      workdir: where everything is written. A run that was stopped resumes there, and ends with the same bits.
       dataset: images in memory; None loads what `experiment.data` names.
       data_dir: where prepared data are kept; None is TFDS's own folder.
       archives: folder with the published archives; None downloads them.
@@ -172,12 +173,13 @@ def train(
         raise UserError(f"{experiment.name} trains no network: call measure_baselines instead of train")
     experiment = source.described(experiment)
     checks.check_experiment(experiment)
-    with Checkpoints(workdir) as checkpoints:
-        checks.check_workdir(experiment, workdir)
-        loaded = source.load(experiment.data)
-        sets = splits.split(loaded, experiment.data.author_split)
-        checks.check_training(experiment, sets)
-        checks.check_evaluation(experiment, sets)
+    checks.check_workdir(experiment, workdir)
+    loaded = source.load(experiment.data)
+    sets = splits.split(loaded, experiment.data.author_split)
+    checks.check_training(experiment, sets)
+    checks.check_evaluation(experiment, sets)
+    with Checkpoints(workdir) as checkpoints:  # a mistake found above leaves no folder behind
+        checks.check_workdir(experiment, workdir)  # again: another process may have started a run there
         _announce(experiment, workdir, say)
         write_experiment(workdir, experiment)
         spec = experiment.evaluation
@@ -209,7 +211,7 @@ def open_run(
 
     Args:
       workdir: the folder that a training wrote.
-      name: the experiment that it must be of; None is any.
+      name: the experiment that it must be of. None: any.
       dataset: images in memory; None loads what the experiment names.
       data_dir: where prepared data are kept; None is TFDS's own folder.
       archives: folder with the published archives; None downloads them.
@@ -245,9 +247,6 @@ def open_checkpoint(name: str, workdir: str | Path, *, data_dir: str | None = No
     experiment, training = model.experiment, model.card.results.training
     assert training is not None  # `pretrained.read` has checked it
     checks.check_workdir(experiment, workdir)
-    with files.explained(workdir):
-        workdir.mkdir(parents=True, exist_ok=True)
-    write_experiment(workdir, experiment)
     return Run(experiment, workdir, model.params, training, Data(None, data_dir, archives))
 
 

@@ -6,15 +6,15 @@ import sys
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "siamese_jax"
-FLOORS = {
-    "anyone": {"errors", "experiments", "extras", "keys", "published", "records", "results", "specs"},
-    "ground": {"images", "learning", "network", "sampling", "statistics"},
-    "doors": {"data", "devices", "plots", "report", "storage"},
-    "conductors": {"checks", "evaluation", "gallery", "pretrained", "runs", "search", "training"},
-    "roof": {"__init__", "command", "main"},
+LAYERS = {
+    "shared by all": {"errors", "experiments", "extras", "keys", "published", "records", "results", "specs"},
+    "pure functions": {"images", "learning", "network", "sampling", "statistics"},
+    "input and output": {"data", "devices", "plots", "report", "storage"},
+    "jobs": {"checks", "evaluation", "gallery", "pretrained", "runs", "search", "training"},
+    "command line": {"__init__", "command", "main"},
 }
-ORDER = list(FLOORS)
-FLOOR = {room: ORDER.index(floor) for floor, rooms in FLOORS.items() for room in rooms}
+ORDER = list(LAYERS)
+LAYER = {room: ORDER.index(layer) for layer, rooms in LAYERS.items() for room in rooms}
 
 
 def room_of(path: Path) -> str:
@@ -30,23 +30,23 @@ def imports_of(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
     parts = [name.split(".") for name in found if name and name.startswith("siamese_jax")]
-    return {part[1] for part in parts if len(part) > 1 and part[1] in FLOOR} - {room_of(path)}
+    return {part[1] for part in parts if len(part) > 1 and part[1] in LAYER} - {room_of(path)}
 
 
 FILES = sorted(PACKAGE.rglob("*.py"))
 IMPORTS = {room: set().union(*(imports_of(f) for f in FILES if room_of(f) == room)) for room in map(room_of, FILES)}
 
 
-def test_every_file_stands_on_a_floor():
-    assert set(IMPORTS) == set(FLOOR)
+def test_every_file_is_in_a_layer():
+    assert set(IMPORTS) == set(LAYER)
 
 
 def test_imports_never_go_up():
-    breaches = [(a, b) for a, used in IMPORTS.items() for b in used if FLOOR[b] > FLOOR[a]]
+    breaches = [(a, b) for a, used in IMPORTS.items() for b in used if LAYER[b] > LAYER[a]]
     assert breaches == []
 
 
-def test_imports_within_a_floor_never_form_a_circle():
+def test_imports_within_a_layer_never_form_a_circle():
     seen = {}
 
     def visit(room: str, path: tuple[str, ...]) -> None:
@@ -60,10 +60,10 @@ def test_imports_within_a_floor_never_form_a_circle():
         visit(room, ())
 
 
-def test_the_ground_has_no_files_flags_clock_logging_or_jit():
+def test_pure_functions_have_no_files_flags_clock_logging_or_jit():
     forbidden = {"os", "pathlib", "absl", "time", "logging", "io", "sys"}
     for path in FILES:
-        if FLOOR[room_of(path)] > ORDER.index("ground"):
+        if LAYER[room_of(path)] > ORDER.index("pure functions"):
             continue
         source = path.read_text()
         roots = {
@@ -76,9 +76,9 @@ def test_the_ground_has_no_files_flags_clock_logging_or_jit():
         assert "jax.jit" not in source, path
 
 
-def test_only_conductors_call_jit():
+def test_only_jobs_call_jit():
     users = {room_of(path) for path in FILES if "jax.jit" in path.read_text()}
-    assert users <= FLOORS["conductors"]
+    assert users <= LAYERS["jobs"]
 
 
 def test_importing_the_package_or_asking_for_help_loads_no_jax():
@@ -90,5 +90,5 @@ def test_importing_the_package_or_asking_for_help_loads_no_jax():
 
 def test_every_module_has_a_test_file():
     tests = Path(__file__).parent
-    without = {room for room in FLOOR if not (tests / room).is_dir() and not (tests / f"{room}_test.py").exists()}
+    without = {room for room in LAYER if not (tests / room).is_dir() and not (tests / f"{room}_test.py").exists()}
     assert without <= {"__init__", "errors", "published", "records"}

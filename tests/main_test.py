@@ -199,11 +199,18 @@ def test_evaluate_measures_the_same_and_leaves_the_training_alone(finished):
     assert (finished / "metrics.jsonl").read_bytes() == metrics
 
 
+def ship(trained, folder):
+    """Write the network of a finished run as a packaged one; return its card."""
+    experiment = make_experiment()
+    card = make_card("tiny", experiment, read_results(trained), "")
+    pretrained.write(folder, experiment, fitting.read_fitted(experiment, trained).params, card)
+    return card
+
+
 def test_a_network_that_was_shipped_reproduces_its_cards_figures_in_a_folder_of_its_own(finished, tmp_path):
     trained, shipped, workdir, experiment = finished, tmp_path / "shipped", tmp_path / "again", make_experiment()
     results, params = read_results(trained), fitting.read_fitted(experiment, trained).params
-    card = make_card("tiny", experiment, results, "")
-    pretrained.write(shipped, experiment, params, card)
+    card = ship(trained, shipped)
     workdir.mkdir()
     run(workdir, "--mode=evaluate", f"--checkpoint={shipped}", experiment=experiment)
     assert read_results(workdir) == results == pretrained.read(str(shipped)).card.results
@@ -300,6 +307,22 @@ def test_a_mistake_found_before_training_leaves_no_claim_on_the_workdir(tmp_path
     run(tmp_path)
 
 
+def test_data_that_cannot_be_loaded_leave_no_folder_behind(finished, tmp_path, monkeypatch):
+    packaged = tmp_path / "packaged"
+    ship(finished, packaged)
+
+    def load(spec, data_dir=None, archives=None):
+        raise UserError("there are no archives")
+
+    monkeypatch.setattr(data, "load", load)
+    workdir = tmp_path / "runs" / "new"
+    for given in ((), ("--mode=evaluate", f"--checkpoint={packaged}")):
+        for method in ("siamese", "baselines"):
+            with pytest.raises(UserError, match="there are no archives"):
+                run(workdir, *given, experiment=make_experiment(method=method))
+            assert not workdir.parent.exists()
+
+
 def test_a_workdir_that_cannot_be_written_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="file"):
@@ -326,7 +349,7 @@ def test_sigterm_saves_says_how_to_go_on_and_exits_as_a_shell_expects(tmp_path, 
     with pytest.raises(SystemExit) as stopped:
         main.main([])
     assert stopped.value.code == 128 + signal.SIGTERM
-    assert f"--workdir={tmp_path} goes on" in capsys.readouterr().err
+    assert f"--workdir={tmp_path} resumes" in capsys.readouterr().err
     monkeypatch.setattr(fitting, "compile_update", real)
     run(tmp_path)
     assert read_results(tmp_path).training.steps == 18

@@ -1,6 +1,6 @@
-"""The picture of the architecture, docs/architecture.svg: the way of an image on the left, the floors on the right.
+"""The picture of the architecture, docs/architecture.svg: the way of an image on the left, the layers on the right.
 
-The floors are those that tests/house_test.py holds, so the picture changes with the package.
+The layers are those that tests/house_test.py checks, so the picture changes with the package.
 """
 
 import importlib.util
@@ -29,7 +29,7 @@ WAY = (
     Stop("source", "Omniglot, MNIST, glyphs, your own arrays", ALWAYS),
     Stop("Images", "pixels, class, group and author of each", ALWAYS),
     Stop("sampling", "indices of pairs, grids or trials", ALWAYS),
-    Stop("distort", "affine and elastic", TRAINING),
+    Stop("distort", "affine and elastic; also test-time augmentation", ALWAYS),
     Stop("tower", "one image to one embedding, shared weights", ALWAYS),
     Stop("energy", "two embeddings to one score", ALWAYS),
     Stop("loss", "cross-entropy, N-way softmax, …", TRAINING),
@@ -38,42 +38,31 @@ WAY = (
     Stop("results", "one typed record, results.json", AFTER),
     Stop("report", "tables and pictures, one page", AFTER),
 )
-FLOORS_SAY = {
-    "anyone": "may be imported by every floor",
-    "ground": "pure functions: no files, flags, clock or jit",
-    "rooms": "pure functions that combine the ground",
-    "doors": "one kind of side effect each",
-    "conductors": "call jit; run the jobs",
-    "roof": "the command line",
+ABOUT_LAYERS = {
+    "shared by all": "may be imported by every layer",
+    "pure functions": "no files, flags, clock or jit",
+    "input and output": "one kind of side effect each",
+    "jobs": "compile with jit; train, evaluate, search",
+    "command line": "flags become one request",
 }
-ROOMS = {
-    "baselines": "nearest neighbour, Hausdorff distance",
-    "batches": "pairs and grids as arrays",
-    "checkpoint": "save and restore training",
+ABOUT = {
     "checks": "all mistakes, before a download",
     "command": "flags to one request; words",
-    "comparison": "runs side by side",
     "data": "sources of images",
     "devices": "memory, compile cache",
-    "doctor": "faults that spoil a figure",
     "errors": "mistakes of the user",
     "evaluation": "protocols and accuracies",
     "experiments": "the registry",
     "extras": "optional dependencies",
-    "figures": "pictures of a run",
-    "files": "reading and writing files",
-    "image_files": "reading and resizing images",
+    "gallery": "enrol pictures, identify new ones",
     "images": "distort and resize pixels",
     "keys": "random keys by name",
     "learning": "losses, optimizers, health",
-    "log": "metrics by step",
     "main": "one request to one job",
-    "measure": "a run to its results",
     "network": "towers, energies, convolutions",
     "plots": "pictures",
     "pretrained": "networks in use",
-    "programs": "compiled steps",
-    "protocols": "how trials are sampled",
+    "published": "figures of other systems",
     "records": "arrays with a name",
     "report": "tables and pages",
     "results": "results as dataclasses",
@@ -82,27 +71,26 @@ ROOMS = {
     "search": "many candidates",
     "specs": "the fields of an experiment",
     "statistics": "intervals, scores, mistakes",
-    "steps": "one training step",
     "storage": "checkpoints, logs, files",
     "training": "the one training loop",
 }
-"""What each room is for, in a few words."""
+"""What each folder or file is for, in a few words."""
 
 
-def floors() -> dict[str, list[str]]:
-    """Returns the rooms of each floor, the lowest first, as the house test has them."""
+def layers() -> dict[str, list[str]]:
+    """Return the folders and files of each layer, the lowest first, as the house test has them."""
     spec = importlib.util.spec_from_file_location("house_test", HOUSE)
     house = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(house)
-    return {floor: sorted(room for room in rooms if room != "__init__") for floor, rooms in house.FLOORS.items()}
+    return {layer: sorted(room for room in rooms if room != "__init__") for layer, rooms in house.LAYERS.items()}
 
 
 def architecture(of: dict[str, list[str]]) -> str:
-    """Returns the picture as SVG."""
+    """Return the picture as SVG."""
     left = TOP + len(WAY) * (STEP + GAP) - GAP
     bottom = max(left, TOP + sum(56 + ROW * len(rooms) + GAP for rooms in of.values()) - GAP)
     parts = [_text(LEFT, 32, "The way of an image", 18, weight="bold"), *_way()]
-    parts += [_text(RIGHT, 32, "The floors of the package", 18, weight="bold"), *_floors(of, bottom)]
+    parts += [_text(RIGHT, 32, "The layers of the package", 18, weight="bold"), *_layers(of, bottom)]
     parts += _legend(bottom + 30)
     height = bottom + 48
     head = (
@@ -113,7 +101,7 @@ def architecture(of: dict[str, list[str]]) -> str:
         '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" orient="auto">'
         f'<path d="M0 0L8 4L0 8z" fill="{GREY}"/></marker></defs>'
     )
-    title = "<title>The way of an image through the package, and the floors of the package</title>"
+    title = "<title>The way of an image through the package, and the layers of the package</title>"
     ground = f'<rect width="{WIDTH}" height="{height}" rx="8" fill="#FFFFFF"/>'
     return "\n".join([head, title, marker, ground, *parts, "</svg>"]) + "\n"
 
@@ -136,19 +124,19 @@ def _way() -> list[str]:
     return parts
 
 
-def _floors(of: dict[str, list[str]], bottom: int) -> list[str]:
+def _layers(of: dict[str, list[str]], bottom: int) -> list[str]:
     base = [56 + ROW * len(rooms) for rooms in of.values()]
     spare = (bottom - TOP - sum(base) - GAP * (len(of) - 1)) / len(of)
     parts, y = [], float(TOP)
-    for number, floor in enumerate(reversed(of)):  # the roof on top
-        rooms, anyone = of[floor], floor == "anyone"
+    for number, layer in enumerate(reversed(of)):  # the command line on top
+        rooms, shared = of[layer], layer == "shared by all"
         height = 56 + ROW * len(rooms) + spare
-        parts.append(_box(RIGHT, y, COLUMN, height, "#F6F6F6" if anyone else "#FFFFFF", dashed=anyone))
-        parts.append(_text(RIGHT + 12, y + 21, floor, 15, weight="bold"))
-        parts.append(_text(RIGHT + 12, y + 38, FLOORS_SAY.get(floor, ""), 12.5, colour=GREY))
+        parts.append(_box(RIGHT, y, COLUMN, height, "#F6F6F6" if shared else "#FFFFFF", dashed=shared))
+        parts.append(_text(RIGHT + 12, y + 21, layer, 15, weight="bold"))
+        parts.append(_text(RIGHT + 12, y + 38, ABOUT_LAYERS[layer], 12.5, colour=GREY))
         for row, room in enumerate(rooms):
             parts.append(_text(RIGHT + 12, y + 59 + ROW * row, room, 12.5, weight="bold"))
-            parts.append(_text(RIGHT + 108, y + 59 + ROW * row, ROOMS.get(room, ""), 12.5))
+            parts.append(_text(RIGHT + 108, y + 59 + ROW * row, ABOUT[room], 12.5))
         if number + 1 < len(of):
             x = RIGHT + COLUMN // 2
             parts.append(_line([(x, y + height), (x, y + height + GAP)]))
@@ -158,11 +146,11 @@ def _floors(of: dict[str, list[str]], bottom: int) -> list[str]:
 
 def _legend(y: float) -> list[str]:
     parts, x = [], LEFT
-    for colour, what in ((TRAINING, "training only"), (ALWAYS, "training and use"), (AFTER, "after training")):
+    for colour, what in ((TRAINING, "training"), (ALWAYS, "training and evaluation"), (AFTER, "evaluation")):
         parts.append(_box(x, y - 11, 14, 14, colour))
         parts.append(_text(x + 20, y + 1, what, 12, colour=GREY))
-        x += 28 + 6.6 * len(what)
-    parts.append(_text(RIGHT, y + 1, "A floor imports only from the floors below it.", 12, colour=GREY))
+        x += 34 + 6.2 * len(what)
+    parts.append(_text(RIGHT + 12, y + 1, "A layer imports only from itself and those below.", 12, colour=GREY))
     return parts
 
 

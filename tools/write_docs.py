@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from docs_records import PAPER_NETWORK, ROOT, accuracies, card, earlier, interval_of, mean, runs
-from draw_architecture import architecture, floors
+from draw_architecture import architecture, layers
 from record_runs import read_runs, runs_table
 
 from siamese_jax import published
@@ -50,12 +50,13 @@ def in_short() -> str:
         values, recorded = accuracies(name), runs()[name]
         first = recorded[0]["one_shot"]["official_runs"]
         minutes = f"{mean([row['minutes'] for row in recorded]):.0f} min"
-        cells = [f"`{name}`{note}", f"**{100 * mean(values):.1f}**", interval_of(first), str(len(values)), minutes]
+        accuracy = f"**{100 * mean(values):.1f}**"
+        cells = [f"`{name}`{note}", accuracy, str(len(values)), _with_interval(first), minutes]
         rows.append((mean(values), cells))
     small = earlier()["runs"]["omniglot_20way_small"]
     result = small["one_shot"]["official_runs"]
     cells = ["`omniglot_20way_small`: the paper's recipe at 35×35", f"**{100 * result['accuracy']:.1f}**"]
-    rows.append((result["accuracy"], [*cells, interval_of(result), "1", f"{small['minutes']:.0f} min"]))
+    rows.append((result["accuracy"], [*cells, "1", _with_interval(result), f"{small['minutes']:.0f} min"]))
     theirs = {
         "attentive recurrent comparators (2017)": published.ELSEWHERE["attentive recurrent comparators"][0],
         "Bayesian program learning (2015)": published.ELSEWHERE["Bayesian program learning"][0],
@@ -64,7 +65,12 @@ def in_short() -> str:
     }
     rows += [(value / 100, [who, f"{value:.1f}", "–", "–", "–"]) for who, value in theirs.items()]
     lines = [cells for _, cells in sorted(rows, key=lambda row: -row[0])]
-    return table(["system", "accuracy (%)", "95 % interval", "seeds", "training"], lines)
+    return table(["system", "accuracy (%)", "seeds", "seed 0 (95 % interval)", "training"], lines)
+
+
+def _with_interval(result: dict[str, Any]) -> str:
+    """Return an accuracy and its interval, in per cent with one decimal."""
+    return f"{100 * result['accuracy']:.1f} ({interval_of(result)})"
 
 
 def all_runs() -> str:
@@ -316,7 +322,7 @@ def main() -> None:
         if rendered(text) != text:
             files.write_text(page, rendered(text))
             print(f"written: {page.relative_to(ROOT)}")
-    files.write_text(ROOT / "docs" / "architecture.svg", architecture(floors()))
+    files.write_text(ROOT / "docs" / "architecture.svg", architecture(layers()))
     draw_comparison(ROOT / "docs" / "comparison.png")
 
 

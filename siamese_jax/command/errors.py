@@ -27,9 +27,9 @@ def mistakes_as_sentences() -> Iterator[Callable[[Request], None]]:
     def say_how_to_resume(request: Request) -> None:
         nonlocal advice
         if isinstance(request, Train | Evaluate):
-            advice = f"; the same command with --workdir={request.workdir} goes on"
+            advice = f"; the same command with --workdir={request.workdir} resumes"
         elif isinstance(request, Search):
-            advice = "; the same command goes on"
+            advice = "; the same command resumes"
 
     try:
         yield say_how_to_resume

@@ -7,7 +7,7 @@ from typing import NoReturn
 from absl import flags
 
 from siamese_jax import specs
-from siamese_jax.errors import UserError
+from siamese_jax.errors import UserError, did_you_mean
 from siamese_jax.experiments import all_fields
 from siamese_jax.search import PRUNERS, SAMPLERS
 
@@ -19,8 +19,9 @@ USAGE = """One-shot learning with siamese networks in JAX, after Koch, Zemel and
 
   --experiment=NAME   which experiment; --list shows them all
   --list              name, what it is, cost on a CPU and a GPU, expected result
-  --mode=MODE         train (default): train, or go on where the workdir stands, then evaluate and report
-                      evaluate: measure the workdir's best parameters under every protocol, and report
+  --mode=MODE         train (default): train, or resume the run in the workdir, then evaluate and report
+                      evaluate: measure the workdir's best parameters under every protocol, and report;
+                      --experiment is not needed
                       report: write the workdir's report again; with several --workdir, compare them
   --checkpoint=best   what --mode=evaluate measures in place of the workdir's: the network that comes with the package,
                       or a folder with another and its model card
@@ -33,7 +34,7 @@ USAGE = """One-shot learning with siamese networks in JAX, after Koch, Zemel and
 Every field can be searched; a sweep is a flag file (see the folder experiments/sweeps):
 
   --search=FIELD=SPACE   what is searched: log:1e-4..1e-1, 0.5..1, 16..256:16 or a,b,c; once for each field
-  --study=NAME           its name; everything is written to runs/NAME, or --workdir; the same command goes on
+  --study=NAME           its name; everything is written to runs/NAME, or --workdir; the same command resumes it
   --storage=URL          postgresql://… for workers on several machines; else a journal file, for those on one
   --trials=N             --sampler=bayesian|random|grid    --pruner=median|hyperband|none    --winner_seeds=0,1,2
   --trial_epochs=N       --trial_minutes=N    --population=N    --multivariate=false
@@ -61,7 +62,7 @@ SEARCH = (
 
 
 def define_flags() -> None:
-    """Defines the flags of the command, and one for every field of every experiment; None is "as registered"."""
+    """Define the flags of the command, and one for every field of every experiment; None is "as registered"."""
     flags.DEFINE_string("experiment", None, "Which experiment.")
     flags.DEFINE_bool("list", False, "Show all experiments.")
     flags.DEFINE_enum("mode", "train", ["train", "evaluate", "report"], "What to do.")
@@ -91,7 +92,7 @@ def define_flags() -> None:
 
 
 def parse(argv: list[str]) -> list[str]:
-    """Parses the flags as absl's app.run asks for; a mistake is one sentence and exit code 2."""
+    """Parse the flags as absl's app.run asks for; a mistake is one sentence and exit code 2."""
     if {"--help", "-help", "-h", "--helpshort", "--helpfull", "--helpxml"} & set(argv[1:]):
         print(USAGE)
         sys.exit(0)
@@ -99,6 +100,9 @@ def parse(argv: list[str]) -> list[str]:
         stray = FLAGS(argv)[1:]
         if stray:
             raise UserError(f"{shlex.join(stray)} is not a flag: flags are written --name=value; --help shows them")
+    except flags.UnrecognizedFlagError as error:
+        hint = did_you_mean(error.flagname, FLAGS, "--")
+        fail(UserError(f"--{error.flagname} is not a flag: {hint}{' ' * bool(hint)}--help explains the most used ones"))
     except (flags.Error, UserError) as error:
         fail(error)
     except UnicodeDecodeError:

@@ -102,19 +102,19 @@ def resolve() -> Experiment:
         from siamese_jax.pretrained import folder_of  # JAX is heavy
 
         return _overridden(read_experiment(folder_of(FLAGS.checkpoint), FLAGS.experiment))
-    if FLAGS.experiment is None:
-        raise UserError(
-            "no experiment is named: add --experiment=NAME (--list shows all; glyphs_20way is the quickest)"
-        )
-    experiment = find(FLAGS.experiment)
-    if experiment.name != FLAGS.experiment:
+    experiment = None if FLAGS.experiment is None else find(FLAGS.experiment)
+    if experiment is not None and experiment.name != FLAGS.experiment:
         print(f"{FLAGS.experiment} is now called {experiment.name}", file=sys.stderr)
     if FLAGS.mode == "evaluate":
         if (workdir := _workdir()) is None:
             raise UserError(
                 "--mode=evaluate needs --workdir=DIR, the folder of the run to evaluate, or --checkpoint=best"
             )
-        experiment = read_experiment(workdir, experiment.name)
+        return _overridden(read_experiment(workdir, experiment and experiment.name))
+    if experiment is None:
+        raise UserError(
+            "no experiment is named: add --experiment=NAME (--list shows all; glyphs_20way is the quickest)"
+        )
     return _overridden(experiment)
 
 

@@ -108,20 +108,20 @@ def plot_network(
     params: Params,
 ) -> None:
     """Plot the filters of the first layer, and the contributions of units in the first trial, if there are any."""
-    query, right, rival = images.images[list(_rows(few, 0, 0))]
+    query, right, wrong = images.images[list(_rows(few, 0, 0))]
     if first := first_filters(params, images.images.shape[-1]):
         layer, kernel = first
         plots.save(plots.filters_figure(kernel, layer), workdir / "filters.png")
-    embedded = evaluator.embed(params, np.stack([query, right, rival]))
+    embedded = evaluator.embed(params, np.stack([query, right, wrong]))
     if not evaluator.net.has_contributions:
         return
-    of_query, of_right, of_rival = (jnp.asarray(embedding) for embedding in embedded)
+    of_query, of_right, of_wrong = (jnp.asarray(embedding) for embedding in embedded)
     right_terms, rest = evaluator.net.contributions(params, of_query, of_right)
-    rival_terms, _ = evaluator.net.contributions(params, of_query, of_rival)
+    wrong_terms, _ = evaluator.net.contributions(params, of_query, of_wrong)
     title = f"{experiment.name}: the first trial, unit by unit"
     p_same = experiment.loss.name in TRAIN_P_SAME
     figure = plots.units_figure(
-        np.asarray(right_terms), np.asarray(rival_terms), query, right, rival, float(rest), title, p_same
+        np.asarray(right_terms), np.asarray(wrong_terms), query, right, wrong, float(rest), title, p_same
     )
     plots.save(figure, workdir / "units.png")
 
@@ -180,19 +180,19 @@ def first_filters(params: Params, channels: int) -> tuple[str, np.ndarray] | Non
 def _rows(measured: Measured, run: int, place: int) -> tuple[int, int, int]:
     """Return the rows of a trial's query, of its right support, and of the wrong one that scored highest."""
     episodes, answer = measured.episodes, measured.episodes.answer[run, place]
-    rival = np.where(np.arange(episodes.support.shape[1]) == answer, -np.inf, measured.scores[run, place]).argmax()
-    return int(episodes.query[run, place]), *episodes.support[run, [answer, rival], 0].tolist()
+    wrong = np.where(np.arange(episodes.support.shape[1]) == answer, -np.inf, measured.scores[run, place]).argmax()
+    return int(episodes.query[run, place]), *episodes.support[run, [answer, wrong], 0].tolist()
 
 
 def _hard(
     images: Images, measured: Measured, run: int, place: int, values: Callable[[np.ndarray], np.ndarray]
 ) -> plots.HardTrial:
     rows = _rows(measured, run, place)
-    query, right, rival = images.images[list(rows)]
+    query, right, wrong = images.images[list(rows)]
     shown = values(measured.scores[run, place]).tolist()
     of_row = dict(zip(measured.episodes.support[run, :, 0].tolist(), shown, strict=True))
     name = images.group_names[images.group_index[rows[0]]]
-    return plots.HardTrial(name, query, right, of_row[rows[1]], rival, of_row[rows[2]])
+    return plots.HardTrial(name, query, right, of_row[rows[1]], wrong, of_row[rows[2]])
 
 
 def _confused(images: Images, group: int, confusion: mistakes.Confusion) -> plots.Confused:

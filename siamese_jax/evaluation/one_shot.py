@@ -61,8 +61,14 @@ def validation_one_shot(
     Args:
       score: Scores the trials.
       experiment: Says which trials.
-      sets: The sets by name, of which "validation" is measured.
-      combine: How `score` combines several supports, if not as the experiment says.
+      sets: The sets by name: "validation", which is measured, and "train", for the card and the doctor.
+      combine: How `score` combines several supports, a value of `EvalSpec.combine`. None: as the experiment says.
+
+    Returns:
+      The result with its scores and trials.
+
+    Raises:
+      UserError: The trials cannot be sampled, or the doctor refuses them.
     """
     spec = experiment.evaluation
     label = "validation trials, by which the epoch was chosen"

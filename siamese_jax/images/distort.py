@@ -106,8 +106,8 @@ def apply_affine(image: Array, affine: Affine) -> Array:
 def apply_warp(image: Array, warp: Warp) -> Array:
     """Warp an image about its centre, shift it and bend it, with one bilinear resampling.
 
-    Each pixel of the result is taken from the point that the affine map moves there, displaced by the bend. The points
-    of the bend are spread evenly over the image, with cubic interpolation between them.
+    Each output pixel reads the input at the inverse affine position plus a displacement. Displacements are given on a
+    coarse, even grid (`bend`) and interpolated cubically.
 
     Args:
       image: float32 [H, W, C].

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def distortions_figure(images: np.ndarray, title: str = "Affine distortions") -> "Figure":
-    """Plot originals and their distorted copies, an image per row (paper, figure 5).
+    """Plot originals and their distorted copies, one image per row (paper, figure 5).
 
     Args:
       images: uint8 [n, 1 + copies, H, W], the original first.
@@ -93,8 +93,8 @@ def units_figure(
     """Plot what each unit of the embedding adds to the logits of two supports, and how few units decide between them.
 
     Left: the terms of each support, sorted. Right: the cumulative lead of the right support, starting with the units
-    that differ most. The lead ends at the difference of the logits. Marked are the units that make up half and nine
-    tenths of all absolute differences.
+    that differ most. The lead ends at the difference of the logits. Two vertical lines show how many units give half
+    and nine tenths of the sum of absolute differences.
 
     Args:
       right: Terms α_j |query_j − support_j| [D] of the right support (paper, section 3.1). Their sum and `bias` make
@@ -149,7 +149,7 @@ def units_figure(
     share = np.cumsum(np.abs(difference[order]))
     for part, line, word in ((0.5, "--", "half"), (0.9, "-.", "nine tenths")):
         needed = int(np.searchsorted(share, part * share[-1])) + 1 if share[-1] else 0
-        label = f"{needed:,} of {len(right):,} units make {word} of all differences"
+        label = f"{needed:,} of {len(right):,} units give {word} of all differences"
         gain.axvline(needed, color=GREY, linestyle=line, linewidth=1.2, label=label)
     gain.set_title("cumulative lead, unit by unit", fontsize=11)
     gain.set(xlabel="units added, those that differ most first", ylabel="lead in logit (above 0: right choice)")

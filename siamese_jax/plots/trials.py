@@ -19,21 +19,35 @@ SMALL = 0.85
 
 
 class HardTrial(NamedTuple):
-    """A query, its right support and the rival, the wrong support that scored highest; images are uint8 [H, W, C].
+    """A trial that is hard. The network chose the support with the higher score; equal scores are a tie.
 
-    The network chose the one with the higher score; equal scores are a tie.
+    Attributes:
+      group: Name of its group.
+      query: Image, uint8 [H, W, C].
+      right: Image of the right support.
+      right_score: Its score.
+      wrong: Image of the wrong support with the highest score.
+      wrong_score: Its score.
     """
 
     group: str
     query: np.ndarray
     right: np.ndarray
     right_score: float
-    rival: np.ndarray
-    rival_score: float
+    wrong: np.ndarray
+    wrong_score: float
 
 
 class Confused(NamedTuple):
-    """A class that was `shown` in `trials` queries and `taken_for` another in `times` of them; uint8 [H, W, C]."""
+    """A class that was shown, and the class that it was taken for.
+
+    Attributes:
+      group: Name of their group.
+      shown: An image of the class that was shown, uint8 [H, W, C].
+      taken_for: An image of the class that it was taken for.
+      times: In how many trials it was taken for the other.
+      trials: In how many trials it was shown.
+    """
 
     group: str
     shown: np.ndarray
@@ -95,7 +109,9 @@ def _mark(chosen: bool, right: bool, tied: bool) -> tuple[str, dict[str, Any]]:
 def hardest_figure(
     rows: Sequence[HardTrial], scale: str = "p(same)", title: str = "The hardest trials of each group"
 ) -> "Figure":
-    """Plot trials, a line per group: the query, the right support and the rival, each with its score.
+    """Plot trials, one line per group: the query, the right support, and the wrong support with the highest score.
+
+    If the network is right, the wrong support is labelled "runner-up".
 
     Args:
       rows: The trials. Groups are plotted in the order of their first trials.
@@ -104,14 +120,14 @@ def hardest_figure(
     """
 
     def draw(images: "list[Axes]", trial: HardTrial) -> None:
-        query, right, rival = images
+        query, right, wrong = images
         ink(query, trial.query)
         query.set_xlabel("query", fontsize=9, labelpad=4)
-        ours, theirs = trial.right_score, trial.rival_score
+        ours, theirs = trial.right_score, trial.wrong_score
         _support(right, trial.right, ours, ours >= theirs, True, tied=ours == theirs, between="\n")
-        _support(rival, trial.rival, theirs, theirs >= ours, False, tied=ours == theirs, between="\n")
+        _support(wrong, trial.wrong, theirs, theirs >= ours, False, tied=ours == theirs, between="\n")
         if theirs < ours:
-            rival.set_xlabel(f"{rival.get_xlabel()}\nrunner-up")
+            wrong.set_xlabel(f"{wrong.get_xlabel()}\nrunner-up")
 
     note = (
         f"query, right support and the wrong support with the highest score; numbers: {scale}; "
@@ -121,7 +137,7 @@ def hardest_figure(
 
 
 def confused_figure(rows: Sequence[Confused], title: str = "The classes most often confused") -> "Figure":
-    """Plot confusions, a line per group: the class shown and the one it was taken for.
+    """Plot confusions, one line per group: the class shown and the one it was taken for.
 
     Groups are plotted in the order of their first confusions.
     """

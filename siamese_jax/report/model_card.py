@@ -13,7 +13,7 @@ def make_card(name: str, experiment: Experiment, results: RunResults, commit: st
     Args:
       name: Name of the network, as `--checkpoint` will take it.
       experiment: What was trained.
-      results: What was measured, with verification.
+      results: The results; they must include verification.
       commit: Commit of the code that trained it.
 
     Raises:

@@ -74,7 +74,7 @@ def losses(rows: Sequence[Mapping[str, Any]], name: str) -> list[float]:
 
 
 def threshold(part: VerificationResult, experiment: Experiment) -> str:
-    """Return a threshold as a logit, and in brackets as p(same) if the network was trained on p(same).
+    """Format the threshold as text: a logit, and in brackets p(same) if the network was trained on p(same).
 
     Args:
       part: Verification of a set.

@@ -64,10 +64,21 @@ def layout_for_episodes(layout: Layout, n_way: int, k_shot: int) -> Layout:
 
 
 def sample_episode(key: Array, index: Array, layout: Layout, n_way: int, k_shot: int) -> Episodes:
-    """Sample one episode from group index mod A: support [n_way, k_shot], query [n_way], answer [n_way].
+    """Sample episode `index`. It is of group `index` mod A, where A is the number of groups.
 
-    The authors of a class's supports and query differ. Where all classes of a group have the same authors, all queries
-    are by one author, and support j of each class is by one other author.
+    Within a class, all images are by different authors. If all classes of the group have the same authors, one author
+    made all queries, and one author made support j of every class. If authors are unknown, the images of a class are
+    only different images.
+
+    Args:
+      key: a random key.
+      index: int32 [], the number of the episode.
+      layout: what `layout_for_episodes` returns.
+      n_way: classes of an episode.
+      k_shot: supports of each class.
+
+    Returns:
+      One episode: support [n_way, k_shot], query [n_way] and answer [n_way].
     """
     key_classes, key_images, key_order = jax.random.split(key, 3)
     group = index % len(layout.group_size)

@@ -22,8 +22,8 @@ class Grid(NamedTuple):
 
     Attributes:
       rows: int32 [A, K, M], of A groups, K classes of each, M images of each class.
-      present: bool [A, K], false where a group has fewer than K classes: another class stands in.
-      turns: int32 [A], by how many quarters the images of a group are turned.
+      present: bool [A, K], false where a group has fewer than K classes and a class is repeated.
+      turns: int32 [A], how many times the images of a group are rotated by 90°.
     """
 
     rows: Array
@@ -51,11 +51,12 @@ def _check_range(spec: DataSpec, name: str, least: int, most: int) -> None:
 
 
 def sample_grid(key: Array, layout: Layout, spec: DataSpec) -> Grid:
-    """Sample a batch: different groups, all equally likely; of each, different classes; of each, different authors.
+    """Sample some groups, all equally likely. From each take some classes, and from each class some images.
 
-    Where the classes of a group have the same authors, the images of one column are by one author. Where authors are
-    unknown, the images of a class are different ones. A group with fewer classes than the batch asks for has them all,
-    and some of them again in the places left over.
+    Groups differ, and so do the classes of a group. The images of a class are by different authors; if authors are
+    unknown, they are only different images. If all classes of a group have the same authors, one author made the image
+    at position m of every class. A group with fewer classes than the batch asks for gives all of them, then repeats
+    classes; `present` is false for the repeats.
 
     Args:
       key: a random key.

@@ -6,13 +6,12 @@ optimizer.decay=0.9..1                                  a range
 network.energy=weighted_l1,cosine                       choices
 """
 
-import difflib
 import math
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from siamese_jax import specs
-from siamese_jax.errors import UserError
+from siamese_jax.errors import UserError, did_you_mean
 from siamese_jax.specs import Experiment
 
 UNSEARCHED = {*specs.DESCRIPTION, "method", "max_epochs", "patience", "checkpoint_minutes", "log_steps"}
@@ -108,9 +107,8 @@ def _holds(space: Space, value: Any) -> bool:
 def _registered(field: str, experiment: Experiment) -> Any:
     fields = {name: value for name, value in specs.leaves(experiment) if _can_be_searched(name)}
     if field not in fields:
-        near = difflib.get_close_matches(field, fields, n=2, cutoff=0.5)
-        hint = f": did you mean {' or '.join(near)}?" if near else ""
-        raise UserError(f"--search={field} is not a field of {experiment.name} to search{hint}")
+        hint = did_you_mean(field, fields)
+        raise UserError(f"--search={field} is not a field of {experiment.name} to search{': ' * bool(hint)}{hint}")
     return fields[field]
 
 

@@ -2,32 +2,34 @@
 
 A spec is a frozen dataclass. A field of a spec holds a plain value (bool, int, float or str), another spec, a mapping
 from names to specs, or a variant: one of several specs.
+
+Each plain value below a spec has a dotted name, such as `data.train_pairs`; these values are the leaves of the spec.
+A variant has one more leaf, its tag: the name of the variant, such as `network.tower`.
 """
 
 import dataclasses
-import difflib
 import fnmatch
 import math
 import typing
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
-from siamese_jax.errors import UserError
+from siamese_jax.errors import UserError, did_you_mean
 
 
 class Variant:
     """One of several specs that a field can hold: a member of a tagged union.
 
     A direct subclass is a union; it declares `variants`. Its subclasses are frozen dataclasses; each that declares a
-    `name` is a member. The name is the tag: the value of one more leaf.
+    `name` is a member. The name is the value of the tag.
     """
 
     name: ClassVar[str]
     variants: ClassVar[dict[str, type["Variant"]]]
     """The members by name. A subclass adds itself."""
     beside: ClassVar[bool] = False
-    """Where the leaves of a field f stand. True: the tag is `f`, and the member's fields stand beside it. False: the
-    tag is `f.name`, and the member's fields are `f.FIELD`."""
+    """The dotted names of a field f that holds the union. True: the tag is `f`, and the member's fields have names
+    beside it. False: the tag is `f.name`, and the member's fields are `f.FIELD`."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -62,7 +64,13 @@ KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "
 
 
 class Declared(NamedTuple):
-    """A field that a spec can have: its type, the tags that give it, each with a value (none: always), is it a tag?"""
+    """A leaf that a spec can have.
+
+    Attributes:
+        kind: the type of its value.
+        given_by: the tags that give it, each with the value that does. Empty: every spec of the type has it.
+        is_tag: whether it is a tag.
+    """
 
     kind: type
     given_by: tuple[tuple[str, str], ...] = ()
@@ -70,7 +78,7 @@ class Declared(NamedTuple):
 
 
 def leaves(spec: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield (dotted name, value) of every plain value that a spec uses, each tag before the fields of its member."""
+    """Yield (dotted name, value) of every leaf of a spec, each tag before the fields of its member."""
     if isinstance(spec, Variant) and not spec.beside:
         yield f"{prefix}name", spec.name
     for name, value in _items(spec):
@@ -111,7 +119,9 @@ def tags_of(kind: type) -> list[str]:
 
 
 def with_values(spec: Any, values: Mapping[str, Any]) -> Any:
-    """Return `spec` with several fields replaced: tags first, so that the order of `values` does not matter.
+    """Return `spec` with several leaves replaced.
+
+    Names that choose a variant, such as `network.tower`, are set first, so that the order of `values` does not matter.
 
     Args:
         spec: any spec.
@@ -127,9 +137,9 @@ def with_values(spec: Any, values: Mapping[str, Any]) -> Any:
 
 
 def with_value(spec: Any, name: str, value: Any) -> Any:
-    """Return `spec` with one field replaced.
+    """Return `spec` with one leaf replaced.
 
-    A new tag replaces the member of a union. The new member has its defaults, and the old one's values of the fields
+    A new value of a tag replaces the variant. The new variant has its defaults, and the old one's values of the fields
     that both have.
 
     Args:
@@ -149,7 +159,7 @@ def with_value(spec: Any, name: str, value: Any) -> Any:
 
 
 def check(spec: Any, prefix: str = "") -> None:
-    """Raise UserError for the first field that no run can use: of another type, not finite, out of range, no choice."""
+    """Raise UserError for the first leaf that no run can use: of another type, not finite, out of range, no choice."""
     if not prefix:
         _check_names(spec)
     hints = {} if isinstance(spec, Mapping) else _hints(type(spec))
@@ -276,8 +286,8 @@ def _explain_missing(spec: Any, name: str) -> str:
         tag = given_by[0][0]
         needed = " or ".join(value for _, value in given_by)
         return f"{name} is a field of {tag}={needed}, but {tag} is {own.get(tag)}: leave it out, or set {tag}"
-    near = difflib.get_close_matches(name, own, n=2, cutoff=0.6)
-    return f"{name} is not a field{': did you mean ' + ' or '.join(near) + '?' if near else ''}"
+    hint = did_you_mean(name, own)
+    return f"{name} is not a field{': ' * bool(hint)}{hint}"
 
 
 def _check_names(spec: Any) -> None:

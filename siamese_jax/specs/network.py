@@ -108,9 +108,10 @@ class Dense(FcTower):
 
 @dataclass(frozen=True)
 class Residual(FcTower):
-    """A 3×3 convolution, then stages of two convolutions with a skip connection, then `fc` (He et al. 2016).
+    """A 3×3 convolution and a pool, then stages, then `fc` (He et al. 2016).
 
-    Every stage ends in a pool, and has twice the filters of the one before.
+    A stage is two 3×3 convolutions with a skip connection, and a pool. From the second on, each stage has twice the
+    filters of the stage before.
     """
 
     name = "residual"

@@ -37,9 +37,10 @@ class Contrastive(LossSpec):
 
 @dataclass(frozen=True)
 class Triplet(LossSpec):
-    """A "same" pair should be nearer than a "different" pair by a margin (Schroff et al. 2015).
+    """Distances that differ by a margin (Schroff et al. 2015).
 
-    Half of the pairs of a batch are "same"; each shares an image with a "different" pair.
+    The two images of a "same" pair should be closer to each other than those of a "different" pair, by a margin. The
+    two pairs share one image.
     """
 
     name = "triplet"

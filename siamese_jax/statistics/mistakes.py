@@ -30,7 +30,7 @@ class Confusion(NamedTuple):
 
 
 def margins(scores: np.ndarray, answer: np.ndarray) -> np.ndarray:
-    """Return the right score minus the best wrong one [R, Q]. It is negative for an error and 0 for a tie.
+    """Return the score of the right class minus the highest wrong score: [R, Q], negative for an error, 0 for a tie.
 
     Args:
       scores: [R, Q, n_way].

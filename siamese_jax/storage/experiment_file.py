@@ -48,10 +48,10 @@ def read_experiment(workdir: Path, name: str | None = None) -> Experiment:
 
     Args:
         workdir: the folder.
-        name: the experiment that it must be, if given.
+        name: the experiment that it must be of. None: any.
 
     Raises:
-        UserError: if there is no run, it is of another experiment, or the file is damaged.
+        UserError: if there is no run, the run is of another experiment, or the file is damaged.
     """
     experiment = read_written(workdir)
     if experiment is None:

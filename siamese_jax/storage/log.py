@@ -108,7 +108,10 @@ SILENCE = 300.0
 
 
 class Progress:
-    """Shows progress: a bar on a terminal; elsewhere one line per epoch, or after SILENCE. A context manager.
+    """Shows progress. A context manager.
+
+    On a terminal it is a bar. Elsewhere it is one line per epoch, and one whenever 5 minutes (SILENCE) pass without a
+    line.
 
     Args:
       total_steps: the most steps that training can take.

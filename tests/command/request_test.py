@@ -79,8 +79,12 @@ def test_list_shows_every_experiment_with_its_cost_and_result():
     ("flags", "words"),
     [
         ([], "--experiment=NAME"),
-        (["--experiment=omniglot_20wya"], "did you mean omniglot_20way"),
-        (["--experiment=glyphs_20way", "--sed=1"], "Did you mean: search, seed"),
+        (["--experiment=omniglot_20wya"], "did you mean omniglot_20way?"),
+        (["--experiment=omniglot_20way_fst"], "did you mean omniglot_20way_fast?"),
+        (["--experiment=glyphs_20way", "--sed=1"], "--sed is not a flag: did you mean --seed?"),
+        (["--experiment=glyphs_20way", "--epochs=3"], "did you mean --max_epochs? --help explains"),
+        (["--experiment=glyphs_20way", "--units=3"], "did you mean --network.units?"),
+        (["--experiment=glyphs_20way", "--zzz=3"], "--zzz is not a flag: --help explains"),
         (["--experiment=glyphs_20way", "--network.conv5.size=3"], "network.conv1.size"),
         (["--experiment=glyphs_20way", "--seed=x"], "seed"),
         (["--experiment=glyphs_20way", "--optimizer.decay=nan"], "optimizer.decay=nan"),
@@ -151,6 +155,14 @@ def test_a_run_can_be_evaluated_with_the_fields_it_was_trained_with(tmp_path):
     assert "'evaluation.random_trials': 40" in resolve(*evaluate, "--evaluation.random_trials=40").stdout
     assert "--seed cannot be changed" in refused(run(*evaluate, "--seed=3"))
     assert "give --experiment=glyphs_20way" in refused(run("--experiment=omniglot_20way", *evaluate[1:]))
+
+
+def test_a_run_is_evaluated_without_its_experiment_being_named(tmp_path):
+    trained = specs.with_value(EXPERIMENTS["glyphs_20way"], "network.conv2.filters", 16)
+    write_experiment(tmp_path, trained)
+    assert "'network.conv2.filters': 16" in resolve("--mode=evaluate", f"--workdir={tmp_path}").stdout
+    assert "/nowhere holds no run" in refused(run("--mode=evaluate", "--workdir=/nowhere"))
+    assert "--workdir=DIR" in refused(run("--mode=evaluate"))
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"name": "glyphs_20way", "optimizer": {"decay": "x"}}'])

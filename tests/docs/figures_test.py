@@ -9,7 +9,7 @@ import pytest
 import record_runs
 from docs_records import PAPER_NETWORK, accuracies, card, earlier, interval_of, mean, runs
 from PIL import Image
-from write_docs import GENERATED, PART, architecture, compared, floors, rendered
+from write_docs import GENERATED, PART, architecture, compared, layers, rendered
 
 from siamese_jax import published
 from siamese_jax.experiments import find
@@ -91,9 +91,9 @@ def sentences() -> dict[str, list[str]]:
             f"scores {percent(koch[0]['accuracy'])} % ({interval_of(koch[0])}) with seed 0 and "
             f"{percent(koch[1]['accuracy'])} % ({interval_of(koch[1])}) with seed 1",
             "Both are 95 % bootstrap intervals",
-            f"error on the official runs is {100 - published.ELSEWHERE['modified Hausdorff distance'][0]:.1f} %; "
-            f"measured here, it is {percent(1 - hausdorff['official_runs']['accuracy'])} %",
-            f"scores {tenth(neighbour['official_runs']['accuracy'])} % there, where the paper prints "
+            f"its published accuracy is {published.ELSEWHERE['modified Hausdorff distance'][0]:.1f} %; "
+            f"measured here, it is {percent(hausdorff['official_runs']['accuracy'])} %",
+            f"scores {tenth(neighbour['official_runs']['accuracy'])} % on the official runs, where the paper prints "
             f"{official['1-nearest neighbour']} %",
             f"On 10,000 MNIST trials it scores {tenth(neighbour['mnist_10way_10000']['accuracy'])} % "
             f"({interval_of(neighbour['mnist_10way_10000'])}), where the paper prints "
@@ -220,8 +220,8 @@ def test_the_picture_of_comparisons_shows_the_records():
     assert drawn == json.loads(json.dumps({"measured": compared(), "published": theirs}))
 
 
-def test_the_picture_of_the_architecture_shows_the_floors_of_the_house_test():
-    assert (pages.DOCS / "architecture.svg").read_text() == architecture(floors()), "run python tools/write_docs.py"
+def test_the_picture_of_the_architecture_shows_the_layers_of_the_house_test():
+    assert (pages.DOCS / "architecture.svg").read_text() == architecture(layers()), "run python tools/write_docs.py"
 
 
 def test_earlier_figures_are_of_experiments_and_flag_files_that_exist():

@@ -67,7 +67,7 @@ def test_the_trial_and_the_hardest_ones_show_the_images_and_scores_that_were_mea
         right = [scores[r, q, runs.answer[r, q]] for q in range(3)]
         wrong = [max(scores[r, q, w] for w in range(3) if w != runs.answer[r, q]) for q in range(3)]
         margins += sorted(float(expit(float(a)) - expit(float(b))) for a, b in zip(right, wrong, strict=True))[:2]
-    np.testing.assert_allclose([row.right_score - row.rival_score for row in rows], margins, rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose([row.right_score - row.wrong_score for row in rows], margins, rtol=1e-5, atol=1e-7)
     place = next(q for q in range(3) if np.array_equal(rows[0].query, DATASET.images.images[runs.query[0, q]]))
     of_answer = DATASET.images.images[runs.support[0, runs.answer[0, place], 0]]
     np.testing.assert_array_equal(rows[0].right, of_answer)

@@ -97,8 +97,8 @@ def image(value):
     return np.full((5, 5), value, np.uint8)
 
 
-def hard(right_score, rival_score, group=LONG):
-    return HardTrial(group, image(1), image(2), right_score, image(3), rival_score)
+def hard(right_score, wrong_score, group=LONG):
+    return HardTrial(group, image(1), image(2), right_score, image(3), wrong_score)
 
 
 def drawn(figure):
@@ -107,19 +107,19 @@ def drawn(figure):
 
 
 @pytest.mark.parametrize(
-    ("p_right", "p_rival", "right", "rival"),
+    ("p_right", "p_wrong", "right", "wrong"),
     [
         (0.25, 0.75, "0.250\nright answer", "0.750\nwrong choice"),
         (0.75, 0.25, "0.750\nright choice", "0.250\nrunner-up"),
         (0.5, 0.5, "0.500\ntied, right", "0.500\ntied"),
     ],
 )
-def test_a_hard_trial_shows_query_right_and_rival_and_which_was_chosen(p_right, p_rival, right, rival):
-    figure = hardest_figure([hard(p_right, p_rival)])
+def test_a_hard_trial_shows_query_right_and_wrong_support_and_which_was_chosen(p_right, p_wrong, right, wrong):
+    figure = hardest_figure([hard(p_right, p_wrong)])
     assert drawn(figure) == [1, 2, 3]
-    assert [axes.get_xlabel() for axes in figure.axes] == ["query", right, rival]
+    assert [axes.get_xlabel() for axes in figure.axes] == ["query", right, wrong]
     solid = [axes.spines["left"].get_linestyle() == "solid" for axes in figure.axes[1:]]
-    assert solid == [p_right >= p_rival, True]
+    assert solid == [p_right >= p_wrong, True]
 
 
 def test_trials_of_an_alphabet_stand_beside_each_other():

@@ -54,14 +54,21 @@ def convolve(image: Array, kernel: Array, padding: Literal["VALID", "SAME"] = "V
 def path_for(image_shape: tuple[int, ...], kernel_shape: tuple[int, ...]) -> str:
     """Return the name in PATHS of the fastest way to correlate a padded image [H, W, C] with a kernel [kh, kw, C, F].
 
-    On GPUs and TPUs it is "xla", whose gradients are fast there. On a CPU it is the first of "winograd" and "fourier"
-    that needs fewer multiplications than the direct sum. Otherwise it is "patches", unless a patch has more numbers
-    than the output has pixels: then the gradient for each image would be large, and it is "xla".
+    The first rule that applies decides:
 
-    The table shows times in ms for value and gradients (*: of the kernel only), for 160 images (64 for the paper's
-    network), by `benchmarks/convolution.py`. "Fewer" is the factor by which multiplications are saved:
+    1. On GPUs and TPUs: "xla", whose gradients are fast there.
+    2. "winograd", if it needs fewer multiplications than the direct sum.
+    3. "fourier", if it needs fewer multiplications than the direct sum.
+    4. "patches", if a patch has no more numbers than the output has pixels. Else the gradient for each image would be
+       large.
+    5. "xla".
 
-        image      kernel         fewer: winograd fourier   ms: winograd fourier patches   xla
+    The table shows what was measured on a CPU with `benchmarks/convolution.py`, for 160 images (64 for the paper's
+    network). The left columns are the multiplications of the direct sum divided by those of this path; above 1 is a
+    saving. The right columns are times in ms, for the value and both gradients (*: first layer, only the gradient of
+    the kernel):
+
+        image      kernel         sum/path: winograd fourier   ms: winograd fourier patches   xla
         105×105×1  10×10 -> 64*                 -    0.26              -     529     138   273
         48×48×64   7×7 -> 128                   -     7.4              -     467    2764  4386
         21×21×128  4×4 -> 128                   -     4.5              -     146     439   385
@@ -84,7 +91,7 @@ def path_for(image_shape: tuple[int, ...], kernel_shape: tuple[int, ...]) -> str
         15×15×64   2×2 -> 64                  1.2     1.1             40      58      38    63
         14×14×64   1×1 -> 64                 0.89    0.31             17      47      14    23
 
-    A sum of kh·kw products of shifted images was slower.
+    A sum of kh·kw products of shifted images was slower than each of these.
     """
     if jax.default_backend() != "cpu":
         return "xla"

@@ -19,7 +19,7 @@ TINY = 1e-5
 
 
 class ResidualTower(nn.Module):
-    """One convolution with a pool, then stages that each end in a pool, then `fc`."""
+    """A 3×3 convolution and a pool, then stages that each end in a pool, then `fc`; see `specs.Residual`."""
 
     spec: Residual
     initialiser: str
