@@ -43,6 +43,8 @@ KNOWN = """
 def resolve(arguments: str, read: bool) -> None:
     """Parse flags as the command does; with `read`, make its request, too."""
     with flagsaver.flagsaver():
+        for name in FLAGS:  # another test may have set some
+            FLAGS[name].unparse()
         stray = FLAGS(["siamese_jax", *shlex.split(arguments, comments=True)])[1:]
         assert stray == []
         if read:
