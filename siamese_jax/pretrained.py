@@ -12,7 +12,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import jax
 import jax.numpy as jnp
@@ -28,6 +28,7 @@ from siamese_jax.network.siamese import Params, build, init_params
 from siamese_jax.report.model_card import card_text
 from siamese_jax.results import ModelCard, from_json, to_json
 from siamese_jax.specs import Experiment, NetSpec, to_nested
+from siamese_jax.statistics.rules import DecisionRules
 from siamese_jax.storage import files
 from siamese_jax.storage.experiment_file import read_experiment, read_json, write_experiment
 from siamese_jax.storage.image_files import read_image
@@ -84,10 +85,11 @@ class Model:
         assert self.card.results.verification is not None  # `read` has checked it
         return self.card.results.verification.test.threshold
 
-    @property
-    def decisions(self) -> Any:
-        """Rules that turn scores into probabilities and "unknown"; None if the card holds none."""
-        return None
+    @functools.cached_property
+    def decisions(self) -> DecisionRules | None:
+        """Calibrated probabilities, "unknown", sets of classes, and a warning; None if the card holds none."""
+        measured = self.card.results.decisions
+        return DecisionRules(measured) if measured else None
 
     @functools.cached_property
     def embedding_size(self) -> int:
@@ -137,7 +139,7 @@ class Model:
         """Compare every query with every support.
 
         A score is a logit of "same": the higher, the more likely the same class. It is for ranking, and for comparison
-        with `threshold`. Its sigmoid is not a calibrated probability.
+        with `threshold`. Its sigmoid is not a calibrated probability; `decisions` gives probabilities.
 
         Args:
           queries: Embeddings [Q, D].
@@ -287,5 +289,10 @@ def write(folder: Path, experiment: Experiment, params: Params, card: ModelCard)
     folder.mkdir(parents=True, exist_ok=True)
     write_experiment(folder, experiment)
     write_params(folder / "params.npz", params)
+    write_card(folder, card, experiment.data.image_shape[2])
+
+
+def write_card(folder: Path, card: ModelCard, channels: int) -> None:
+    """Write the card of a network whose images have so many channels, for programs and for people."""
     files.write_json(folder / "card.json", to_json(card))
-    files.write_text(folder / "README.md", card_text(card, experiment.data.image_shape[2]))
+    files.write_text(folder / "README.md", card_text(card, channels))

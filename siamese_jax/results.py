@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeVar
 
 from siamese_jax.errors import UserError
 
-FORMAT = 1
+FORMAT = 2
 """Version of results.json and card.json. Raise it whenever a field changes: files of another format are refused."""
 
 Interval = tuple[float, float]
@@ -197,6 +197,119 @@ class Verification:
     test: VerificationResult = about("On the test pairs.")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Reliability:
+    """A reliability diagram: probabilities beside what happened, in bins of equal width without the empty ones."""
+
+    counts: tuple[float, ...] = count("Probabilities in each bin.")
+    probabilities: tuple[float, ...] = share("Their mean.")
+    shares: tuple[float, ...] = share("Share of them whose event happened.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """How far probabilities are from what happens."""
+
+    expected_calibration_error: float = share("Mean distance of probability and share over the bins.")
+    ci95: Interval = share("Its interval: bootstrap over groups.")
+    brier_score: float = share("Mean squared difference of probability and event.")
+    reliability: Reliability = about("The reliability diagram.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairDecisions:
+    """p(same) of a pair: the sigmoid of slope · score + intercept, for a prior of one half (Platt scaling)."""
+
+    slope: float = about("Slope, fitted on validation.", "1/logit")
+    intercept: float = about("Intercept, fitted on validation.")
+    threshold: float | None = about("Score from which p(same) is one half or more.", "logit", "null: there is none")
+    pairs: int = about("Number of test pairs.", values="1 or more")
+    before: Calibration = about("The sigmoid of the score as a probability, on test pairs.")
+    after: Calibration = about("p(same), on test pairs.")
+    false_match_rate: float = share("Share of different test pairs at or above the threshold (FMR).")
+    false_non_match_rate: float = share("Share of same test pairs below the threshold (FNMR).")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenSetResult:
+    """Identification that may answer "unknown", at a threshold chosen on validation, measured on test.
+
+    The terms are those of ISO/IEC 19795-1:2021.
+    """
+
+    fpir: float = share("False-positive identification rate that the threshold was chosen for.")
+    threshold: float | None = about(
+        "A query is accepted if its best score is at or above it.", "logit", "null: no query is accepted"
+    )
+    measured_fpir: float = share("Share of test queries of classes that are not enrolled which are accepted.")
+    measured_fpir_ci95: Interval = share("Its interval at this threshold: bootstrap over the groups of test.")
+    chosen_again_ci95: Interval = share(
+        "Its interval where the threshold is chosen again in each resample: bootstrap over the groups of both sets."
+    )
+    dir: float = share(
+        "Detection and identification rate: share of test queries of enrolled classes which are accepted with the "
+        "right class first. It is 1 minus FNIR(N, R = 1, threshold)."
+    )
+    dir_ci95: Interval = share("Its interval: bootstrap over groups.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictionSetResult:
+    """Sets of classes that hold the right one as often as asked (split conformal prediction), measured on test."""
+
+    coverage: float = share("Coverage that the gap was chosen for on validation.")
+    gap: float | None = about(
+        "A set holds the classes whose score is at most this far below the best one.", "logit", "null: all classes"
+    )
+    measured_coverage: float = share("Share of test queries of enrolled classes whose set holds the right class.")
+    measured_coverage_ci95: Interval = share("Its interval: bootstrap over groups.")
+    mean_size: float = about("Mean number of classes in a set.", values="1 or more")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GalleryDecisions:
+    """Decisions in galleries of one size, with one image per enrolled class.
+
+    All classes of a gallery, enrolled or not, come from one group, or from as few neighbouring groups as have enough.
+    """
+
+    classes: int = about("Enrolled classes, N.", values="2 or more")
+    known: int = about("Test queries of enrolled classes.", values="1 or more")
+    unknown: int = about("Test queries of other classes.", values="1 or more")
+    temperature: float = about(
+        "The probability of a class is the softmax of the scores divided by it. Fitted on validation.", "logit"
+    )
+    before: Calibration = about("Without the temperature: the probability of the best class, on test.")
+    after: Calibration = about("With the temperature: the probability of the best class, on test.")
+    open_set: tuple[OpenSetResult, ...] = about("Thresholds for identification.")
+    prediction_sets: tuple[PredictionSetResult, ...] = about("Sets that hold the right class.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Familiarity:
+    """When an image is unlike those of validation: by the Mahalanobis distance of three statistics of its pixels.
+
+    They are the mean value, the share of grey pixels, and the mean difference of neighbouring pixels.
+    """
+
+    mean: tuple[float, ...] = about("Means of the statistics on validation.", values="3 numbers")
+    precision: tuple[tuple[float, ...], ...] = about("The inverse of their covariance.", values="3 × 3 numbers")
+    threshold: float | None = about("An image is unlike them above this distance.", values="null: no image is")
+    false_alarm_rate: float = share("Rate that the threshold was chosen for on validation.")
+    measured_false_alarm_rate: float = share("Share of test images above it.")
+    measured_false_alarm_rate_ci95: Interval = share("Its interval: bootstrap over groups.")
+    detected: dict[str, float] = about("Share of made-up images above it, by kind.", values="0 to 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decisions:
+    """Decisions one can act on: everything was fitted on validation, and measured on test."""
+
+    pairs: PairDecisions = about("Probabilities that two images show one class.")
+    galleries: tuple[GalleryDecisions, ...] = about("Decisions by the size of the gallery, rising.")
+    familiarity: Familiarity = about("When to warn of an image.")
+
+
 OneShot = Mapping[str, OneShotResult]
 """One-shot results by protocol."""
 
@@ -213,6 +326,9 @@ class RunResults:
     environment: Environment = about("Software and machine.")
     training: TrainingSummary | None = about("How training went.", values="null: untrained baselines")
     verification: Verification | None = about("Verification.", values="null: untrained baselines")
+    decisions: Decisions | None = about(
+        "Calibrated and open-set decisions.", values="null: untrained baselines, or not measured"
+    )
     one_shot: dict[str, OneShotResult] = about("One-shot results of the network, by protocol.")
     one_shot_views: dict[str, OneShotResult] = about("The same with test-time augmentation, by protocol.")
     baselines: dict[str, dict[str, OneShotResult]] = about(

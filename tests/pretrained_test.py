@@ -199,7 +199,7 @@ def test_weights_of_another_network_are_refused(folder):
 def test_a_card_of_another_format_is_refused(folder):
     card = json.loads((folder / "card.json").read_text())
     files.write_json(folder / "card.json", card | {"format": 0})
-    with pytest.raises(UserError, match=r"card\.json does not fit this version: its format is 0, not 1; restore it"):
+    with pytest.raises(UserError, match=r"card\.json does not fit this version: its format is 0, not 2; restore it"):
         pretrained.read(str(folder))
 
 

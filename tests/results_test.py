@@ -49,7 +49,7 @@ def test_what_was_written_is_read_back_equal(value):
 
 def test_what_json_holds_has_the_names_of_the_fields():
     written = through_json(RESULTS)
-    assert written["format"] == 1
+    assert written["format"] == 2
     assert written["one_shot"]["official_runs"]["card"]["n_way"] == 20
     assert written["verification"]["test"]["operating_points"][0]["threshold"] == 2.59
     assert written["verification"]["test"]["ci95"] == [0.911, 0.933]
@@ -73,8 +73,8 @@ def test_what_json_holds_has_the_names_of_the_fields():
         ("data.sets.train.authors", 3, "authors is 3, not .whole number, …."),
         ("baselines", [], "baselines is .., not"),
         ("training", 5, "training is 5, not TrainingSummary"),
-        ("format", 2, "its format is 2, not 1"),
-        ("format", None, "its format is None, not 1"),
+        ("format", 1, "its format is 1, not 2"),
+        ("format", None, "its format is None, not 2"),
     ],
 )
 def test_a_file_that_does_not_fit_is_refused_with_its_field_and_what_to_do(path, new, words):

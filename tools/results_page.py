@@ -23,6 +23,14 @@ OF_RESULTS = (
     results.VerificationResult,
     results.OperatingPoint,
     results.Roc,
+    results.Decisions,
+    results.PairDecisions,
+    results.Calibration,
+    results.Reliability,
+    results.GalleryDecisions,
+    results.OpenSetResult,
+    results.PredictionSetResult,
+    results.Familiarity,
 )
 
 HEAD = f"""# The files of results

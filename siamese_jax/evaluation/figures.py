@@ -54,7 +54,7 @@ def plot_run(
       rows: The lines of metrics.jsonl.
     """
     plot_training(workdir, experiment, sets["train"], rows)
-    plot_results(workdir, experiment.name, measurement.results)
+    plot_results(workdir, experiment.name, measurement.results, experiment.evaluation.n_way)
     measured = measurement.measured
     found = [measured[name] for name in ("official_runs", "within_alphabet") if name in measured]
     if found:
@@ -62,13 +62,22 @@ def plot_run(
         plot_network(workdir, experiment, dataset.images, found[0], evaluator, params)
 
 
-def plot_results(workdir: Path, label: str, results: RunResults) -> None:
-    """Plot accuracy by the number of ways and by group, and the errors of verification, where they were measured."""
+def plot_results(workdir: Path, label: str, results: RunResults, n_way: int) -> None:
+    """Plot accuracy by the number of ways and by group, verification and calibration, where they were measured.
+
+    Args:
+      workdir: Where the pictures are written.
+      label: What to call the run.
+      results: What was measured.
+      n_way: The number of classes to choose from that calibration is shown for.
+    """
     if any("_way_" in name for name in results.one_shot):
         plots.save(plots.n_way_figure({label: results.one_shot}), workdir / "n_way.png")
         plots.save(plots.groups_figure(results.one_shot, results.data.words), workdir / "groups.png")
     if results.verification:
         plots.save(plots.roc_figure({label: results.verification.test}), workdir / "roc.png")
+    if results.decisions:
+        plots.save(plots.reliability_figure(results.decisions, n_way), workdir / "reliability.png")
 
 
 def plot_trials(workdir: Path, experiment: Experiment, images: Images, few: Measured, many: Measured) -> None:

@@ -18,6 +18,7 @@ from siamese_jax.devices import usable_cores
 from siamese_jax.errors import UserError
 from siamese_jax.evaluation import one_shot, verification, views
 from siamese_jax.evaluation.baselines import BASELINES, episode_scores
+from siamese_jax.evaluation.decisions import measure_decisions
 from siamese_jax.evaluation.embedder import Evaluator
 from siamese_jax.evaluation.one_shot import Measured, Score
 from siamese_jax.evaluation.protocols import DIGITS, protocols
@@ -26,6 +27,7 @@ from siamese_jax.records import Dataset, Images
 from siamese_jax.report import PICTURES
 from siamese_jax.results import (
     DataDescription,
+    Decisions,
     Environment,
     OneShotResult,
     RunResults,
@@ -105,6 +107,11 @@ def measure_network(
         )
         some = {name: wanted[name]._replace(views=spec.views) for name in VIEWED_PROTOCOLS if name in wanted}
         viewed, _ = one_shot.one_shot_by_protocol(of_views, dataset, sets, seen, some)
+    pairs = {
+        name: verification.score_pairs(evaluator, params, experiment, name, sets[name])
+        for name in ("validation", "test")
+    }
+    decided, undecided = _decisions(functools.partial(measure_decisions, evaluator, params, experiment, sets, pairs))
     results = RunResults(
         experiment=experiment.name,
         seed=experiment.seed,
@@ -112,11 +119,12 @@ def measure_network(
         data=_describe(experiment, dataset, sets),
         environment=environment(),
         training=training,
-        verification=verification.verification(evaluator, params, experiment, sets["validation"], sets["test"]),
+        verification=verification.verification(**pairs),
+        decisions=decided,
         one_shot=_results(measured),
         one_shot_views=_results(viewed),
         baselines={},
-        not_measured=refused | no_digits,
+        not_measured=refused | no_digits | undecided,
     )
     return Measurement(results, measured)
 
@@ -150,6 +158,7 @@ def measure_baselines(
         environment=environment(),
         training=None,
         verification=None,
+        decisions=None,
         one_shot={},
         one_shot_views={},
         baselines={name: _results(part) for name, part in measured.items()},
@@ -216,6 +225,14 @@ def _digits_like(images: Images, load: LoadDigits) -> Images:
     if height != width or channels != 1:
         raise UserError(f"MNIST's digits are square and have one channel; these images are {height}×{width}×{channels}")
     return load(height)
+
+
+def _decisions(measure: Callable[[], Decisions]) -> tuple[Decisions | None, dict[str, str]]:
+    """Measure decisions; return them, or why they were not measured."""
+    try:
+        return measure(), {}
+    except UserError as reason:
+        return None, {"decisions": str(reason)}
 
 
 def _results(measured: Mapping[str, Measured]) -> dict[str, OneShotResult]:

@@ -1,6 +1,7 @@
 """Verification: do two images show one class? Thresholds are chosen on validation and applied to test."""
 
 import math
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -30,32 +31,48 @@ FALSE_ACCEPT_RATES = (0.01, 0.001)
 """For each of them, an operating point is chosen on validation."""
 
 
-def verification(
-    evaluator: Evaluator, params: Params, experiment: Experiment, validation: Images, test: Images
-) -> Verification:
-    """Measure verification; every threshold is chosen on validation and applied to test (paper, section 4.2).
+class ScoredPairs(NamedTuple):
+    """Pairs of a set: logits float32 [N], whether each is of one class, bool [N], and the group of each, int [N]."""
 
-    Intervals are by bootstrap over groups: 9,999 resamples for means, 499 for what needs a whole curve.
+    logits: np.ndarray
+    same: np.ndarray
+    group: np.ndarray
+
+
+def score_pairs(
+    evaluator: Evaluator, params: Params, experiment: Experiment, name: Literal["validation", "test"], images: Images
+) -> ScoredPairs:
+    """Sample the pairs of a set and compare them.
 
     Args:
       evaluator: Embeds and compares the images.
       params: The network's parameters.
       experiment: Says how many pairs, and with its seed which.
-      validation: Images of the validation set.
-      test: Images of the test set.
+      name: Which set.
+      images: Its images.
     """
-    scored: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
-    for name, images, pairs in (
-        ("validation", validation, experiment.data.validation_pairs),
-        ("test", test, experiment.data.test_pairs),
-    ):
-        left, right, same = _sample_pairs(experiment, name, images, pairs)
-        logits = evaluator.pair_logits(params, images.images, left, right)
-        scored[name] = logits, same, images.group_index[left]
-    chosen_on = scored["validation"][:2]
-    threshold, curve = best_threshold(*chosen_on), curves(*chosen_on)
+    key = keys.stream(keys.root_key(experiment.seed), f"{name} pairs")
+    place, different = layout_of(images), experiment.data.different_drawers
+    draw = jax.jit(jax.vmap(lambda index: sample_pair(key, index, place, different)))
+    left, right, same = jax.device_get(draw(jnp.arange(getattr(experiment.data, f"{name}_pairs"))))
+    return ScoredPairs(evaluator.pair_logits(params, images.images, left, right), same, images.group_index[left])
+
+
+def verification(validation: ScoredPairs, test: ScoredPairs) -> Verification:
+    """Measure verification; every threshold is chosen on validation and applied to test (paper, section 4.2).
+
+    Intervals are by bootstrap over groups: 9,999 resamples for means, 499 for what needs a whole curve.
+
+    Args:
+      validation: Pairs of the validation set.
+      test: Pairs of the test set.
+    """
+    threshold = best_threshold(validation.logits, validation.same)
+    curve = curves(validation.logits, validation.same)
     points = {rate: operating_point(curve, rate).threshold for rate in FALSE_ACCEPT_RATES}
-    return Verification(**{name: _of_set(*pairs, threshold, points) for name, pairs in scored.items()})
+    return Verification(
+        **{name: _of_set(*pairs, threshold, points) for name, pairs in (("validation", validation), ("test", test))}
+    )
 
 
 def _of_set(
@@ -99,12 +116,3 @@ def _at(logits: np.ndarray, same: np.ndarray, group: np.ndarray, rate: float, th
         false_reject_rate=float(rejected.mean()),
         threshold=threshold if math.isfinite(threshold) else None,
     )
-
-
-def _sample_pairs(
-    experiment: Experiment, name: str, images: Images, pairs: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    key = keys.stream(keys.root_key(experiment.seed), f"{name} pairs")
-    place, different = layout_of(images), experiment.data.different_drawers
-    draw = jax.jit(jax.vmap(lambda index: sample_pair(key, index, place, different)))
-    return jax.device_get(draw(jnp.arange(pairs)))

@@ -5,6 +5,7 @@ is imported when a picture is made, because the import is slow. Pyplot and its g
 """
 
 from siamese_jax.plots.accuracy import comparison_figure, groups_figure, n_way_figure
+from siamese_jax.plots.decisions import reliability_figure
 from siamese_jax.plots.ladder import ladder_figure
 from siamese_jax.plots.network import distortions_figure, filters_figure, units_figure
 from siamese_jax.plots.style import save
@@ -23,6 +24,7 @@ __all__ = [
     "hardest_figure",
     "ladder_figure",
     "n_way_figure",
+    "reliability_figure",
     "roc_figure",
     "save",
     "training_figure",

@@ -2,6 +2,7 @@
 
 from siamese_jax.data import source_of
 from siamese_jax.errors import UserError
+from siamese_jax.report.decisions import decisions
 from siamese_jax.report.tables import bullets, interval, percent, ranges, sentence, table
 from siamese_jax.results import ModelCard, RunResults, plural
 from siamese_jax.specs import Experiment
@@ -85,4 +86,5 @@ def card_text(card: ModelCard, channels: int = 1) -> str:
         "The epoch was selected on the trials of `validation`, so their accuracy is optimistic.\n"
         "With several *views* each embedding is a mean over the image and distorted copies of it.\n\n"
         f"{accuracies}\n"
+        + (f"\n## Decisions\n\n{decisions(results.decisions, data.words)}\n" if results.decisions else "")
     )

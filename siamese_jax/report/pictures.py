@@ -6,10 +6,11 @@ A picture is a PNG file beside the report. `siamese_jax.plots` draws it.
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-HEADLINE, ONE_SHOT, VERIFICATION, TRAINING, NETWORK = (
+HEADLINE, ONE_SHOT, VERIFICATION, DECISIONS, TRAINING, NETWORK = (
     "Result",
     "One-shot recognition",
     "Verification",
+    "Decisions",
     "Training",
     "Network",
 )
@@ -25,6 +26,7 @@ PICTURES: Pictures = {
     "confused.png": (ONE_SHOT, "The classes most often confused"),
     "units.png": (ONE_SHOT, "What each unit of the embedding adds to one decision"),
     "roc.png": (VERIFICATION, "Both kinds of error at every threshold: ROC and DET curve"),
+    "reliability.png": (DECISIONS, "Are probabilities what happens? Reliability diagrams before and after calibration"),
     "training.png": (TRAINING, "Loss and accuracy by epoch"),
     "distortions.png": (TRAINING, "Training images and distorted copies"),
     "filters.png": (NETWORK, "Filters of the first layer"),

@@ -10,9 +10,20 @@ from siamese_jax.learning.health import diagnosis, loss_of_guessing
 from siamese_jax.learning.losses import TRAIN_P_SAME
 from siamese_jax.report import one_shot
 from siamese_jax.report.beside import table_1
+from siamese_jax.report.decisions import decisions
 from siamese_jax.report.departures import choices, differences
 from siamese_jax.report.headline import headline
-from siamese_jax.report.pictures import HEADLINE, NETWORK, ONE_SHOT, PICTURES, TRAINING, VERIFICATION, section, shown
+from siamese_jax.report.pictures import (
+    DECISIONS,
+    HEADLINE,
+    NETWORK,
+    ONE_SHOT,
+    PICTURES,
+    TRAINING,
+    VERIFICATION,
+    section,
+    shown,
+)
 from siamese_jax.report.tables import bullets, duration, interval, percent, ranges, sentence, table
 from siamese_jax.results import (
     DataDescription,
@@ -54,6 +65,7 @@ def report(
         section(ONE_SHOT, one_shot.network(results), pictures),
         section("Untrained baselines", one_shot.baselines(results), pictures),
         section(VERIFICATION, _verification(experiment, results), pictures),
+        section(DECISIONS, decisions(results.decisions, results.data.words), pictures),
         section(TRAINING, _training(experiment, results.training, rows), pictures),
         section(NETWORK, "", pictures),
         section("Data", _sets(results.data), pictures),

@@ -49,14 +49,14 @@ class Reliability(NamedTuple):
     """Probabilities beside what happened, in bins of equal width; empty bins are left out.
 
     Attributes:
-      count: float64 [K], how many probabilities each bin has.
-      probability: float64 [K], their mean.
-      share: float64 [K], the share of them whose event happened.
+      counts: float64 [K], how many probabilities each bin has.
+      probabilities: float64 [K], their mean.
+      shares: float64 [K], the share of them whose event happened.
     """
 
-    count: np.ndarray
-    probability: np.ndarray
-    share: np.ndarray
+    counts: np.ndarray
+    probabilities: np.ndarray
+    shares: np.ndarray
 
 
 def fit_platt(scores: np.ndarray, same: np.ndarray) -> Platt:
@@ -148,7 +148,7 @@ def reliability(
 
 def expected_calibration_error(bins: Reliability) -> float:
     """Return the mean distance of probability and share over the bins, weighted by count (Naeini et al. 2015)."""
-    return float(np.average(np.abs(bins.probability - bins.share), weights=bins.count))
+    return float(np.average(np.abs(bins.probabilities - bins.shares), weights=bins.counts))
 
 
 def brier_score(probability: np.ndarray, happened: np.ndarray) -> float:

@@ -14,6 +14,8 @@ from collections.abc import Sequence
 import chex
 import numpy as np
 
+from siamese_jax.results import Interval
+
 
 def fmr(scores: np.ndarray, same: np.ndarray, threshold: float) -> float:
     """Return the false match rate: the share of different pairs at or above the threshold.
@@ -87,6 +89,44 @@ def threshold_for_fpir(unknown: np.ndarray, fpir: float) -> float:
     """
     best = np.asarray(unknown).max(axis=-1).ravel()
     return float(np.nextafter(best.dtype.type(order_statistic(best, 1 - fpir)), best.dtype.type(np.inf)))
+
+
+def fpir_interval(
+    chosen_on: np.ndarray,
+    chosen_group: np.ndarray,
+    new: np.ndarray,
+    new_group: np.ndarray,
+    fpir: float,
+    resamples: int = 499,
+) -> Interval:
+    """Return the 95 % interval of the measured rate, if both sets had other groups, by bootstrap.
+
+    In each resample the threshold is chosen again, on resampled groups of the first set, and measured on resampled
+    groups of the second. So the interval holds what a threshold owes to the groups that it was chosen on.
+
+    Args:
+      chosen_on: Best scores [n] of the unknown queries that thresholds are chosen on.
+      chosen_group: Their groups [n].
+      new: Best scores [m] of the unknown queries that the rate is measured on.
+      new_group: Their groups [m].
+      fpir: The rate that is asked for.
+      resamples: Number of bootstrap resamples.
+    """
+    chex.assert_equal_shape([chosen_on, chosen_group])
+    chex.assert_equal_shape([new, new_group])
+    generator, rates = np.random.default_rng(0), []
+    for _ in range(resamples):
+        first, second = (_resampled(generator, *part) for part in ((chosen_on, chosen_group), (new, new_group)))
+        rates.append(false_positives(second[:, None], threshold_for_fpir(first[:, None], fpir)).mean())
+    low, high = np.percentile(rates, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def _resampled(generator: np.random.Generator, values: np.ndarray, group: np.ndarray) -> np.ndarray:
+    """Return the values of as many groups as there are, sampled with replacement."""
+    members = np.unique(group, return_inverse=True)[1]
+    count = members.max() + 1
+    return np.repeat(values, np.bincount(generator.integers(count, size=count), minlength=count)[members])
 
 
 def gaps(scores: np.ndarray, answer: np.ndarray) -> np.ndarray:

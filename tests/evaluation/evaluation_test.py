@@ -78,13 +78,19 @@ def test_only_the_images_that_runs_use_are_embedded_and_each_once(monkeypatch):
     assert embedded == [len(set(DATASET.episodes.support.ravel()) | set(DATASET.episodes.query.ravel()))] == [12]
 
 
+def verified(evaluator, test=SETS["test"]):
+    """Verification of the two sets."""
+    score = functools.partial(verification.score_pairs, evaluator, PARAMS, EXPERIMENT)
+    return verification.verification(score("validation", SETS["validation"]), score("test", test))
+
+
 def test_all_protocols_and_verification_together_embed_each_image_once(monkeypatch):
     evaluator = make_evaluator()
     embedded = count_embedded(evaluator, monkeypatch)
     score = functools.partial(evaluator.episode_logits, PARAMS)
     names = ("official_runs", "within_alphabet", "2_way_1_shot", "5_way_5_shot")
     by_protocol(*names, score=score)
-    verification.verification(evaluator, PARAMS, EXPERIMENT, SETS["validation"], SETS["test"])
+    verified(evaluator)
     by_protocol(*names, score=score)
     # Two test alphabets of 5 characters by the 8 untrained drawers and in the runs; all of validation.
     assert sum(embedded) == 2 * 5 * 8 + 12 + len(SETS["validation"].images)
@@ -190,27 +196,20 @@ def test_a_result_is_told_by_alphabet_and_has_an_interval_over_alphabets():
     assert twenty_runs.by_group["f"].trials == 30
 
 
-def noisy_verification(monkeypatch, test_shift=0.0):
+def noisy_verification(test_shift=0.0):
     """Measures 4,000 pairs of ten alphabets a set, whose logits are normal and 2.5 apart; returns them, too."""
-    rng, made = np.random.default_rng(0), {}
+    rng, same, group = np.random.default_rng(0), np.arange(4000) % 2 == 0, np.arange(4000) // 2 % 10
 
-    def pairs(experiment, name, alphabets, count):
-        made["name"], rows = name, np.arange(4000)
-        return rows // 2 % 10, rows, rows % 2 == 0
+    def pairs(shift):
+        logits = rng.normal(size=4000) + 2.5 * same + group / 20 + shift
+        return verification.ScoredPairs(logits, same, group)
 
-    def logits(params, images, left, right):
-        values = rng.normal(size=4000) + 2.5 * (right % 2 == 0) + left / 20
-        made[made["name"]] = values + (test_shift if made["name"] == "test" else 0)
-        return made[made["name"]]
-
-    evaluator, ten = make_evaluator(), SETS["test"]._replace(group_index=np.arange(10))
-    monkeypatch.setattr(verification, "_sample_pairs", pairs)
-    monkeypatch.setattr(evaluator, "pair_logits", logits)
-    return verification.verification(evaluator, PARAMS, EXPERIMENT, ten, ten), made
+    made = {"validation": pairs(0.0), "test": pairs(test_shift)}
+    return verification.verification(**made), {name: part.logits for name, part in made.items()}
 
 
-def test_verification_has_areas_errors_and_intervals_that_a_normal_law_foretells(monkeypatch):
-    result, made = noisy_verification(monkeypatch)
+def test_verification_has_areas_errors_and_intervals_that_a_normal_law_foretells():
+    result, made = noisy_verification()
     for name in ("validation", "test"):
         part, same = getattr(result, name), np.arange(4000) % 2 == 0
         won = made[name][same][:, None] > made[name][~same]
@@ -224,8 +223,8 @@ def test_verification_has_areas_errors_and_intervals_that_a_normal_law_foretells
         np.testing.assert_allclose(np.trapezoid(drawn, accept), part.auc, atol=0.002)
 
 
-def test_operating_points_are_chosen_on_validation_and_measured_on_both_sets(monkeypatch):
-    result, made = noisy_verification(monkeypatch, test_shift=0.5)
+def test_operating_points_are_chosen_on_validation_and_measured_on_both_sets():
+    result, made = noisy_verification(test_shift=0.5)
     same = np.arange(4000) % 2 == 0
     for i, asked in enumerate((0.01, 0.001)):
         chosen, tested = (getattr(result, name).operating_points[i] for name in ("validation", "test"))
@@ -253,9 +252,9 @@ def test_a_threshold_that_accepts_no_pair_is_none():
 
 def test_verification_takes_its_threshold_from_validation_alone():
     evaluator = make_evaluator()
-    result = verification.verification(evaluator, PARAMS, EXPERIMENT, SETS["validation"], SETS["test"])
+    result = verified(evaluator)
     other = SETS["test"]._replace(images=255 - SETS["test"].images)
-    changed = verification.verification(evaluator, PARAMS, EXPERIMENT, SETS["validation"], other)
+    changed = verified(evaluator, other)
     assert result.validation == changed.validation
     assert result.test.threshold == result.validation.threshold == changed.test.threshold
     assert result.test.pairs == 8

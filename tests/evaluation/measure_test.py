@@ -89,8 +89,8 @@ def test_measuring_writing_plotting_and_reporting_are_steps_that_can_be_taken_al
         np.testing.assert_allclose(credit.sum(), results.one_shot[name].correct, rtol=1e-6)
     write_report(tmp_path, EXPERIMENT, results, [])
     assert "](n_way.png)" not in (tmp_path / "report.md").read_text()
-    figures.plot_results(tmp_path, "a run", results)
-    assert {path.name for path in tmp_path.glob("*.png")} == {"n_way.png", "groups.png", "roc.png"}
+    figures.plot_results(tmp_path, "a run", results, n_way=3)
+    assert {path.name for path in tmp_path.glob("*.png")} == {"n_way.png", "groups.png", "roc.png", "reliability.png"}
     write_report(tmp_path, EXPERIMENT, results, [])
     assert "](n_way.png)" in (tmp_path / "report.md").read_text()
 

@@ -1,13 +1,21 @@
 """The results of a run that never was, for tests of what is read and reported."""
 
 from siamese_jax.results import (
+    Calibration,
     Card,
     DataDescription,
+    Decisions,
     Environment,
+    Familiarity,
+    GalleryDecisions,
     GroupResult,
     ModelCard,
     OneShotResult,
+    OpenSetResult,
     OperatingPoint,
+    PairDecisions,
+    PredictionSetResult,
+    Reliability,
     Roc,
     RunResults,
     SetDescription,
@@ -95,6 +103,72 @@ def verification(accuracy: float, ci95: tuple[float, float], pairs: int) -> Veri
     )
 
 
+def calibration(error: float) -> Calibration:
+    """How far probabilities are from what happens."""
+    return Calibration(
+        expected_calibration_error=error,
+        ci95=(error / 2, 2 * error),
+        brier_score=error / 3,
+        reliability=Reliability(counts=(60.0, 40.0), probabilities=(0.1, 0.9), shares=(0.1 + error, 0.9 - error)),
+    )
+
+
+def gallery(classes: int, harder: float) -> GalleryDecisions:
+    """Decisions in galleries of that size; all scores of the larger ones are by `harder` higher."""
+    return GalleryDecisions(
+        classes=classes,
+        known=1000,
+        unknown=250,
+        temperature=2.0,
+        before=calibration(0.2),
+        after=calibration(0.01),
+        open_set=tuple(
+            OpenSetResult(
+                fpir=fpir,
+                threshold=threshold + harder,
+                measured_fpir=1.1 * fpir,
+                measured_fpir_ci95=(0.5 * fpir, 2 * fpir),
+                chosen_again_ci95=(0.2 * fpir, 3 * fpir),
+                dir=0.3 + 4 * fpir,
+                dir_ci95=(0.2 + 4 * fpir, 0.4 + 4 * fpir),
+            )
+            for fpir, threshold in ((0.01, -8.0), (0.05, -10.0), (0.1, -11.0))
+        ),
+        prediction_sets=tuple(
+            PredictionSetResult(
+                coverage=coverage,
+                gap=gap + harder,
+                measured_coverage=coverage + 0.003,
+                measured_coverage_ci95=(coverage - 0.02, coverage + 0.02),
+                mean_size=1 + gap / 4,
+            )
+            for coverage, gap in ((0.9, 0.5), (0.95, 1.5))
+        ),
+    )
+
+
+DECISIONS = Decisions(
+    pairs=PairDecisions(
+        slope=0.5,
+        intercept=4.0,
+        threshold=-8.0,
+        pairs=9990,
+        before=calibration(0.4),
+        after=calibration(0.02),
+        false_match_rate=0.06,
+        false_non_match_rate=0.07,
+    ),
+    galleries=(gallery(5, 0.0), gallery(20, 1.0)),
+    familiarity=Familiarity(
+        mean=(0.1, 0.05, 0.1),
+        precision=((400.0, 0.0, 0.0), (0.0, 400.0, 0.0), (0.0, 0.0, 400.0)),
+        threshold=2.5,
+        false_alarm_rate=0.01,
+        measured_false_alarm_rate=0.012,
+        measured_false_alarm_rate_ci95=(0.003, 0.021),
+        detected={"noise": 1.0, "gradient": 0.99, "clouds": 0.98},
+    ),
+)
 RESULTS = RunResults(
     experiment="omniglot_20way_small",
     seed=7,
@@ -133,6 +207,7 @@ RESULTS = RunResults(
     verification=Verification(
         validation=verification(0.9311, (0.92, 0.94), 10000), test=verification(0.9222, (0.911, 0.933), 9990)
     ),
+    decisions=DECISIONS,
     one_shot={"official_runs": OFFICIAL, "within_alphabet": WITHIN},
     one_shot_views={},
     baselines={},

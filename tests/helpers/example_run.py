@@ -18,7 +18,7 @@ SMALL = dataclasses.replace(
     summary="The paper's task at 35×35",
     optimizer=PaperSGD(layers={"conv1": LayerSpec(0.02, 0.9, 2e-4), "out": LayerSpec(0.03, 0.9, 0.0)}),
 )
-BASELINE_PARTS = {"training": None, "verification": None, "one_shot": {}}
+BASELINE_PARTS = {"training": None, "verification": None, "decisions": None, "one_shot": {}}
 """What differs in the results of untrained baselines."""
 
 

@@ -23,7 +23,8 @@ def make_model(seed: int = 0, experiment: Experiment = EXPERIMENT, decisions: ob
     params = init_params(jax.random.key(seed), experiment.network, (side, side, 1))
     if isinstance(experiment.network.energy, WeightedL1):
         params["out"]["weight"] = -abs(params["out"]["weight"])
-    model = Model(experiment, params, make_card(f"tiny{seed}", experiment, with_data(image_side=side), "0123456789"))
+    results = dataclasses.replace(with_data(image_side=side), decisions=None)
+    model = Model(experiment, params, make_card(f"tiny{seed}", experiment, results, "0123456789"))
     return dataclasses.replace(model) if decisions is None else _WithDecisions(decisions, model)
 
 

@@ -208,6 +208,7 @@ def test_every_picture_stands_in_the_section_where_it_belongs():
     belongs = {
         "One-shot recognition": ["n_way", "groups", "hardest", "confused", "units"],
         "Verification": ["roc"],
+        "Decisions": ["reliability"],
         "Training": ["training", "distortions"],
         "Network": ["filters"],
     }

@@ -126,10 +126,10 @@ def test_the_calibration_error_is_that_of_a_loop_and_the_bins_are_scikit_learns(
     p[:2] = 0, 1
     happened = RNG.random(500) < p**0.5
     found = reliability(p, happened, bins)
-    assert found.count.sum() == 500
+    assert found.counts.sum() == 500
     np.testing.assert_allclose(expected_calibration_error(found), by_hand(p, happened, bins))
     share, mean = calibration_curve(happened, p, n_bins=bins)
-    np.testing.assert_allclose((found.share, found.probability), (share, mean))
+    np.testing.assert_allclose((found.shares, found.probabilities), (share, mean))
 
 
 def test_calibrated_probabilities_have_almost_no_error_and_the_opposite_has_the_most():

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import det_curve
 
 from siamese_jax.statistics import open_set
+from siamese_jax.statistics.intervals import clustered_interval
 
 RNG = np.random.default_rng(0)
 VALUES = st.lists(st.integers(-5, 5), min_size=2, max_size=40)  # few possible values, which often tie
@@ -104,3 +105,32 @@ def test_for_scores_with_an_exponential_tail_the_extrapolated_threshold_is_right
     sizes = (5, 20, 50)
     exact = {n: -math.log1p(-(0.95 ** (1 / n))) for n in (*sizes, 500)}
     np.testing.assert_allclose(open_set.at_size(500, sizes, [exact[n] for n in sizes]), exact[500], atol=0.02)
+
+
+def test_the_interval_of_a_rate_is_wider_where_the_threshold_is_chosen_again():
+    """Ten groups a set, whose scores lie around a mean of the group: thresholds owe much to the groups."""
+
+    def made(seed):
+        rng = np.random.default_rng(seed)
+        return (rng.normal(size=(10, 1)) + rng.normal(size=(10, 200))).ravel(), np.repeat(np.arange(10), 200)
+
+    chosen_on, new = made(0), made(1)
+    threshold = open_set.threshold_for_fpir(chosen_on[0][:, None], 0.05)
+    accepted = open_set.false_positives(new[0][:, None], threshold)
+    fixed = clustered_interval(accepted.astype(float), new[1])
+    low, high = open_set.fpir_interval(*chosen_on, *new, 0.05)
+    assert 0 <= low < accepted.mean() < high <= 1
+    assert high - low > 1.2 * (fixed[1] - fixed[0])
+    alone = open_set.fpir_interval(chosen_on[0], np.zeros(2000), new[0], np.zeros(2000), 0.05)
+    np.testing.assert_allclose(alone, accepted.mean())  # one group each: every resample is the same
+
+
+def test_the_interval_of_a_rate_covers_what_was_asked_about_as_often_as_it_says():
+    covered = []
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        scores = rng.normal(size=(2, 25, 1)) / 2 + rng.normal(size=(2, 25, 40))
+        group = np.repeat(np.arange(25), 40)
+        low, high = open_set.fpir_interval(scores[0].ravel(), group, scores[1].ravel(), group, 0.1, resamples=199)
+        covered.append(low <= 0.1 <= high)
+    assert np.mean(covered) > 0.85

@@ -52,3 +52,28 @@ def test_a_folder_without_a_run_is_one_sentence(ship_weights, tmp_path):
         ship_weights.main([f"--workdir={tmp_path}", "--name=tiny", "--commit=0123", f"--into={tmp_path}"])
     assert list(tmp_path.iterdir()) == []
     assert (pretrained.FOLDER / "best").exists()
+
+
+def test_decisions_of_an_evaluation_are_added_and_nothing_else_changes(run, ship_weights, tmp_path):
+    measured = dataclasses.replace(with_data(image_side=SIDE), training=run.training)
+    write_results(run.workdir, dataclasses.replace(measured, decisions=None), {})
+    folder = ship_weights.ship(run.workdir, "tiny", "0123", tmp_path)
+    weights = (folder / "params.npz").read_bytes()
+    elsewhere = dataclasses.replace(measured.environment, cores=64)
+    write_results(tmp_path, dataclasses.replace(measured, environment=elsewhere), {})
+    ship_weights.main([f"--workdir={tmp_path}", "--name=tiny", f"--into={tmp_path}"])
+    assert pretrained.read(folder).card.results == measured
+    assert (folder / "params.npz").read_bytes() == weights
+    assert "## Decisions" in (folder / "README.md").read_text()
+
+
+def test_an_evaluation_with_another_figure_is_refused(run, ship_weights, tmp_path):
+    measured = dataclasses.replace(with_data(image_side=SIDE), training=run.training)
+    write_results(run.workdir, measured, {})
+    before = (ship_weights.ship(run.workdir, "tiny", "0123", tmp_path) / "card.json").read_bytes()
+    official = dataclasses.replace(measured.one_shot["official_runs"], ties=1)
+    changed = measured.one_shot | {"official_runs": official}
+    write_results(tmp_path, dataclasses.replace(measured, one_shot=changed), {})
+    with pytest.raises(SystemExit, match="differs from the card of tiny in one_shot: evaluate tiny again"):
+        ship_weights.main([f"--workdir={tmp_path}", "--name=tiny", f"--into={tmp_path}"])
+    assert (tmp_path / "tiny" / "card.json").read_bytes() == before
