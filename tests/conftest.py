@@ -1,10 +1,11 @@
 """Settings for every test: strict ranks, a fixed hypothesis profile, and where the real archives are."""
 
+import contextlib
 import fcntl
 import hashlib
 import os
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,22 @@ def once(tmp_path_factory) -> Callable[[str, Callable[[Path], Any]], Path]:
         return folder
 
     return folder_of
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Any]:
+    """A PostgreSQL server with pgvector, for all tests of this process."""
+    from postgresql import Server
+
+    with contextlib.closing(Server()) as server:
+        yield server
+
+
+@pytest.fixture
+def database(postgresql) -> str:
+    """The address of an empty database."""
+    postgresql.clear()
+    return postgresql.url
 
 
 @pytest.fixture(scope="session")

@@ -5,17 +5,22 @@ import os
 import threading
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from siamese_jax.errors import UserError
+from siamese_jax.extras import require
 from siamese_jax.gallery import images
-from siamese_jax.gallery.index import index_of
+from siamese_jax.gallery.index import Index, index_of
 from siamese_jax.gallery.records import About, Answer, Enrolment, Findings, Match, Picture, Row
-from siamese_jax.gallery.search import ExactScan, Ranking, Search
+from siamese_jax.gallery.search import CandidateSearch, ExactScan, Ranking, Search
 from siamese_jax.gallery.sqlite import SqliteStore
 from siamese_jax.gallery.store import check_network
 from siamese_jax.pretrained import Model
+
+if TYPE_CHECKING:  # needs psycopg, which is not always installed
+    from siamese_jax.gallery.postgresql import PostgresqlStore
 
 MAX_NAME, MAX_SOURCE, MAX_THUMBNAIL = 200, 4096, 64 << 10
 """Characters of a class name and of a source, and bytes of a thumbnail."""
@@ -37,7 +42,7 @@ class Gallery:
       about: The network whose embeddings the gallery keeps.
     """
 
-    def __init__(self, store: SqliteStore, model: Model | None):
+    def __init__(self, store: "SqliteStore | PostgresqlStore", model: Model | None):
         """Use `Gallery.open` instead."""
         self._store, self._model, self._lock = store, model, threading.RLock()
         self._search: Search | None = None
@@ -235,7 +240,7 @@ class Gallery:
             return _finite(model.embed(np.stack(fitted)), "the embeddings")
 
         with self._lock:
-            count = self._store.replace(about(model), embed, index_of(model.experiment.network, model.params))
+            count = self._store.replace(about(model), embed, _index(model))
             self.about = self._store.about()
             self._belong_to(model)
         return count
@@ -243,7 +248,11 @@ class Gallery:
     def _belong_to(self, model: Model) -> None:
         """Use a network; UserError unless the gallery belongs to it."""
         check_network(self._store.place, self.about, about(model))
-        self._model, self._search = model, ExactScan(self._store, model, self.about)
+        self._model = model
+        if isinstance(self._store, SqliteStore):
+            self._search = ExactScan(self._store, model, self.about)
+        elif (index := _index(model)) is not None:
+            self._search = CandidateSearch(self._store, model, self.about, index)
 
     def _needed(self) -> tuple[Model, Search]:
         if self._model is None or self._search is None:
@@ -271,13 +280,26 @@ def about(model: Model) -> About:
     return About(model.card.name, model.fingerprint, model.embedding_size)
 
 
-def _opened(location: str, model: Model | None, create: bool) -> SqliteStore:
+def _index(model: Model) -> Index | None:
+    return index_of(model.experiment.network, model.params)
+
+
+def _opened(location: str, model: Model | None, create: bool) -> "SqliteStore | PostgresqlStore":
     """Return the store at a location; see `Gallery.open`."""
-    if create:
-        if model is None:
-            raise UserError(f"{location} cannot be made without a network: give one to Gallery.open")
-        if not Path(location).exists():
-            SqliteStore.create(location, about(model))
+    is_database = location.startswith(("postgresql://", "postgres://"))
+    if create and model is None:
+        where = "a gallery in a database" if is_database else location  # an address may hold a password
+        raise UserError(f"{where} cannot be made without a network: give one to Gallery.open")
+    if is_database:
+        require("postgresql")
+        from siamese_jax.gallery.postgresql import PostgresqlStore
+
+        index = _index(model) if model else None
+        if create and model:
+            PostgresqlStore.create(location, about(model), index)
+        return PostgresqlStore(location, index)
+    if create and model and not Path(location).exists():
+        SqliteStore.create(location, about(model))
     return SqliteStore(location)
 
 

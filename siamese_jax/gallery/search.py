@@ -1,17 +1,24 @@
 """The classes that a query may be of: all classes compared, or candidates that the index of a database proposes."""
 
 from collections.abc import Iterator
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
+from siamese_jax.errors import UserError
+from siamese_jax.gallery.index import Index
 from siamese_jax.gallery.records import About, Embeddings
 from siamese_jax.gallery.sqlite import SqliteStore
 from siamese_jax.gallery.store import check_network
 from siamese_jax.pretrained import Model
 
+if TYPE_CHECKING:  # needs psycopg, which is not always installed
+    from siamese_jax.gallery.postgresql import PostgresqlStore
+
 QUERIES = 64
 """Queries whose scores with all pictures are held at a time."""
+CANDIDATES, MOST = 50, 12_800
+"""Pictures that an index is asked for: at first, and at most if they are of too few classes."""
 
 
 class Ranking(NamedTuple):
@@ -107,17 +114,64 @@ class ExactScan:
 
     def _refresh(self) -> None:
         """Read what is new: only added pictures, or all if some were removed or embedded again."""
-        version = self._store.version()
-        if version == self._version:
+        if self._store.version() == self._version:
             return
-        check_network(self._store.place, self._store.about(), self._about)
-        kept = self._kept if version[0] == self._version[0] else None
-        new = self._store.embeddings(after=int(kept.ids[-1]) if kept and len(kept.ids) else 0)
-        if kept:
-            ids, names, values = kept
+        version, about, new = self._store.changed(self._version)
+        check_network(self._store.place, about, self._about)
+        if version[0] == self._version[0]:
+            ids, names, values = self._kept
             new = Embeddings(np.concatenate([ids, new.ids]), names + new.names, np.concatenate([values, new.values]))
         self._kept, self._version = new, version
         self._compared = Compared(self._model, new) if len(new.ids) else None
+
+
+class CandidateSearch:
+    """Compares queries with the classes of the pictures that the index of a database finds nearest."""
+
+    def __init__(self, store: "PostgresqlStore", model: Model, about: About, index: Index):
+        """Read nothing yet."""
+        self._store, self._model, self._about, self._index = store, model, about, index
+        self._version, self._count = (-1, 0), 0
+
+    def described(self) -> str:
+        """Return in words which search is used."""
+        proposed = f"{CANDIDATES} candidates by the {self._index.distance} index of PostgreSQL"
+        return f"{proposed}, ranked by the network's own energy"
+
+    def count(self) -> int:
+        """Return the number of enrolled classes."""
+        version = self._store.version()
+        if version != self._version:
+            self._version, self._count = version, self._store.count()
+        return self._count
+
+    def rank(self, queries: np.ndarray, top: int) -> Iterator[Ranking]:
+        """Yield the ranking for each query; `Ranking.scores` are those of the candidates' classes."""
+        self._check()
+        found = [
+            self._rank(query, point, top) for query, point in zip(queries, self._index.points(queries), strict=True)
+        ]
+        self._check()  # again: another network may have taken over meanwhile
+        return iter(found)
+
+    def _rank(self, query: np.ndarray, point: np.ndarray, top: int) -> Ranking:
+        pictures = self._store.embeddings(self._candidates(point, top))
+        if not len(pictures.ids):
+            raise UserError(f"{self._store.place} is empty: enrol pictures of each class first")
+        (ranking,) = Compared(self._model, pictures).rank(query[None], top)
+        return ranking
+
+    def _candidates(self, point: np.ndarray, top: int) -> list[str]:
+        """Return names of classes: at least `top`, unless there are fewer or MOST pictures show no more."""
+        wanted, count = min(top, self.count()), CANDIDATES
+        while True:
+            names = list(dict.fromkeys(self._store.nearest(point, count)))
+            if len(names) >= wanted or count >= MOST:
+                return names
+            count *= 4
+
+    def _check(self) -> None:
+        check_network(self._store.place, self._store.about(), self._about)
 
 
 def _highest(scores: np.ndarray, count: int) -> np.ndarray:

@@ -168,14 +168,24 @@ class SqliteStore:
         with self._reading():
             return self._database.execute("SELECT thumbnail, image FROM pictures WHERE id = ?", (picture,)).fetchone()
 
-    def embeddings(self, after: int = 0) -> Embeddings:
-        """Return the embeddings of pictures whose id is above `after`, sorted by id; UserError if one is damaged."""
-        size = self.about().embedding_size
+    def changed(self, version: tuple[int, int]) -> tuple[tuple[int, int], About, Embeddings]:
+        """Return what is new since a version, all from one moment; UserError if an embedding is damaged.
+
+        Returns:
+          The present version; the network; and the embeddings of the pictures that were added since, sorted by id. If
+          pictures were removed or embedded again since (the first number of the version differs), these are all.
+        """
         with self._reading():
-            stored = self._database.execute(
-                "SELECT id, class_name, checksum, embedding FROM pictures WHERE id > ? ORDER BY id", (after,)
-            ).fetchall()
-        return embeddings(self.place, size, stored)
+            self._database.execute("BEGIN")
+            try:
+                present, about = self.version(), self.about()
+                after = version[1] if version[0] == present[0] else 0
+                stored = self._database.execute(
+                    "SELECT id, class_name, checksum, embedding FROM pictures WHERE id > ? ORDER BY id", (after,)
+                ).fetchall()
+            finally:
+                self._database.execute("COMMIT")
+        return present, about, embeddings(self.place, about.embedding_size, stored)
 
     def rows(self) -> Iterator[tuple[int, Row | str]]:
         """Yield the id and the row of each picture; instead of a damaged row, what is wrong with it."""

@@ -1,9 +1,13 @@
 """A gallery: what is enrolled is found, whoever else writes, and what does not fit is refused."""
 
+import contextlib
 import io
 import re
+import sqlite3
+from pathlib import Path
 
 import numpy as np
+import psycopg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,9 +22,9 @@ from siamese_jax.specs import with_value
 MODEL = make_model()
 
 
-@pytest.fixture
-def location(tmp_path):
-    return tmp_path / "some" / "mine.gallery"
+@pytest.fixture(params=["file", "database"])
+def location(request, tmp_path):
+    return tmp_path / "some" / "mine.gallery" if request.param == "file" else request.getfixturevalue("database")
 
 
 @pytest.fixture
@@ -53,7 +57,10 @@ def test_an_enrolled_picture_is_the_best_match_of_itself(gallery):
     assert [answer.matches[0].class_name for answer in answers] == ["c2", "c29"]
     assert [answer.matches[0].picture for answer in answers] == [3, 30]
     assert all(len(answer.matches) == 3 for answer in answers)
-    assert gallery.search == "exact scan of 30 embeddings in memory"
+    assert gallery.search in (
+        "exact scan of 30 embeddings in memory",
+        "50 candidates by the L1 index of PostgreSQL, ranked by the network's own energy",
+    )
 
 
 @pytest.mark.parametrize("combine", ["mean_score", "best_score", "mean_embedding"])
@@ -152,9 +159,18 @@ CHANGES = st.lists(
 )
 
 
-@given(CHANGES)
-def test_any_sequence_of_changes_leaves_what_a_dict_would_hold(tmp_path_factory, changes):
-    location = tmp_path_factory.mktemp("changes") / "g"
+@pytest.fixture(params=["file", "database"], scope="module")
+def fresh(request, tmp_path_factory):
+    """Returns a new location at each call."""
+    if request.param == "file":
+        return lambda: tmp_path_factory.mktemp("changes") / "g"
+    server = request.getfixturevalue("postgresql")
+    return lambda: server.clear() or server.url
+
+
+@given(changes=CHANGES)
+def test_any_sequence_of_changes_leaves_what_a_dict_would_hold(fresh, changes):
+    location = fresh()
     kept, queries = {}, embedded(MODEL, 4)
     gallery, reader = (Gallery.open(location, MODEL, create=True) for _ in range(2))
     try:
@@ -236,7 +252,7 @@ def test_embedding_again_by_a_network_for_another_size_uses_the_kept_pixels(gall
 
 def test_embedding_again_changes_nothing_if_a_picture_is_damaged(gallery, location):
     gallery.enrol([picture(0), picture(20)])
-    _spoil(location, "UPDATE pictures SET image = x'00' WHERE id = 2")
+    _spoil(location, "UPDATE pictures SET image = ? WHERE id = 2", b"nonsense")
     with pytest.raises(UserError, match="a picture in .* is damaged .*: run its check, and remove that picture"):
         gallery.re_embed(make_model(1))
     assert gallery.about.network == "tiny0"
@@ -328,14 +344,14 @@ def test_check_finds_pictures_that_classes_share_and_rows_that_are_damaged(galle
     )  # fmt: skip
     _spoil(location, "UPDATE pictures SET class_name = 'c9' WHERE id = 4")
     _spoil(location, "UPDATE pictures SET image = (SELECT image FROM pictures WHERE id = 1) WHERE id = 5")
-    _spoil(location, "UPDATE pictures SET thumbnail = x'00' WHERE id = 6")
+    _spoil(location, "UPDATE pictures SET thumbnail = ? WHERE id = 6", b"nonsense")
     count, _, (_, four, five, six) = gallery.check()
     assert count == 6
     assert four.startswith("picture 4 in ")
     assert "picture 5 of the class 'c3' is damaged (its pixels have changed)" in five
     assert "picture 6 of the class 'c4' is damaged" in six
     with pytest.raises(UserError, match="picture 4 in .* is damaged: restore the gallery from a copy, or remove that"):
-        Gallery.open(location, MODEL).identify(embedded(MODEL, 0))
+        gallery.identify(embedded(MODEL, 80), top=9)
     for picture_id in (3, 4, 5, 6):
         gallery.remove(picture=picture_id)
     assert gallery.check().problems == ()
@@ -354,9 +370,11 @@ def test_check_finds_embeddings_that_the_network_does_not_give(gallery, monkeypa
     )
 
 
-def _spoil(location, sql):
-    import sqlite3
-    from contextlib import closing
-
-    with closing(sqlite3.connect(location, isolation_level=None)) as database:
-        database.execute(sql)
+def _spoil(location, command, *values):
+    """Changes a gallery behind its back."""
+    if isinstance(location, Path):
+        with contextlib.closing(sqlite3.connect(location, isolation_level=None)) as database:
+            database.execute(command, values)
+    else:
+        with psycopg.connect(location, options="-c search_path=siamese_jax_gallery,public") as database:
+            database.execute(command.replace("?", "%s"), values or None)

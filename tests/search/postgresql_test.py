@@ -1,6 +1,5 @@
-"""Two workers, each a process, on one PostgreSQL: needs SIAMESE_JAX_POSTGRESQL=postgresql://…, which CI gives."""
+"""Two workers, each a process, on one PostgreSQL."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -8,14 +7,12 @@ import textwrap
 import uuid
 
 import optuna
-import pytest
 from optuna.trial import TrialState
 from plans import make_grid_plan
 
 from siamese_jax.search.storage import quietly
 from siamese_jax.search.study import WORKER, Study, find_study
 
-URL = os.environ.get("SIAMESE_JAX_POSTGRESQL")
 TRIALS = 6
 CODE = """
     import sys
@@ -31,12 +28,9 @@ CODE = """
 """
 
 
-pytestmark = pytest.mark.skipif(URL is None, reason="SIAMESE_JAX_POSTGRESQL is not set")
-
-
-def test_two_workers_on_one_database_finish_a_study_together_after_one_of_them_was_killed(tmp_path):
+def test_two_workers_on_one_database_finish_a_study_together_after_one_of_them_was_killed(tmp_path, database):
     name = f"test-{uuid.uuid4().hex}"
-    code = textwrap.dedent(CODE).format(trials=TRIALS, name=name, folder=str(tmp_path), url=URL)
+    code = textwrap.dedent(CODE).format(trials=TRIALS, name=name, folder=str(tmp_path), url=database)
 
     def begin() -> subprocess.Popen:
         return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
@@ -53,7 +47,7 @@ def test_two_workers_on_one_database_finish_a_study_together_after_one_of_them_w
         survivor.kill()
         killed.stdout.close()
     assert survivor.returncode == 0
-    study = find_study(name, tmp_path, URL)
+    study = find_study(name, tmp_path, database)
     try:
         trials = study.get_trials()
         completed = [trial for trial in trials if trial.state is TrialState.COMPLETE]
@@ -68,10 +62,10 @@ def test_two_workers_on_one_database_finish_a_study_together_after_one_of_them_w
         optuna.delete_study(study_name=name, storage=study._storage)
 
 
-def test_a_trial_in_a_database_whose_worker_was_killed_before_it_could_sign_is_run_again(tmp_path):
+def test_a_trial_in_a_database_whose_worker_was_killed_before_it_could_sign_is_run_again(tmp_path, database):
     name = f"test-{uuid.uuid4().hex}"
     plan = make_grid_plan(["optimizer.layers.fc.learning_rate=0.01..0.1"], 1, sampler="random")._replace(name=name)
-    with Study(plan, tmp_path, URL) as study:
+    with Study(plan, tmp_path, database) as study:
         try:
             with quietly():
                 killed = study.study.ask(study._distributions)  # as `ask` does, up to there: without a sign of life
