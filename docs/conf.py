@@ -103,7 +103,13 @@ def with_records(app, docname, source):
     """Renders the generated parts of a page, so that a site never shows an older record than the repository has."""
     from write_docs import rendered
 
-    source[0] = re.sub(r"(?<=\d) %", "\N{NO-BREAK SPACE}%", rendered(source[0]))
+    source[0] = unbroken(rendered(source[0]))
+
+
+def unbroken(text):
+    """Keeps a number, its per cent sign and its interval on one line, as in "86.50 % (79.8–91.2)"."""
+    text = re.sub(r"(?<=\d) %", "\N{NO-BREAK SPACE}%", text)
+    return re.sub(r"(?<=[\d%]) \((\d[\d.]*)–(\d[\d.]*)", "\N{NO-BREAK SPACE}(\\1–\N{WORD JOINER}\\2", text)
 
 
 def setup(app):

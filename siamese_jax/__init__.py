@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from siamese_jax.gallery import Gallery
     from siamese_jax.pretrained import Model, load_pretrained
     from siamese_jax.records import Dataset, Images
+    from siamese_jax.report.compare import compare_runs
     from siamese_jax.runs import Run, measure_baselines, open_checkpoint, open_run, resume, train
+    from siamese_jax.search.conduct import run_search
+    from siamese_jax.search.plan import make_plan
     from siamese_jax.specs import Experiment
     from siamese_jax.storage.image_files import read_image
 
@@ -28,13 +31,16 @@ __all__ = [
     "Run",
     "UserError",
     "__version__",
+    "compare_runs",
     "find",
     "load_pretrained",
+    "make_plan",
     "measure_baselines",
     "open_checkpoint",
     "open_run",
     "read_image",
     "resume",
+    "run_search",
     "train",
 ]
 _MODULES = {
@@ -45,13 +51,16 @@ _MODULES = {
     "Model": "pretrained",
     "Run": "runs",
     "UserError": "errors",
+    "compare_runs": "report.compare",
     "find": "experiments",
     "load_pretrained": "pretrained",
+    "make_plan": "search.plan",
     "measure_baselines": "runs",
     "open_checkpoint": "runs",
     "open_run": "runs",
     "read_image": "storage.image_files",
     "resume": "runs",
+    "run_search": "search.conduct",
     "train": "runs",
 }
 

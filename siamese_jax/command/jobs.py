@@ -48,5 +48,5 @@ def search(request: Search) -> str:
     from siamese_jax.search import conduct  # Optuna is an extra
 
     keep_freed_memory()
-    conduct.search(request.plan, request.folder, storage=request.storage, **request.sources, say=say)
+    conduct.run_search(request.plan, request.folder, storage=request.storage, **request.sources, say=say)
     return words.where(request.folder)

@@ -10,7 +10,19 @@ from typing import TYPE_CHECKING, Any
 import chex
 import numpy as np
 
-from siamese_jax.plots.style import BLUE, COLOURS, GREY, LINES, MARKERS, SKY, blank, legend_below, plain, spoken
+from siamese_jax.plots.style import (
+    BLUE,
+    COLOURS,
+    GREY,
+    LINES,
+    MARKERS,
+    SKY,
+    blank,
+    entitle_laid_out,
+    legend_below,
+    plain,
+    spoken,
+)
 from siamese_jax.results import Interval, OneShot, OneShotResult, Words, plural
 
 if TYPE_CHECKING:
@@ -54,7 +66,8 @@ def n_way_figure(by_run: Mapping[str, OneShot]) -> "Figure":
             )
     n = np.linspace(ways[0], ways[-1], 100)
     axes.plot(n, 100 / n, color=GREY, linestyle=":", linewidth=1.5, label="chance level: 1/n")
-    axes.set(title="one-shot accuracy, with 95 % intervals", xticks=ways, ylim=(0, 102))
+    entitle_laid_out(figure, "One-shot accuracy, with 95 % intervals")
+    axes.set(xticks=ways, ylim=(0, 102))
     axes.set(xlabel="n: classes to choose from", ylabel="right answers (%)")
     plain(axes)
     legend_below(axes)
@@ -80,8 +93,8 @@ def groups_figure(one_shot: OneShot, words: Words) -> "Figure":
     names = sorted(hardest, key=lambda name: (-hardest[name].accuracy, name))
     figure = blank(2.6 + 1.7 * len(panels), 1.9 + 0.33 * len(names))
     # So that a value stands nearer to its own bar than to the next panel.
-    figure.set_layout_engine("constrained", wspace=0.1)
-    figure.suptitle(f"one-shot accuracy of each test {words.group}", fontsize=12, fontweight="bold")
+    figure.set_layout_engine("constrained", wspace=0.1, w_pad=0.12)
+    entitle_laid_out(figure, f"One-shot accuracy on each test {words.group}")
     for axes, (n_way, part) in zip(np.ravel(figure.subplots(1, len(panels), sharey=True)), panels.items(), strict=True):
         of_group = [part.by_group[name] for name in names]
         percent = [100 * one.accuracy for one in of_group]
@@ -89,7 +102,12 @@ def groups_figure(one_shot: OneShot, words: Words) -> "Figure":
         for place, value in enumerate(percent):
             axes.text(132, place, f"{value:.1f}", ha="right", va="center", fontsize=9)
         axes.axvline(
-            100 * part.accuracy, color="black", linestyle="--", linewidth=1.2, label=f"all {plural(words.group)}"
+            100 * part.accuracy,
+            color="black",
+            linestyle="--",
+            linewidth=1.2,
+            label=f"all {plural(words.group)}",
+            clip_on=False,  # a line at 100 is as wide as others
         )
         axes.axvline(100 / n_way, color="black", linestyle=":", linewidth=1.5, label="chance level: 1/n")
         axes.set_title(f"{n_way}-way: {100 * part.accuracy:.1f} %", fontsize=11)
@@ -148,7 +166,7 @@ def comparison_figure(
         tick.set_fontweight("normal" if interval is None else "bold")
     axes.tick_params(axis="y", length=0)
     axes.set(xlim=(0, 100), ylim=(len(rows) - 0.4, -0.6), xlabel="right answers (%)")
-    axes.set_title(title, fontsize=12, fontweight="bold")
+    entitle_laid_out(figure, title)
     plain(axes, grid="x")
     figure.legend(loc="outside lower center", ncol=2, frameon=False, fontsize=9)
     return figure

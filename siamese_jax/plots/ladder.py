@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from siamese_jax.plots.style import BLUE, GREY, MARKERS, blank, plain
+from siamese_jax.plots.style import BLUE, GREY, MARKERS, blank, entitle_laid_out, plain
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -40,7 +40,8 @@ def ladder_figure(by_rung: Mapping[str, Sequence[Mapping[str, Any]]], chance: fl
     axes.axvline(100 * chance, color=GREY, linestyle=":", linewidth=1.5, label="chance level")
     axes.set_yticks(range(len(by_rung)), [textwrap.fill(f"{n}  {rung}", 44) for n, rung in enumerate(by_rung)])
     axes.invert_yaxis()
-    axes.set(title="what each change is worth", xlabel="right answers on validation trials (%)", xlim=(0, 102))
+    entitle_laid_out(figure, "What each change is worth")
+    axes.set(xlabel="right answers on validation trials (%)", xlim=(0, 102))
     plain(axes)
     axes.legend(frameon=False, loc="lower left")
     return figure

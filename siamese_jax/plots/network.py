@@ -135,7 +135,7 @@ def units_figure(
     terms.plot(units, np.sort(right), color=BLUE, label="right support")
     terms.plot(units, np.sort(wrong), color=ORANGE, linestyle="--", label="wrong support")
     terms.axhline(0, color=GREY, linestyle=":", linewidth=1.5)
-    terms.set_title("each unit's term of the logit, sorted", fontsize=11)
+    terms.set_title("Each unit's term of the logit, sorted", fontsize=11)
     terms.set(xlabel="unit, sorted for each support", ylabel="term of the logit (below 0: “different”)")
 
     difference = right - wrong
@@ -151,7 +151,7 @@ def units_figure(
         needed = int(np.searchsorted(share, part * share[-1])) + 1 if share[-1] else 0
         label = f"{needed:,} of {len(right):,} units give {word} of all differences"
         gain.axvline(needed, color=GREY, linestyle=line, linewidth=1.2, label=label)
-    gain.set_title("cumulative lead, unit by unit", fontsize=11)
+    gain.set_title("Cumulative lead, unit by unit", fontsize=11)
     gain.set(xlabel="units added, those that differ most first", ylabel="lead in logit (above 0: right choice)")
     for axes in (terms, gain):
         plain(axes)

@@ -70,6 +70,11 @@ def entitle(figure: "Figure", title: str) -> None:
     write(figure, MARGIN, MARGIN, title, va="top", fontsize=12, fontweight="bold")
 
 
+def entitle_laid_out(figure: "Figure", title: str) -> None:
+    """Write a title at the top left of a figure that matplotlib lays out, in the style of `entitle`."""
+    figure.suptitle(title, x=MARGIN / figure.get_size_inches()[0], ha="left", fontsize=12, fontweight="bold")
+
+
 def write(figure: "Figure", x: float, y: float, text: str, **style: Any) -> None:
     """Write text at (x, y), in inches; `style` is that of `Figure.text`."""
     width, height = figure.get_size_inches()

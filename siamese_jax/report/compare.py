@@ -29,7 +29,7 @@ def report(workdirs: Sequence[Path], output: Path) -> None:
     if len(workdirs) == 1:
         report_again(workdirs[0])
     else:
-        compare(workdirs, output)
+        compare_runs(workdirs, output)
 
 
 def report_again(workdir: Path) -> None:
@@ -38,16 +38,17 @@ def report_again(workdir: Path) -> None:
     write_report(workdir, run.experiment, run.results, run.rows)
 
 
-def compare(workdirs: Sequence[Path], folder: Path) -> None:
-    """Write report.md, report.html and the pictures of several runs.
+def compare_runs(workdirs: Sequence[str | Path], output: str | Path) -> None:
+    """Compare runs from what they left in their folders: write report.md, report.html and pictures.
 
     Args:
-      workdirs: The folders of the runs.
-      folder: Where the report is written.
+      workdirs: The folders of the runs, in the order of the report.
+      output: The folder that the report is written to.
 
     Raises:
-      UserError: `folder` is that of a run, a run is named twice, or a run has no results.
+      UserError: `output` is the folder of a run, a run is named twice, or a run has no results.
     """
+    workdirs, folder = [Path(workdir) for workdir in workdirs], Path(output)
     if folder.resolve() in (workdir.resolve() for workdir in workdirs):
         raise UserError(f"--output={folder} is the folder of a run and would replace its report: choose another folder")
     for one, other in itertools.combinations(workdirs, 2):

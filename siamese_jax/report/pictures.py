@@ -6,6 +6,8 @@ A picture is a PNG file beside the report. `siamese_jax.plots` draws it.
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from siamese_jax.results import Words, plural
+
 HEADLINE, ONE_SHOT, VERIFICATION, DECISIONS, TRAINING, NETWORK = (
     "Result",
     "One-shot recognition",
@@ -16,14 +18,14 @@ HEADLINE, ONE_SHOT, VERIFICATION, DECISIONS, TRAINING, NETWORK = (
 )
 
 Pictures = Mapping[str, tuple[str, str]]
-"""By file: the heading of its section, and its caption."""
+"""By file: the heading of its section, and its caption. The source's words stand for {group} and {classes}."""
 
 PICTURES: Pictures = {
     "trial.png": (HEADLINE, "One trial: the query, and each support with its score"),
-    "n_way.png": (ONE_SHOT, "Accuracy by the number of classes to choose from, with 95 % intervals"),
-    "groups.png": (ONE_SHOT, "Accuracy on each group, by the number of classes to choose from"),
-    "hardest.png": (ONE_SHOT, "The hardest trials of each group"),
-    "confused.png": (ONE_SHOT, "The classes most often confused"),
+    "n_way.png": (ONE_SHOT, "Accuracy by the number of {classes} to choose from, with 95 % intervals"),
+    "groups.png": (ONE_SHOT, "Accuracy on each {group}, by the number of {classes} to choose from"),
+    "hardest.png": (ONE_SHOT, "The hardest trials of each {group}"),
+    "confused.png": (ONE_SHOT, "The {classes} most often confused"),
     "units.png": (ONE_SHOT, "What each unit of the embedding adds to one decision"),
     "roc.png": (VERIFICATION, "Both kinds of error at every threshold: ROC and DET curve"),
     "reliability.png": (DECISIONS, "Are probabilities what happens? Reliability diagrams before and after calibration"),
@@ -34,7 +36,7 @@ PICTURES: Pictures = {
 
 COMPARISON_PICTURES: Pictures = {
     "comparison.png": (HEADLINE, "20-way one-shot accuracy on the official runs, beside published figures"),
-    "n_way.png": (ONE_SHOT, "Accuracy of each run by the number of classes to choose from"),
+    "n_way.png": (ONE_SHOT, "Accuracy of each run by the number of {classes} to choose from"),
     "roc.png": (VERIFICATION, "Both kinds of error of each run at every threshold: ROC and DET curves"),
 }
 
@@ -44,26 +46,33 @@ def there(folder: Path, pictures: Pictures) -> list[str]:
     return [name for name in pictures if (folder / name).exists()]
 
 
-def shown(heading: str, names: Sequence[str], pictures: Pictures = PICTURES) -> list[str]:
+def shown(heading: str, names: Sequence[str], words: Words, pictures: Pictures = PICTURES) -> list[str]:
     """Return the pictures of a section as Markdown, each under its caption.
 
     Args:
       heading: The heading of the section.
       names: The files that are there.
+      words: The words of the data source.
       pictures: The pictures of the report.
     """
-    captions = {name: caption for name, (where, caption) in pictures.items() if name in names and where == heading}
+    said = {"group": words.group, "classes": plural(words.class_)}
+    captions = {
+        name: caption.format(**said)
+        for name, (where, caption) in pictures.items()
+        if name in names and where == heading
+    }
     return [f"{caption}:\n\n![{caption}]({name})" for name, caption in captions.items()]
 
 
-def section(heading: str, text: str, names: Sequence[str], pictures: Pictures = PICTURES) -> str:
+def section(heading: str, text: str, names: Sequence[str], words: Words, pictures: Pictures = PICTURES) -> str:
     """Return a section: its heading, its text and its pictures; "" if it has neither text nor pictures.
 
     Args:
       heading: The heading.
       text: The text below it, Markdown.
       names: The picture files that are there.
+      words: The words of the data source.
       pictures: The pictures of the report.
     """
-    parts = [*filter(None, [text]), *shown(heading, names, pictures)]
+    parts = [*filter(None, [text]), *shown(heading, names, words, pictures)]
     return "\n\n".join([f"## {heading}", *parts]) if parts else ""

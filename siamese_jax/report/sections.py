@@ -58,17 +58,18 @@ def report(
       rows: The lines of metrics.jsonl.
       pictures: The picture files beside the report. Each is shown in its section.
     """
+    words = results.data.words
     sections = (
         _title(experiment, results),
-        *shown(HEADLINE, pictures),
+        *shown(HEADLINE, pictures, words),
         _about(experiment, results),
-        section(ONE_SHOT, one_shot.network(results), pictures),
-        section("Untrained baselines", one_shot.baselines(results), pictures),
-        section(VERIFICATION, _verification(experiment, results), pictures),
-        section(DECISIONS, decisions(results.decisions, results.data.words), pictures),
-        section(TRAINING, _training(experiment, results.training, rows), pictures),
-        section(NETWORK, "", pictures),
-        section("Data", _sets(results.data), pictures),
+        section(ONE_SHOT, one_shot.network(results), pictures, words),
+        section("Untrained baselines", one_shot.baselines(results), pictures, words),
+        section(VERIFICATION, _verification(experiment, results), pictures, words),
+        section(DECISIONS, decisions(results.decisions, words), pictures, words),
+        section(TRAINING, _training(experiment, results.training, rows), pictures, words),
+        section(NETWORK, "", pictures, words),
+        section("Data", _sets(results.data), pictures, words),
         _departures(experiment) if experiment.method == "siamese" else "",
         f"## How to repeat this run\n\n{_command(results.command)}\n\n{_environment(results.environment)}",
     )

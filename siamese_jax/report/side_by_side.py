@@ -83,16 +83,16 @@ def comparison(
       paired: Their differences on the same trials.
       pictures: The picture files beside the report.
     """
-    everyone = contestants(runs)
+    everyone, words = contestants(runs), _words(runs)
     sections = (
         f"# {len(runs)} runs side by side\n\n{_headline(everyone)}",
-        *shown(HEADLINE, pictures, COMPARISON_PICTURES),
-        section("Runs", _runs(runs), pictures, COMPARISON_PICTURES),
-        section(ONE_SHOT, _one_shot(runs, everyone), pictures, COMPARISON_PICTURES),
-        section("Differences on the same trials", _paired(paired), pictures, COMPARISON_PICTURES),
-        section(VERIFICATION, _verification(runs), pictures, COMPARISON_PICTURES),
-        section(TRAINING, _training(runs), pictures, COMPARISON_PICTURES),
-        section("Fields that differ", _fields(runs), pictures, COMPARISON_PICTURES),
+        *shown(HEADLINE, pictures, words, COMPARISON_PICTURES),
+        section("Runs", _runs(runs), pictures, words, COMPARISON_PICTURES),
+        section(ONE_SHOT, _one_shot(runs, everyone), pictures, words, COMPARISON_PICTURES),
+        section("Differences on the same trials", _paired(paired), pictures, words, COMPARISON_PICTURES),
+        section(VERIFICATION, _verification(runs), pictures, words, COMPARISON_PICTURES),
+        section(TRAINING, _training(runs), pictures, words, COMPARISON_PICTURES),
+        section("Fields that differ", _fields(runs), pictures, words, COMPARISON_PICTURES),
     )
     return "\n\n".join(part.strip("\n") for part in sections if part) + "\n"
 
@@ -107,16 +107,15 @@ def _contestants(run: Run) -> Iterator[Contestant]:
 
 
 def _headline(everyone: Sequence[Contestant]) -> str:
-    """Return the accuracies of all contestants on the main trials that they share, the best first."""
+    """Return the accuracies of all contestants on the main trials that they share, in the order of the tables."""
     for protocol in MAIN:
         trials = {_trials_id(one, protocol) for one in everyone}
         if len(trials) != 1 or None in trials:
             continue
-        ranked = sorted(everyone, key=lambda one: -one.one_shot[protocol].accuracy)
-        results = [(one.name, one.one_shot[protocol]) for one in ranked]
+        results = [(one.name, one.one_shot[protocol]) for one in everyone]
         accuracies = "; ".join(f"{who} **{percent(of.accuracy)} %** ({interval(of.ci95)})" for who, of in results)
         card = results[0][1].card
-        what = label(ranked[0].data, protocol, results[0][1])
+        what = label(everyone[0].data, protocol, results[0][1])
         return f"On the same {card.trials:,} trials ({card.task}, {what}; 95 % intervals): {accuracies}."
     return "The runs share no trials: compare their accuracies by their intervals."
 
@@ -185,7 +184,7 @@ def _paired(paired: Sequence[Paired]) -> str:
         "real difference, about one has p below 0.05.\n\n"
     )
     head = [
-        "measured on", "task", "first", "second", "difference (points)", "95 % interval", "p", "only first right",
+        "measured on", "task", "first", "second", "the first is", "95 % interval (points)", "p", "only first right",
         "only second right",
     ]  # fmt: skip
     return text + table(head, [_paired_row(pair) for pair in paired])
@@ -200,12 +199,18 @@ def _paired_row(pair: Paired) -> list[str]:
         _task(part),
         pair.first.name,
         pair.second.name,
-        f"{100 * difference.difference:+.2f}",
-        f"{100 * low:+.1f} to {100 * high:+.1f}",
+        _points(difference.difference),
+        f"{100 * low:+.1f} to {100 * high:+.1f}".replace("-", "−"),
         f"{p:.3f}" if p >= 0.001 else "< 0.001",
         f"{difference.only_first:,}",
         f"{difference.only_second:,}",
     ]
+
+
+def _points(difference: float) -> str:
+    """Return a difference of accuracies in words."""
+    text = f"{100 * abs(difference):.2f}"
+    return "equal" if float(text) == 0 else f"{text} points {'higher' if difference > 0 else 'lower'}"
 
 
 def _verification(runs: Sequence[Run]) -> str:

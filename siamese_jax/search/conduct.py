@@ -19,7 +19,7 @@ from siamese_jax.specs import DataSpec, Experiment
 from siamese_jax.storage.checkpoint import InUseError
 
 
-def search(
+def run_search(
     plan: Plan,
     folder: str | Path,
     *,
@@ -33,8 +33,8 @@ def search(
     No test alphabet is read before the winner is trained.
 
     Args:
-      plan: what is searched, and how; see `search.plan.checked`.
-      folder: where everything is written. The same call continues a study that was stopped.
+      plan: what is searched, and how; see `make_plan`.
+      folder: where everything is written. The same call resumes a study that was stopped.
       storage: address of a PostgreSQL database that several workers share; None is a journal file in the folder.
       data_dir: where prepared data are kept; None is TFDS's own folder.
       archives: folder with the published archives; None downloads them.

@@ -127,7 +127,7 @@ def sentences() -> dict[str, list[str]]:
 MEASUREMENT = re.compile(r"(?<![\w.\-=/])\d[\d,]*(?:\.\d+)? ?%|(?<![\w.\-=/])\d+\.\d+(?![\w.]|-)")
 """A percentage, or a number with decimals."""
 NOT_MEASURED = {
-    "README.md": ["Python 3.11", "CC BY-SA 3.0"],
+    "README.md": ["Python 3.11", "CC BY-SA 3.0", "takes 1.2 GB"],
     "docs/start.md": ["Python 3.11"],
     "docs/accuracy.md": ["95 % interval"],
     "docs/pretrained.md": ["95 % interval", "(2.3 MB)"],
@@ -185,6 +185,13 @@ def cost(name: str) -> str:
 def test_the_registry_and_flag_files_say_what_is_recorded(name):
     assert expected(name).startswith(record_runs.expected(runs()[name]))
     assert cost(name).startswith(record_runs.cost(runs()[name]))
+
+
+def test_the_readme_shows_what_the_first_experiment_prints():
+    found = earlier()["runs"]["glyphs_20way"]["one_shot"]["official_runs"]
+    low, high = found["ci95"]
+    line = f"official runs, 20-way 1-shot: {found['accuracy']:.2%} ({low:.1%} to {high:.1%}; {found['trials']} trials)"
+    assert line in pages.README.read_text()
 
 
 def test_records_in_words():

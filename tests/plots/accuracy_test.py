@@ -100,7 +100,7 @@ def test_alphabets_stand_beside_the_accuracy_of_all_and_chance():
     axes = groups_figure(grid(), WORDS).axes[-1]
     lines = {line.get_label(): line.get_xdata()[0] for line in axes.lines}
     assert lines == {"all alphabets": 60, "chance level: 1/n": 5}
-    assert axes.figure.get_suptitle() == "one-shot accuracy of each test alphabet"
+    assert axes.figure.get_suptitle() == "One-shot accuracy on each test alphabet"
     assert "300 trials each" in axes.get_xlabel()
 
 

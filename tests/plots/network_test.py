@@ -84,13 +84,13 @@ def test_the_lead_adds_up_from_the_units_that_differ_most_to_the_difference_of_t
 
 def test_it_is_told_how_few_units_make_half_and_nine_tenths_of_the_differences():
     lines = {line.get_label(): line.get_xdata()[0] for line in decision().axes[4].lines}
-    assert lines["1 of 4 units make half of all differences"] == 1  # 4 of 7
-    assert lines["2 of 4 units make nine tenths of all differences"] == 2
+    assert lines["1 of 4 units give half of all differences"] == 1  # 4 of 7
+    assert lines["2 of 4 units give nine tenths of all differences"] == 2
 
 
 def test_two_equal_supports_need_no_unit():
     figure = decision(right=(1.0, 2.0), wrong=(1.0, 2.0))
-    assert "0 of 2 units make half of all differences" in [line.get_label() for line in figure.axes[4].lines]
+    assert "0 of 2 units give half of all differences" in [line.get_label() for line in figure.axes[4].lines]
 
 
 @pytest.mark.parametrize("units", [4, 4096])

@@ -42,11 +42,19 @@ def test_loss_is_drawn_at_its_epoch_with_gaps_for_nulls_and_the_chance_line():
 
 def test_accuracies_are_drawn_in_per_cent_with_the_best_epoch_and_chance():
     accuracy = lines(training_figure(ROWS, n_way=5).axes[1])
-    np.testing.assert_allclose(accuracy["training"].get_ydata(), [50, 60, np.nan, 80, 90])
-    one_shot = accuracy["5-way one-shot, validation"]
+    np.testing.assert_allclose(accuracy["training pairs: same or different"].get_ydata(), [50, 60, np.nan, 80, 90])
+    one_shot = accuracy["validation: 5-way one-shot"]
     np.testing.assert_allclose(one_shot.get_xydata(), [(1, 30), (2, 90), (3, 85)])
     np.testing.assert_allclose(accuracy["best: epoch 2, 90.0 %"].get_xydata(), [(2, 90)])
-    assert set(accuracy["one-shot chance level: 1/5"].get_ydata()) == {20}
+    assert set(accuracy["chance level in training: 1/2"].get_ydata()) == {50}
+    assert set(accuracy["chance level in validation: 1/5"].get_ydata()) == {20}
+
+
+def test_choices_in_a_batch_are_not_called_pairs_and_have_no_chance_level_of_pairs():
+    rows = [{**row, "n_way": row.get("cross_entropy")} for row in ROWS]
+    labels = lines(training_figure(rows, loss_name="n_way").axes[1])
+    assert "training: N-way choices in a batch" in labels
+    assert "chance level in training: 1/2" not in labels
 
 
 def test_of_equal_epochs_the_first_is_the_best_and_nulls_never_are():
@@ -59,7 +67,7 @@ def test_curves_need_no_finished_epoch_and_no_value(rows):
     figure = training_figure(rows)
     assert_readable(figure)
     labels = lines(figure.axes[1])
-    assert not any("best" in label or "validation" in label for label in labels)
+    assert not any("best" in label or label.startswith("validation") for label in labels)
 
 
 def test_before_the_first_epoch_is_done_the_axis_counts_steps():

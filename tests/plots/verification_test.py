@@ -38,8 +38,9 @@ def test_the_roc_is_drawn_in_per_cent_and_its_area_is_told():
     np.testing.assert_allclose(line.get_xydata(), 100 * np.array([ACCEPTED, TRUE]).T)
     said = figure.legends[0].get_texts()[0].get_text()
     assert said == (
-        "run\nAUC 0.9512; equal error rate 10.00 %; false rejects: 40.0 % at 1 % false accepts, 80.0 % at 0.1 % false "
-        "accepts"
+        "run\nAUC 0.9512; equal error rate 10.00 %\n"
+        "threshold chosen for 1 % on validation: 0.9 % false accepts, 40.0 % false rejects\n"
+        "threshold chosen for 0.1 % on validation: 0.1 % false accepts, 80.0 % false rejects"
     )
 
 
@@ -52,7 +53,7 @@ def test_the_det_curve_is_on_normal_deviates_without_what_is_infinitely_far():
 
 def test_the_equal_errors_and_operating_points_are_where_they_were_measured():
     marks = {line.get_label(): ndtr(line.get_xydata()[0]) for line in roc_figure({"run": part()}).axes[1].lines[1:4]}
-    assert list(marks) == ["equal error rate", "at 1 % false accepts", "at 0.1 % false accepts"]
+    assert list(marks) == ["equal error rate", "threshold chosen for 1 %", "threshold chosen for 0.1 %"]
     np.testing.assert_allclose(list(marks.values()), [(0.1, 0.1), (0.009, 0.4), (0.0008, 0.8)])
 
 

@@ -69,10 +69,10 @@ def text_of(folder):
 def test_each_protocol_is_a_row_and_each_run_a_column(tmp_path):
     better = with_one_shot(official_runs=one_shot(accuracy=0.9, ci95=(0.871, 0.929)))
     one, other = leave(tmp_path / "one"), leave(tmp_path / "other", better)
-    compare.compare([one, other], tmp_path / "out")
+    compare.compare_runs([one, other], tmp_path / "out")
     text = text_of(tmp_path / "out")
     said = line_with(text, "On the same 400 trials (20-way 1-shot, Lake's 20 official runs; 95 % intervals):")
-    assert said.endswith("other **90.00 %** (87.1–92.9); one **88.25 %** (84.1–91.3).")
+    assert said.endswith("one **88.25 %** (84.1–91.3); other **90.00 %** (87.1–92.9).")
     section = text.split("\n## One-shot")[1].split("\n### ")[0]
     assert [cell.strip() for cell in line_with(section, "measured on").split("|")[5:7]] == ["one", "other"]
     cells = [cell.strip() for cell in line_with(section, "Lake's 20").split("|")[1:-1]]
@@ -84,7 +84,7 @@ def test_other_drawers_or_other_data_never_share_a_row(tmp_path):
     of_glyphs = with_data(name="glyphs")
     of_others = with_one_shot(within_alphabet=one_shot(WITHIN, authors=(1, 2, 3, 4)))
     runs = [leave(tmp_path / "a"), leave(tmp_path / "b", of_glyphs), leave(tmp_path / "c", of_others)]
-    compare.compare(runs, tmp_path / "out")
+    compare.compare_runs(runs, tmp_path / "out")
     rows = [line for line in text_of(tmp_path / "out").splitlines() if "random trials within alphabet" in line]
     cells = [[cell.strip() != "–" for cell in row.split("|")[5:8]] for row in rows]
     assert cells == [[True, False, False], [False, True, False], [False, False, True]]
@@ -94,7 +94,7 @@ def test_other_drawers_or_other_data_never_share_a_row(tmp_path):
 def test_digits_are_told_as_mnist_whatever_was_trained_on(tmp_path):
     part = one_shot(authors=(), protocol="MNIST digits")
     one, other = with_one_shot(mnist_10way=part), with_one_shot(with_data(name="glyphs"), mnist_10way=part)
-    compare.compare([leave(tmp_path / "one", one), leave(tmp_path / "other", other)], tmp_path / "out")
+    compare.compare_runs([leave(tmp_path / "one", one), leave(tmp_path / "other", other)], tmp_path / "out")
     cells = [cell.strip() for cell in line_with(text_of(tmp_path / "out"), "| MNIST digits").split("|")[2:-1]]
     assert cells[0] == "MNIST"
     assert cells[-1] == cells[-2] == "88.25 (84.1–91.3; 400)"
@@ -105,7 +105,7 @@ def test_ways_to_combine_several_supports_never_share_a_row(tmp_path):
     for name in ("mean_score", "best_score"):
         several = one_shot(protocol="several", combine=name, k_shot=5)
         runs.append(leave(tmp_path / name, with_one_shot(**{"20_way_5_shot": several})))
-    compare.compare(runs, tmp_path / "out")
+    compare.compare_runs(runs, tmp_path / "out")
     rows = [line.split("|") for line in text_of(tmp_path / "out").splitlines() if line.startswith("| several")]
     assert [row[3].strip() for row in rows] == ["20-way 5-shot", "20-way 5-shot, best score"]
 
@@ -119,11 +119,11 @@ def test_runs_of_the_same_trials_are_compared_in_pairs_and_only_those(tmp_path):
         leave(tmp_path / "c", of_trials("other"), trials={"official_runs": second}),
         leave(tmp_path / "d", of_trials("same")),  # whose trials.npz is lost
     ]
-    compare.compare(runs, tmp_path / "out")
+    compare.compare_runs(runs, tmp_path / "out")
     section = text_of(tmp_path / "out").split("Differences on the same trials")[1].split("\n## ")[0]
     rows = [line for line in section.splitlines() if line.startswith("| Lake")]
     assert [[cell.strip() for cell in row.split("|")[2:-1]] for row in rows] == [
-        ["20-way 1-shot", "a", "b", "+10.00", "+9.0 to +11.0", "< 0.001", "160", "120"]
+        ["20-way 1-shot", "a", "b", "10.00 points higher", "+9.0 to +11.0", "< 0.001", "160", "120"]
     ]
 
 
@@ -135,28 +135,28 @@ def test_comparisons_that_learn_nothing_take_part_under_their_own_names(tmp_path
         leave(tmp_path / "net", of_trials("same"), trials={"official_runs": np.zeros((20, 20), np.float32)}),
         leave(tmp_path / "none", baselines, dataclasses.replace(SMALL, method="baselines"), trials=ones),
     ]
-    compare.compare(runs, tmp_path / "out")
+    compare.compare_runs(runs, tmp_path / "out")
     text = text_of(tmp_path / "out")
     assert "61.25" in line_with(text, "**none: modified Hausdorff distance**", "measured")
-    assert "-100.00" in line_with(text, "none: modified Hausdorff distance |", "< 0.001")
+    assert "100.00 points lower" in line_with(text, "none: modified Hausdorff distance |", "< 0.001")
 
 
 def test_only_fields_that_differ_are_told(tmp_path):
     other = with_value(with_value(SMALL, "network.conv2.filters", 64), "data.redraw", True)
     runs = [leave(tmp_path / "a"), leave(tmp_path / "b", experiment=other)]
-    compare.compare(runs, tmp_path / "out")
+    compare.compare_runs(runs, tmp_path / "out")
     section = text_of(tmp_path / "out").split("Fields that differ")[1]
     rows = [line for line in section.splitlines() if line.startswith("| `")]
     assert [[cell.strip() for cell in row.split("|")[1:-1]] for row in rows] == [
         ["`data.redraw`", "False", "True"],
         ["`network.conv2.filters`", "128", "64"],
     ]
-    compare.compare([runs[0], leave(tmp_path / "c")], tmp_path / "out")
+    compare.compare_runs([runs[0], leave(tmp_path / "c")], tmp_path / "out")
     assert "All fields of their experiments are equal." in text_of(tmp_path / "out")
 
 
 def test_verification_and_the_cost_of_training_are_told_of_each(tmp_path):
-    compare.compare([leave(tmp_path / "a"), leave(tmp_path / "b")], tmp_path / "out")
+    compare.compare_runs([leave(tmp_path / "a"), leave(tmp_path / "b")], tmp_path / "out")
     text = text_of(tmp_path / "out")
     assert all(part in line_with(text, "| b ", "| test") for part in ("9,990", "92.22", "91.1–93.3", "17–18, 20"))
     cost = line_with(text.split("## Training")[1].split("\n## ")[0], "| a ")
@@ -167,7 +167,7 @@ def test_pictures_are_drawn_of_what_there_is_and_shown(tmp_path):
     runs = [leave(tmp_path / "a"), leave(tmp_path / "b")]
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "n_way.png").write_bytes(b"of an earlier comparison")
-    compare.compare(runs, tmp_path / "out")
+    compare.compare_runs(runs, tmp_path / "out")
     drawn = (tmp_path / "out" / "comparison.png").read_text(errors="replace")
     assert "['a', 'b'], (0.8825, 0.8825)" in drawn
     assert all(f"{who!r}: {percent}" in drawn for who, percent in TABLE_2.items() if "'" not in who)
@@ -179,20 +179,20 @@ def test_pictures_are_drawn_of_what_there_is_and_shown(tmp_path):
 
 def test_runs_without_shared_trials_are_not_ranked(tmp_path):
     others = with_one_shot(of_trials("others"), within_alphabet=one_shot(WITHIN, trials_id="others"))
-    compare.compare([leave(tmp_path / "a"), leave(tmp_path / "b", others)], tmp_path / "out")
+    compare.compare_runs([leave(tmp_path / "a"), leave(tmp_path / "b", others)], tmp_path / "out")
     assert "The runs share no trials" in text_of(tmp_path / "out")
 
 
 def test_folders_of_one_name_are_told_apart_by_their_paths(tmp_path):
     runs = [leave(tmp_path / "x" / "run"), leave(tmp_path / "y" / "run")]
-    compare.compare(runs, tmp_path / "out")
+    compare.compare_runs(runs, tmp_path / "out")
     assert line_with(text_of(tmp_path / "out"), f"| {runs[0]} ", SMALL.name)
 
 
 def test_a_folder_given_as_a_dot_has_the_name_of_where_it_stands(tmp_path, monkeypatch):
     leave(tmp_path / "here"), leave(tmp_path / "there")
     monkeypatch.chdir(tmp_path / "here")
-    compare.compare([Path("."), Path("../there")], tmp_path / "out")
+    compare.compare_runs([Path("."), Path("../there")], tmp_path / "out")
     assert line_with(text_of(tmp_path / "out"), "| here ", SMALL.name)
 
 
@@ -213,13 +213,13 @@ def test_a_folder_that_cannot_be_compared_is_one_sentence(tmp_path, name, text, 
     if text is not None:
         (bad / name).write_text(text)
     with pytest.raises(UserError, match=words):
-        compare.compare([good, bad], tmp_path / "out")
+        compare.compare_runs([good, bad], tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_no_run_is_compared_with_itself_and_no_report_of_a_run_is_overwritten(tmp_path):
     one, other = leave(tmp_path / "one"), leave(tmp_path / "other")
     with pytest.raises(UserError, match="twice"):
-        compare.compare([one, other, tmp_path / "other" / ".." / "one"], tmp_path / "out")
+        compare.compare_runs([one, other, tmp_path / "other" / ".." / "one"], tmp_path / "out")
     with pytest.raises(UserError, match=f"--output={other} is the folder of a run"):
-        compare.compare([one, other], other)
+        compare.compare_runs([one, other], other)
