@@ -173,13 +173,12 @@ def train(
         raise UserError(f"{experiment.name} trains no network: call measure_baselines instead of train")
     experiment = source.described(experiment)
     checks.check_experiment(experiment)
-    checks.check_workdir(experiment, workdir)
-    loaded = source.load(experiment.data)
-    sets = splits.split(loaded, experiment.data.author_split)
-    checks.check_training(experiment, sets)
-    checks.check_evaluation(experiment, sets)
-    with Checkpoints(workdir) as checkpoints:  # a mistake found above leaves no folder behind
-        checks.check_workdir(experiment, workdir)  # again: another process may have started a run there
+    with Checkpoints(workdir) as checkpoints:
+        checks.check_workdir(experiment, workdir)
+        loaded = source.load(experiment.data)
+        sets = splits.split(loaded, experiment.data.author_split)
+        checks.check_training(experiment, sets)
+        checks.check_evaluation(experiment, sets)
         _announce(experiment, workdir, say)
         write_experiment(workdir, experiment)
         spec = experiment.evaluation

@@ -392,7 +392,7 @@ def test_an_interrupt_says_how_to_go_on_only_where_there_is_something_to_go_on_w
 
 def test_several_runs_are_compared_in_a_folder_of_their_own(tmp_path, monkeypatch, capsys):
     compared = []
-    monkeypatch.setattr(compare, "compare", lambda workdirs, folder: compared.append((workdirs, folder)))
+    monkeypatch.setattr(compare, "compare_runs", lambda workdirs, folder: compared.append((workdirs, folder)))
     monkeypatch.chdir(tmp_path)
     report("--workdir=a", "--workdir=b", "--output=c")
     report("--workdir=a", "--workdir=b")

@@ -36,8 +36,9 @@ class Restored(NamedTuple):
 class Checkpoints:
     """The checkpoints of one run, for the one process that trains it: `with Checkpoints(workdir) as checkpoints:`.
 
-    It holds WORKDIR/lock while it is open, and keeps the newest `keep` checkpoints. UserError if another process holds
-    the lock, or if the folder cannot be written.
+    It holds WORKDIR/lock while it is open, and keeps the newest `keep` checkpoints. Folders that it made are removed at
+    the end if nothing was written to them. UserError if another process holds the lock, or if the folder cannot be
+    written.
     """
 
     def __init__(self, workdir: str | os.PathLike, keep: int = 2):
@@ -48,8 +49,10 @@ class Checkpoints:
     def __enter__(self) -> "Checkpoints":
         with contextlib.ExitStack() as stack:
             with explained(self._folder, "opened"):
+                made = [path for path in (self._folder, self.workdir, *self.workdir.parents) if not path.exists()]
                 self._folder.mkdir(parents=True, exist_ok=True)
                 stack.enter_context(_lock(self.workdir))
+                stack.callback(self._remove_if_unused, made)
                 self._remove_unfinished()
             self._manager = stack.enter_context(_manager(self._folder, self._keep))
             self._stack = stack.pop_all()
@@ -116,6 +119,15 @@ class Checkpoints:
         if damaged:
             self._manager.reload()
         return found
+
+    def _remove_if_unused(self, made: list[Path]) -> None:
+        """Remove the folders that were made for a new run which ended before it wrote anything; keep all others."""
+        if self.workdir in made and {path.name for path in self.workdir.iterdir()} == {"lock", self._folder.name}:
+            with contextlib.suppress(OSError):  # a folder that is not empty stays
+                self._folder.rmdir()
+                (self.workdir / "lock").unlink()
+                for path in made[1:]:
+                    path.rmdir()
 
     def _remove_unfinished(self) -> None:
         """Remove numbered folders without Orbax's commit file: a save that was killed or failed left them."""

@@ -69,7 +69,7 @@ def text_of(folder):
 def test_each_protocol_is_a_row_and_each_run_a_column(tmp_path):
     better = with_one_shot(official_runs=one_shot(accuracy=0.9, ci95=(0.871, 0.929)))
     one, other = leave(tmp_path / "one"), leave(tmp_path / "other", better)
-    compare.compare_runs([one, other], tmp_path / "out")
+    compare.compare_runs([str(one), str(other)], str(tmp_path / "out"))
     text = text_of(tmp_path / "out")
     said = line_with(text, "On the same 400 trials (20-way 1-shot, Lake's 20 official runs; 95 % intervals):")
     assert said.endswith("one **88.25 %** (84.1–91.3); other **90.00 %** (87.1–92.9).")

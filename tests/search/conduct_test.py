@@ -10,6 +10,7 @@ import pytest
 from absl import flags
 from tiny import make_dataset, make_digits, make_experiment
 
+import siamese_jax
 from siamese_jax import data, main, runs
 from siamese_jax.command.request import Search, read_request, resolve
 from siamese_jax.errors import UserError
@@ -68,6 +69,16 @@ def test_the_test_alphabets_are_not_loaded_during_a_sweep(tmp_path, read, capsys
     assert "not been trained again, nor measured on test" in text
     assert not (tmp_path / "winner").exists()
     assert f"report: {tmp_path / 'report.md'}" in capsys.readouterr().out
+
+
+def test_a_search_is_a_function_that_says_nothing_unless_it_is_asked_to(tmp_path, read, capsys):
+    spaces = ["optimizer.layers.fc.learning_rate=0.05,1e30"]
+    plan = siamese_jax.make_plan("tiny", BASE, spaces, sampler="grid", pruner="none")
+    assert plan == make_plan()
+    siamese_jax.run_search(plan, str(tmp_path))
+    assert set(read) == {"untested", "trials"}
+    assert capsys.readouterr().out == ""
+    assert "1 candidates completed, 0 pruned, 1 failed" in (tmp_path / "report.md").read_text()
 
 
 def test_the_winner_alone_is_trained_again_and_read_on_test_once_a_seed(tmp_path, read, capsys):
