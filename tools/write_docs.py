@@ -20,6 +20,7 @@ from siamese_jax.evaluation.protocols import DIGITS, PROTOCOLS, SHOTS, WAYS
 from siamese_jax.experiments import EXPERIMENTS, find
 from siamese_jax.report.departures import choices, differences
 from siamese_jax.report.tables import bullets, interval, percent, ranges, sentence, table
+from siamese_jax.results import Decisions
 from siamese_jax.sampling.splits import DRAWERS
 from siamese_jax.storage import files
 
@@ -207,6 +208,51 @@ def shipped() -> str:
     return table(["protocol", "drawers", "accuracy (%)", "with 8 views (%)", "trials"], lines)
 
 
+def unknown() -> str:
+    """What the card of the shipped network says of identification with "unknown"."""
+    lines = []
+    for gallery in decided().galleries:
+        for one in gallery.open_set:
+            cells = [f"{percent(one.measured_fpir)} ({interval(one.measured_fpir_ci95)})"]
+            cells += [interval(one.chosen_again_ci95), f"{percent(one.dir)} ({interval(one.dir_ci95)})"]
+            lines.append([str(gallery.classes), f"{100 * one.fpir:g}", *cells])
+    return table(["enrolled", "FPIR asked (%)", "FPIR (%)", "threshold chosen again (%)", "DIR (%)"], lines)
+
+
+def calibrated() -> str:
+    """What the card of the shipped network says of probabilities."""
+    parts = {"pairs: same or different": decided().pairs}
+    parts |= {f"choices among {one.classes} characters": one for one in decided().galleries}
+    lines = [
+        [name, percent(part.before.expected_calibration_error), f"{percent(error)} ({interval(part.after.ci95)})"]
+        for name, part in parts.items()
+        for error in [part.after.expected_calibration_error]
+    ]
+    return table(["probability", "ECE before (%)", "ECE after (%)"], lines)
+
+
+def sets_of_classes() -> str:
+    """What the card of the shipped network says of prediction sets."""
+    lines = [
+        [
+            str(gallery.classes),
+            f"{100 * one.coverage:g}",
+            f"{percent(one.measured_coverage)} ({interval(one.measured_coverage_ci95)})",
+            f"{one.mean_size:.2f}",
+        ]
+        for gallery in decided().galleries
+        for one in gallery.prediction_sets
+    ]
+    return table(["enrolled", "coverage asked (%)", "coverage (%)", "mean size"], lines)
+
+
+def decided() -> Decisions:
+    """Return the decisions of the shipped network."""
+    decisions = card().decisions
+    assert decisions is not None, "the card of the shipped network has no decisions: evaluate it, and add them"
+    return decisions
+
+
 def table_1() -> str:
     """The paper's table 1."""
     lines = [[f"{pairs:,}", f"{plain:.2f}", f"{copies:.2f}"] for pairs, (plain, copies) in published.TABLE_1.items()]
@@ -283,6 +329,9 @@ GENERATED: dict[str, Callable[[], str]] = {
     "flag-files": flag_files,
     "searched": searched,
     "shipped": shipped,
+    "calibrated": calibrated,
+    "unknown": unknown,
+    "prediction-sets": sets_of_classes,
     "table-1": table_1,
     "table-2": table_2,
     "table-3": table_3,

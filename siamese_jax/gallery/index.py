@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from siamese_jax.network.siamese import Params
-from siamese_jax.specs import Cosine, Energy, Euclidean, NetSpec, WeightedL1
+from siamese_jax.specs import Cosine, Energy, Euclidean, L1Distance, NetSpec, WeightedL1
 
 
 class Index(NamedTuple):
@@ -36,6 +36,12 @@ def _of_weighted_l1(params: Params) -> Index:
     return Index("L1", lambda embeddings: embeddings * scale)
 
 
+def _of_l1_distance(params: Params) -> Index:
+    """L1 of embeddings that are scaled by the weights. It orders them exactly as the energy does."""
+    scale = np.abs(np.asarray(params["out"]["weight"], np.float32)[:, 0])
+    return Index("L1", lambda embeddings: embeddings * scale)
+
+
 def _of_euclidean(_: Params) -> Index:
     return Index("L2", lambda embeddings: embeddings)
 
@@ -52,6 +58,7 @@ def _of_cosine(_: Params) -> Index:
 
 _INDEXES: dict[type[Energy], Callable[[Params], Index]] = {
     WeightedL1: _of_weighted_l1,
+    L1Distance: _of_l1_distance,
     Euclidean: _of_euclidean,
     Cosine: _of_cosine,
 }

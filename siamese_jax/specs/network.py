@@ -165,6 +165,13 @@ class WeightedL1(Energy):
 
 
 @dataclass(frozen=True)
+class L1Distance(Energy):
+    """The L1 distance with a learned weight per unit that is never negative, so that an index by L1 is exact."""
+
+    name = "l1_distance"
+
+
+@dataclass(frozen=True)
 class Euclidean(Energy):
     """The Euclidean distance with a learned scale."""
 
@@ -185,6 +192,6 @@ class NetSpec:
     tower: Tower = field(default_factory=Conv)
     """`convolutional`: `Conv`. `dense`: `Dense`. `residual`: `Residual`."""
     energy: Energy = field(default_factory=WeightedL1)
-    """`weighted_l1`: `WeightedL1`. `euclidean`: `Euclidean`. `cosine`: `Cosine`."""
+    """`weighted_l1`: `WeightedL1`. `l1_distance`: `L1Distance`. `euclidean`: `Euclidean`. `cosine`: `Cosine`."""
     initialiser: Literal["paper", "scaled"] = "scaled"
     """Initial parameters. `paper`: section 3.2. `scaled`: variances by fan-in, so that no sigmoid starts saturated."""

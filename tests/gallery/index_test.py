@@ -18,7 +18,9 @@ def distances(index, left, right):
     return np.abs(difference).sum(axis=1) if index.distance == "L1" else np.sqrt((difference**2).sum(axis=1))
 
 
-@pytest.mark.parametrize(("energy", "distance"), [("weighted_l1", "L1"), ("euclidean", "L2"), ("cosine", "L2")])
+@pytest.mark.parametrize(
+    ("energy", "distance"), [("weighted_l1", "L1"), ("l1_distance", "L1"), ("euclidean", "L2"), ("cosine", "L2")]
+)
 def test_the_nearest_have_the_highest_scores(energy, distance):
     model = make_model(0, with_value(EXPERIMENT, "network.energy", energy))
     index = index_of(model.experiment.network, model.params)
@@ -34,6 +36,15 @@ def test_units_with_a_positive_weight_are_left_out():
     model.params["out"]["weight"] = weight.at[3].set(0.5)
     points = index_of(model.experiment.network, model.params).points(EMBEDDINGS)
     np.testing.assert_allclose(points, EMBEDDINGS * np.where(np.arange(8) == 3, 0, -np.asarray(weight)[:, 0]))
+
+
+def test_an_l1_distance_is_indexed_exactly_whatever_sign_its_parameters_have():
+    model = make_model(0, with_value(EXPERIMENT, "network.energy", "l1_distance"))
+    weight = model.params["out"]["weight"]
+    model.params["out"]["weight"] = weight.at[3].set(0.5)
+    index = index_of(model.experiment.network, model.params)
+    scores = model.scores(QUERY, EMBEDDINGS)[0]
+    np.testing.assert_allclose(scores, model.params["out"]["bias"] - distances(index, QUERY, EMBEDDINGS), atol=1e-5)
 
 
 def test_an_embedding_of_zeros_has_a_place_among_cosines():

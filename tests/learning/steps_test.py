@@ -70,7 +70,7 @@ def test_a_choice_between_equal_scores_has_the_loss_of_guessing_where_a_characte
     np.testing.assert_allclose(metrics["guessing"], metrics["n_way"], rtol=1e-6)
 
 
-@pytest.mark.parametrize("energy", ["weighted_l1", "euclidean", "cosine"])
+@pytest.mark.parametrize("energy", ["weighted_l1", "l1_distance", "euclidean", "cosine"])
 @pytest.mark.parametrize("loss", ["cross_entropy", "contrastive", "triplet"])
 def test_the_loss_falls_when_one_batch_is_learned_by_heart(loss, energy):
     network = with_value(EXPERIMENT.network, "energy", energy)

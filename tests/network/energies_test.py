@@ -14,6 +14,10 @@ def weighted_l1(left, right, weight):
     return -sum(weight[j, 0] * abs(left[j] - right[j]) for j in range(9))
 
 
+def l1_distance(left, right, weight):
+    return sum(abs(weight[j, 0]) * abs(left[j] - right[j]) for j in range(9))
+
+
 def euclidean(left, right, weight):
     return weight[0, 0] * sum((left[j] - right[j]) ** 2 for j in range(9)) ** 0.5
 
@@ -22,7 +26,7 @@ def cosine(left, right, weight):
     return weight[0, 0] * (1 - left @ right / np.linalg.norm(left) / np.linalg.norm(right))
 
 
-DISTANCES = {"weighted_l1": weighted_l1, "euclidean": euclidean, "cosine": cosine}
+DISTANCES = {"weighted_l1": weighted_l1, "l1_distance": l1_distance, "euclidean": euclidean, "cosine": cosine}
 
 
 def start(name, initialiser="scaled"):
@@ -75,3 +79,29 @@ def test_gradients_are_finite_even_where_two_embeddings_are_the_same_or_nothing(
 def test_embeddings_of_different_lengths_are_refused():
     with pytest.raises(AssertionError, match="shape"):
         start("weighted_l1")[0].init(root_key(0), LEFT, RIGHT[:4])
+
+
+def test_no_update_makes_an_l1_distance_negative_and_every_unit_keeps_learning():
+    """Random labels and steps far too large: the parameters change their sign, and the terms never do."""
+    energy, variables = start("l1_distance", "paper")
+    rng, signs = np.random.default_rng(0), []
+    gradient = jax.jit(
+        jax.grad(lambda v, left, right, same: jax.nn.softplus(jnp.where(same, -1, 1) * energy.apply(v, left, right)))
+    )
+    for _ in range(50):
+        left, right = rng.normal(size=(2, 9)).astype(np.float32)
+        found = gradient(variables, left, right, rng.random() < 0.5)
+        assert bool((found["params"]["weight"] != 0).all())
+        variables = jax.tree.map(lambda value, slope: value - 0.5 * slope, variables, found)
+        terms, _ = energy.apply(variables, np.ones(9), np.zeros(9), method="contributions")
+        assert bool((terms <= 0).all())
+        signs.append(np.sign(variables["params"]["weight"]))
+    assert (np.ptp(np.array(signs), axis=0) == 2).any()
+
+
+def test_an_l1_distance_starts_as_the_papers_energy_does():
+    for left, right in ((LEFT, RIGHT), (RIGHT, RIGHT)):
+        ours, papers = (
+            energy.apply(variables, left, right) for energy, variables in map(start, ("l1_distance", "weighted_l1"))
+        )
+        np.testing.assert_array_equal(ours, papers)

@@ -58,7 +58,7 @@ def test_comparing_embeddings_equals_comparing_images():
     )
 
 
-@pytest.mark.parametrize("energy", ["weighted_l1", "euclidean", "cosine"])
+@pytest.mark.parametrize("energy", ["weighted_l1", "l1_distance", "euclidean", "cosine"])
 def test_what_the_units_contribute_and_the_bias_are_the_logit(energy):
     spec = with_value(SPEC, "energy", energy)
     net, params = build(spec), init_params(root_key(0), spec, SHAPE)

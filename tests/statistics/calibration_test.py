@@ -62,6 +62,7 @@ def test_scores_that_separate_the_pairs_or_say_nothing_have_finite_log_odds(scor
     p = found.probability(np.array(scores))
     assert (p[:2] <= 0.5).all()
     assert (p[2:] >= 0.5).all()
+    assert (p < 0.9).all()  # Platt's targets for two pairs of each kind are 1/4 and 3/4
 
 
 def test_a_prior_shifts_the_odds_by_bayes_rule():

@@ -11,11 +11,13 @@ import flax.linen as nn
 
 from siamese_jax.network.energies.cosine import CosineEnergy
 from siamese_jax.network.energies.euclidean import EuclideanEnergy
+from siamese_jax.network.energies.l1_distance import L1DistanceEnergy
 from siamese_jax.network.energies.weighted_l1 import WeightedL1Energy
-from siamese_jax.specs import Cosine, Energy, Euclidean, WeightedL1
+from siamese_jax.specs import Cosine, Energy, Euclidean, L1Distance, WeightedL1
 
 ENERGIES: dict[type[Energy], Callable[..., nn.Module]] = {
     WeightedL1: WeightedL1Energy,
+    L1Distance: L1DistanceEnergy,
     Euclidean: EuclideanEnergy,
     Cosine: CosineEnergy,
 }
