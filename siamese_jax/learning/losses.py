@@ -1,7 +1,7 @@
-"""Losses of batches of pairs, and losses of grid batches, where every image is compared with others of its alphabet.
+"""Losses of batches of pairs, and losses of grid batches, where every image is compared with others of its group.
 
-Logits are of "same". Losses are in nats. A grid batch has A alphabets, K characters of each and M drawers of each
-character; `present` marks characters that exist, where an alphabet has fewer than K.
+Logits are of "same". Losses are in nats. A grid batch has A groups, K classes of each and M authors of each
+class; `present` marks classes that exist, where a group has fewer than K.
 """
 
 import chex
@@ -14,7 +14,7 @@ from siamese_jax.specs import Contrastive, LossSpec, Triplet
 TRAIN_P_SAME = ("cross_entropy", "all_pairs")
 """Losses after which the sigmoid of a logit is p(same). Others train choices or distances."""
 NEVER = -1e9
-"""The score of a character that does not exist: it is never chosen, and it is finite."""
+"""The score of a class that does not exist: it is never chosen, and it is finite."""
 
 
 def pair_loss(scores: Array, same: Array, spec: LossSpec) -> tuple[Array, Array]:
@@ -45,7 +45,7 @@ def grid_loss(logits: Array, present: Array, spec: LossSpec) -> tuple[Array, Arr
     """Return the loss of a grid batch, and the share of right decisions.
 
     Args:
-        logits: [A, K, M, K, M], of each image with each image of its alphabet.
+        logits: [A, K, M, K, M], of each image with each image of its group.
         present: bool [A, K].
         spec: `all_pairs` or `n_way`.
 
@@ -65,9 +65,9 @@ def all_pairs(logits: Array, present: Array) -> tuple[Array, Array]:
     Returns:
         The loss [], and the share [] of right decisions with the same weights: chance level is ½.
     """
-    characters, drawers = _check_grid(logits, present)
-    same = jnp.eye(characters, dtype=bool)[:, None, :, None]
-    itself = same & jnp.eye(drawers, dtype=bool)[None, :, None, :]
+    classes, authors = _check_grid(logits, present)
+    same = jnp.eye(classes, dtype=bool)[:, None, :, None]
+    itself = same & jnp.eye(authors, dtype=bool)[None, :, None, :]
     counted = (present[:, :, None] & present[:, None, :])[:, :, None, :, None] & ~itself[None]
     same = jnp.broadcast_to(same[None], logits.shape)
     weight = _shares(counted & same) / 2 + _shares(counted & ~same) / 2
@@ -78,7 +78,7 @@ def all_pairs(logits: Array, present: Array) -> tuple[Array, Array]:
 def n_way(logits: Array, present: Array) -> tuple[Array, Array]:
     """Return the mean cross-entropy of one-shot choices.
 
-    Each image is a query once for each other drawer. That drawer's images of all characters of the alphabet are its
+    Each image is a query once for each other author. That author's images of all classes of the group are its
     supports, as in a released run.
 
     Args:
@@ -88,29 +88,29 @@ def n_way(logits: Array, present: Array) -> tuple[Array, Array]:
     Returns:
         The loss [] and the share [] of right choices.
     """
-    characters, drawers = _check_grid(logits, present)
+    classes, authors = _check_grid(logits, present)
     scores = jnp.where(present[:, None, None, None, :], jnp.moveaxis(logits, 3, 4), NEVER)  # [A, K, M, M, K]
-    other = ~jnp.eye(drawers, dtype=bool)[None, None]
+    other = ~jnp.eye(authors, dtype=bool)[None, None]
     weight = _shares(jnp.broadcast_to(present[:, :, None, None] & other, scores.shape[:-1]))
-    answer = jnp.broadcast_to(jnp.arange(characters)[None, :, None, None], scores.shape[:-1])
+    answer = jnp.broadcast_to(jnp.arange(classes)[None, :, None, None], scores.shape[:-1])
     entropy = optax.softmax_cross_entropy_with_integer_labels(scores, answer)
     return jnp.sum(weight * entropy), jnp.sum(weight * (scores.argmax(-1) == answer))
 
 
 def n_way_of_guessing(present: Array) -> Array:
-    """Return the N-way loss [] of a network that guesses: the mean of ln(number of characters), at most ln K."""
+    """Return the N-way loss [] of a network that guesses: the mean of ln(number of classes), at most ln K."""
     chex.assert_rank(present, 2)
-    characters = present.sum(axis=1)
-    return jnp.sum(characters * jnp.log(characters)) / characters.sum()
+    classes = present.sum(axis=1)
+    return jnp.sum(classes * jnp.log(classes)) / classes.sum()
 
 
 def _check_grid(logits: Array, present: Array) -> tuple[int, int]:
-    """Return the numbers of characters and drawers; AssertionError if the shapes do not fit."""
+    """Return the numbers of classes and authors; AssertionError if the shapes do not fit."""
     chex.assert_rank([logits, present], [5, 2])
-    alphabets, characters, drawers = logits.shape[:3]
-    chex.assert_shape(logits, (alphabets, characters, drawers, characters, drawers))
-    chex.assert_shape(present, (alphabets, characters))
-    return characters, drawers
+    groups, classes, authors = logits.shape[:3]
+    chex.assert_shape(logits, (groups, classes, authors, classes, authors))
+    chex.assert_shape(present, (groups, classes))
+    return classes, authors
 
 
 def _shares(counted: Array) -> Array:
@@ -146,8 +146,8 @@ def triplet(positive: Array, negative: Array, margin: float) -> Array:
     """Return the mean of max(0, margin + d(anchor, positive) − d(anchor, negative)) (Schroff et al. 2015).
 
     Args:
-        positive: [T], distances of an anchor to an image of its character.
-        negative: [T], distances of the same anchors to images of other characters.
+        positive: [T], distances of an anchor to an image of its class.
+        negative: [T], distances of the same anchors to images of other classes.
         margin: the difference that the two should have.
     """
     chex.assert_rank([positive, negative], 1)

@@ -125,7 +125,7 @@ def grid_batch(step: int = 0, **changes):
 GRID = {"batch_alphabets": 2, "batch_characters": 4, "batch_drawers": 3}
 
 
-def test_a_grid_batch_is_of_training_images_character_by_character():
+def test_a_grid_batch_is_of_training_images_class_by_class():
     images, present = grid_batch(data=Omniglot(**GRID), distort=DistortSpec(copies=0))
     assert images.shape == (2, 4, 3, *IMAGES.shape[1:])
     assert present.all()
@@ -145,7 +145,7 @@ def test_a_grid_batch_is_another_each_step_and_every_image_is_distorted_on_its_o
     assert not any(image.tobytes() in KNOWN for image in images)
 
 
-def test_rotations_turn_whole_alphabets():
+def test_rotations_turn_whole_groups():
     plain = grid_batch(data=Omniglot(**GRID), distort=DistortSpec(copies=0)).images
     turns = set()
     for step in range(6):
@@ -176,6 +176,6 @@ def test_an_epoch_of_grid_batches_is_as_long_as_its_field_says_and_counts_its_pa
     assert pairs_per_step(make_experiment()) == 4
 
 
-def test_rotations_are_refused_where_no_alphabet_is_drawn_whole():
+def test_rotations_are_refused_where_no_group_is_drawn_whole():
     with pytest.raises(UserError, match="rotations=True.*loss.name=all_pairs or n_way instead of cross_entropy"):
         steps_per_epoch(make_experiment(data=Omniglot(rotations=True)))

@@ -81,7 +81,7 @@ def test_all_pairs_weights_same_and_different_pairs_of_different_images_half_and
     np.testing.assert_allclose(right, (np.mean(rights[True]) + np.mean(rights[False])) / 2, rtol=1e-5)
 
 
-def test_n_way_is_the_mean_over_trials_of_one_drawers_queries_and_another_drawers_supports():
+def test_n_way_is_the_mean_over_trials_of_one_authors_queries_and_another_authors_supports():
     logits, present = grid()
     costs, rights = [], []
     for a, i, m, n in np.ndindex(2, 4, 3, 3):
@@ -95,7 +95,7 @@ def test_n_way_is_the_mean_over_trials_of_one_drawers_queries_and_another_drawer
     np.testing.assert_allclose(right, np.mean(rights), rtol=1e-5)
 
 
-def test_guessing_has_what_equal_scores_have_in_alphabets_of_different_sizes():
+def test_guessing_has_what_equal_scores_have_in_groups_of_different_sizes():
     logits, present = grid(missing=((1, 3), (1, 2)))
     guessed, _ = n_way(jnp.zeros(logits.shape), jnp.asarray(present))
     np.testing.assert_allclose(n_way_of_guessing(jnp.asarray(present)), guessed, rtol=1e-6)
@@ -103,7 +103,7 @@ def test_guessing_has_what_equal_scores_have_in_alphabets_of_different_sizes():
 
 
 @pytest.mark.parametrize("loss", [all_pairs, n_way])
-def test_a_character_that_is_not_there_changes_no_loss_of_grids_and_gets_no_gradient(loss):
+def test_a_class_that_is_not_there_changes_no_loss_of_grids_and_gets_no_gradient(loss):
     logits, present = grid()
     other = logits.copy()
     other[1, 3], other[1, :, :, 3] = 50.0, -50.0

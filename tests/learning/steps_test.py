@@ -59,7 +59,7 @@ def test_the_first_update_is_the_rate_times_the_gradient_of_cross_entropy_plus_p
     assert int(after.step) == 1
 
 
-def test_a_choice_between_equal_scores_has_the_loss_of_guessing_where_a_character_is_missing():
+def test_a_choice_between_equal_scores_has_the_loss_of_guessing_where_a_class_is_missing():
     experiment = replace(EXPERIMENT, data=GRID, loss=NWay())
     batch = first_batch(experiment)
     batch = batch._replace(present=jnp.array([[True] * 4, [True, True, False, False]]))

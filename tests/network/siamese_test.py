@@ -107,7 +107,7 @@ def test_a_network_too_deep_for_its_images_is_refused():
 
 @pytest.mark.parametrize("energy", ["weighted_l1", "euclidean", "cosine"])
 @pytest.mark.parametrize("at_once", [1, 1 << 22])
-def test_all_images_of_an_alphabet_are_compared_with_all_however_many_at_once(energy, at_once, monkeypatch):
+def test_all_images_of_a_group_are_compared_with_all_however_many_at_once(energy, at_once, monkeypatch):
     monkeypatch.setattr("siamese_jax.network.siamese.AT_ONCE", at_once)
     net = build(with_value(NET.spec, "energy", energy))
     embeddings = jnp.asarray(np.random.default_rng(0).normal(size=(2, 3, 2, 8)), jnp.float32)

@@ -77,7 +77,7 @@ def test_results_that_are_not_of_the_grid_are_refused_alone():
             draw({"run": {"official_runs": result(20, 1, 0.9)}})
 
 
-def test_each_alphabet_has_a_bar_for_each_n_the_best_of_the_hardest_task_first():
+def test_each_group_has_a_bar_for_each_n_the_best_of_the_hardest_task_first():
     results = grid()
     of_20 = results["20_way_1_shot"]
     better = of_20.by_group | {"a_b": dataclasses.replace(of_20.by_group["a_b"], accuracy=0.99)}
@@ -96,7 +96,7 @@ def test_each_alphabet_has_a_bar_for_each_n_the_best_of_the_hardest_task_first()
     assert low > high  # so that the first is on top
 
 
-def test_alphabets_stand_beside_the_accuracy_of_all_and_chance():
+def test_groups_stand_beside_the_accuracy_of_all_and_chance():
     axes = groups_figure(grid(), WORDS).axes[-1]
     lines = {line.get_label(): line.get_xdata()[0] for line in axes.lines}
     assert lines == {"all alphabets": 60, "chance level: 1/n": 5}
@@ -106,7 +106,7 @@ def test_alphabets_stand_beside_the_accuracy_of_all_and_chance():
 
 @pytest.mark.parametrize("count", [1, 2, 10, 20])
 @pytest.mark.parametrize("scale", [1 / 0.98, 0.05])
-def test_the_words_beside_the_bars_are_readable_for_few_alphabets_and_many(count, scale):
+def test_the_words_beside_the_bars_are_readable_for_few_groups_and_many(count, scale):
     assert_readable(groups_figure(grid(scale, [f"{LONG}_{i}" for i in range(count)]), WORDS))
 
 

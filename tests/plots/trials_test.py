@@ -122,14 +122,14 @@ def test_a_hard_trial_shows_query_right_and_wrong_support_and_which_was_chosen(p
     assert solid == [p_right >= p_wrong, True]
 
 
-def test_trials_of_an_alphabet_stand_beside_each_other():
+def test_trials_of_a_group_stand_beside_each_other():
     figure = hardest_figure([hard(0, 1), hard(0, 1, "b"), hard(0, 1), hard(0, 1, "b")])
     queries = [axes.get_position() for axes in figure.axes if axes.get_xlabel() == "query"]
     assert queries[0].y0 == queries[1].y0 > queries[2].y0 == queries[3].y0
     assert queries[0].x0 == queries[2].x0 < queries[1].x0 == queries[3].x0
 
 
-def test_a_confusion_shows_both_characters_and_how_often():
+def test_a_confusion_shows_both_classes_and_how_often():
     figure = confused_figure([Confused("Ge_ez", image(7), image(9), 3, 41)])
     assert drawn(figure) == [7, 9]
     assert figure.axes[1].get_xlabel() == "3 of 41 times"
@@ -142,7 +142,7 @@ def test_a_network_that_confuses_nothing_is_said_to():
 
 @pytest.mark.parametrize("alphabets", [1, 2, 20])
 @pytest.mark.parametrize("each", [1, 4])
-def test_the_words_of_errors_are_readable_for_few_alphabets_and_many(alphabets, each):
+def test_the_words_of_errors_are_readable_for_few_groups_and_many(alphabets, each):
     names = [f"{LONG}_{i}" for i in range(alphabets)]
     assert_readable(hardest_figure([hard(0.25, 0.75, name) for name in names for _ in range(each)]))
     confused = [Confused(name, image(0), image(0), 1000, 1000) for name in names for _ in range(each)]

@@ -37,7 +37,7 @@ def test_runs_do_not_depend_on_how_many_are_drawn():
         np.testing.assert_array_equal(a, b[: len(a)])
 
 
-def test_all_characters_and_drawers_take_part():
+def test_all_classes_and_authors_take_part():
     support, query, answer = map(np.asarray, sample_episodes(root_key(0), make_layout([25], 4), 4000, 20))
     assert set(support.ravel()) == set(query.ravel()) == set(range(100))
     assert abs(answer[:, 0].mean() - 9.5) < 1.5

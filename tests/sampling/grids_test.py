@@ -17,7 +17,7 @@ def grid_of(alphabets: int, characters: int, drawers: int, rotations: bool = Fal
 
 @settings(max_examples=10)
 @given(st.data(), st.lists(st.integers(2, 30), min_size=1, max_size=6), st.integers(2, 20), st.integers(0, 1000))
-def test_a_grid_has_different_alphabets_characters_and_drawers_and_says_what_is_missing(data, counts, drawers, seed):
+def test_a_grid_has_different_groups_classes_and_authors_and_says_what_is_missing(data, counts, drawers, seed):
     layout = make_layout(counts, drawers)
     shape = (
         data.draw(st.integers(1, len(counts))),
@@ -42,7 +42,7 @@ def test_a_grid_has_different_alphabets_characters_and_drawers_and_says_what_is_
         assert len(set(character[a, present[a], 0])) == min(has, shape[1])
 
 
-def test_alphabets_characters_drawers_and_turns_are_all_drawn_equally_often():
+def test_groups_classes_authors_and_turns_are_all_drawn_equally_often():
     layout, spec = make_layout([4, 6, 5], 5), grid_of(1, 2, 2, rotations=True)
     draw = jax.jit(jax.vmap(lambda key: sample_grid(key, layout, spec)))
     rows, present, turns = (np.asarray(part) for part in draw(jax.random.split(root_key(0), 6000)))

@@ -39,7 +39,7 @@ def test_pairs_keep_the_promises_of_the_paper(counts, drawers, seed):
     assert (left % drawers != right % drawers).all()
 
 
-def test_a_different_pair_may_share_its_drawer_when_the_field_allows_it():
+def test_a_different_pair_may_share_its_author_when_the_field_allows_it():
     layout = make_layout([5, 5], 3)
     left, right, same = sample_all(0, layout, 400, different_authors=False)
     shares = left % 3 == right % 3
@@ -48,7 +48,7 @@ def test_a_different_pair_may_share_its_drawer_when_the_field_allows_it():
 
 
 @given(COUNTS, st.integers(2, 20), st.integers(0, 1000), st.booleans())
-def test_a_triplet_is_an_image_another_of_its_character_and_one_of_another_character(counts, drawers, seed, different):
+def test_a_triplet_is_an_image_another_of_its_class_and_one_of_another_class(counts, drawers, seed, different):
     layout, key = make_layout(counts, drawers), root_key(seed)
     draw = jax.vmap(lambda index: sample_triplet(key, index, layout, different))
     rows = np.stack([np.asarray(x) for x in draw(jnp.arange(5 * len(counts)))])
@@ -61,7 +61,7 @@ def test_a_triplet_is_an_image_another_of_its_character_and_one_of_another_chara
     assert (drawer[0] != drawer[2]).all() or not different
 
 
-def test_every_character_and_drawer_of_an_alphabet_is_drawn_about_equally_often():
+def test_every_class_and_author_of_a_group_is_drawn_about_equally_often():
     left, right, _ = sample_all(0, make_layout([8], 4), 20_000)
     for rows in (left, right):
         counts = np.bincount(rows, minlength=32)

@@ -26,7 +26,7 @@ def make_dataset() -> Dataset:
 
 
 @pytest.mark.parametrize("drawer_split", DRAWERS)
-def test_no_alphabet_and_no_drawer_is_shared_between_train_validation_and_test(drawer_split):
+def test_no_group_and_no_author_is_shared_between_train_validation_and_test(drawer_split):
     sets = split(make_dataset(), drawer_split)
     assert {name: part.group_names for name, part in sets.items()} == {
         "train": ("a", "b"),
@@ -45,7 +45,7 @@ def test_background_that_an_experiment_does_without_is_in_no_set():
     assert [part.group_names for part in sets.values()] == [("b",), ("c",), ("d",)]
 
 
-def test_the_official_split_trains_on_no_drawer_of_the_official_runs():
+def test_the_official_split_trains_on_no_author_of_the_official_runs():
     assert set(DRAWERS["official"]["train"]).isdisjoint(range(1, 9))
     assert list(DRAWERS["paper"]["test"]) == [17, 18, 19, 20]
 
@@ -153,7 +153,7 @@ def test_omniglot_is_split_as_the_paper_says_and_tested_on_the_alphabets_of_the_
 
 
 @pytest.mark.parametrize("background", ["all", "small2"])
-def test_what_is_loaded_without_the_test_alphabets_splits_into_the_same_train_and_validation(
+def test_what_is_loaded_without_the_test_groups_splits_into_the_same_train_and_validation(
     prepared_omniglot, monkeypatch, background
 ):
     spec = Omniglot(downsample=7, background=background)

@@ -52,7 +52,7 @@ def test_margins_leave_the_scores_as_they_were():
 
 
 @given(st.integers(0, 1000), st.integers(1, 30))
-def test_the_hardest_trials_are_those_that_a_loop_over_the_alphabets_queries_finds(seed, each):
+def test_the_hardest_trials_are_those_that_a_loop_over_the_groups_queries_finds(seed, each):
     runs, scores = make_runs(seed)
     alphabets = make_images()
     margin = margins(scores, runs.answer)
@@ -97,7 +97,7 @@ def test_a_network_that_errs_nowhere_confuses_nothing():
     assert confusions(scores, runs, make_images(), 3) == {0: [], 2: []}
 
 
-def test_confusing_one_character_always_is_counted_in_full():
+def test_confusing_one_class_always_is_counted_in_full():
     runs, _ = make_runs(0, n_way=2)
     scores = 1 - np.eye(2)[runs.answer]  # of two ways always the wrong one
     for found in confusions(scores, runs, make_images(), 100).values():
