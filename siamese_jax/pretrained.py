@@ -12,14 +12,12 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import flatten_dict
 from jax import Array
-from PIL import Image
 
 from siamese_jax.data import source_of
 from siamese_jax.devices import keep_compiled
@@ -31,7 +29,7 @@ from siamese_jax.specs import Experiment, NetSpec, to_nested
 from siamese_jax.statistics.rules import DecisionRules
 from siamese_jax.storage import files
 from siamese_jax.storage.experiment_file import read_experiment, read_json, write_experiment
-from siamese_jax.storage.image_files import read_image
+from siamese_jax.storage.image_files import Source, read_image
 from siamese_jax.storage.parameters import read_params, write_params
 from siamese_jax.storage.results_file import read_results
 from siamese_jax.training.fit import read_fitted
@@ -111,9 +109,9 @@ class Model:
             found.update(values.tobytes())
         return found.hexdigest()
 
-    def read(self, source: str | os.PathLike[str] | bytes | BinaryIO | Image.Image) -> np.ndarray:
+    def read(self, source: Source, fit: str = "pad", polarity: str = "auto") -> np.ndarray:
         """Read one image as `embed` takes it, uint8 [side, side, channels]; see `siamese_jax.read_image`."""
-        return read_image(source, self.side, self.channels)
+        return read_image(source, self.side, self.channels, fit, polarity)
 
     def embed(self, images: np.ndarray) -> np.ndarray:
         """Embed images. Any number takes bounded memory and compiles at most two programs.

@@ -153,6 +153,15 @@ def test_a_file_is_read_as_embed_takes_it(model, tmp_path):
     np.testing.assert_array_equal(model.embed(image[None]), model.embed(DRAWINGS[:1]))
 
 
+def test_how_a_file_becomes_a_square_and_its_polarity_can_be_given(model):
+    page = np.full((40, 20), 255, np.uint8)
+    page[5:20, 8:11] = 0
+    for choice in ({"fit": "crop"}, {"fit": "squash"}, {"fit": "ink"}, {"polarity": "light"}):
+        expected = siamese_jax.read_image(Image.fromarray(page), SIDE, 1, **choice)
+        np.testing.assert_array_equal(model.read(Image.fromarray(page), **choice), expected)
+        assert not np.array_equal(expected, model.read(Image.fromarray(page))) or choice == {"fit": "ink"}
+
+
 def test_a_model_can_be_pickled_and_copied_before_and_after_it_is_used(model):
     for _ in range(2):
         for other in (pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):

@@ -43,13 +43,34 @@ def average_areas(images: np.ndarray, side: int) -> np.ndarray:
     _check(images)
     height, width = images.shape[-2:]
     square = max(height, width)
-    edges, pixels = np.linspace(0, square, side + 1), np.arange(square)
-    overlap = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
-    share = (np.maximum(overlap, 0) * side / square).astype(np.float32)
+    share = _shares(square, side)
     # Paper is 0 and adds nothing to a mean, so its part of the square is left out of the sums.
     top, left = (square - height) // 2, (square - width) // 2
     rows, columns = share[:, top : top + height], share[:, left : left + width]
     return np.rint(rows @ images.astype(np.float32, order="C") @ columns.T).astype(np.uint8)
+
+
+def squash_areas(images: np.ndarray, side: int) -> np.ndarray:
+    """Resize images to a square as `average_areas`, but stretch one that is not square: its proportions change.
+
+    Args:
+      images: uint8 [..., H, W].
+      side: Height and width of the result in pixels.
+
+    Returns:
+      uint8 [..., side, side], rounded to the nearest value.
+    """
+    _check(images)
+    height, width = images.shape[-2:]
+    mean = _shares(height, side) @ images.astype(np.float32, order="C") @ _shares(width, side).T
+    return np.rint(mean).astype(np.uint8)
+
+
+def _shares(pixels: int, side: int) -> np.ndarray:
+    """Return the share that each old pixel has in each new one, float32 [side, pixels]; every row adds up to 1."""
+    edges, starts = np.linspace(0, pixels, side + 1), np.arange(pixels)
+    overlap = np.minimum(edges[1:, None], starts + 1) - np.maximum(edges[:-1, None], starts)
+    return (np.maximum(overlap, 0) * side / pixels).astype(np.float32)
 
 
 def _check(images: np.ndarray) -> None:

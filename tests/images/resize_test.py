@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from siamese_jax.images.resize import average_areas, average_blocks
+from siamese_jax.images.resize import average_areas, average_blocks, squash_areas
 
 
 def random_images(*shape: int) -> np.ndarray:
@@ -52,6 +52,16 @@ def test_a_wide_image_is_centred_on_paper():
     np.testing.assert_array_equal(found, [[0] * 4, [128] * 4, [128] * 4, [0] * 4])
 
 
+@given(st.tuples(st.integers(1, 9), st.integers(1, 9)), st.integers(1, 9), st.integers(0, 2**31))
+def test_a_squashed_image_is_a_square_of_means_over_oblong_areas(shape, side, seed):
+    image = np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
+    parts = np.kron(image.astype(float), np.ones((side, side)))  # each new pixel is the mean of whole parts
+    means = parts.reshape(side, shape[0], side, shape[1]).mean(axis=(1, 3))
+    assert np.abs(squash_areas(image, side) - means).max() <= 0.501
+    if shape[0] == shape[1]:
+        np.testing.assert_array_equal(squash_areas(image, side), average_areas(image, side))
+
+
 def test_an_image_of_the_wanted_side_stays_as_it_is():
     images = random_images(3, 7, 7)
     np.testing.assert_array_equal(average_areas(images, 7), images)
@@ -70,7 +80,7 @@ def test_channels_may_be_moved_to_the_front_without_a_copy():
     np.testing.assert_array_equal(found[:, 1], average_areas(np.ascontiguousarray(images[..., 1]), 4))
 
 
-@pytest.mark.parametrize("resize", [average_areas, average_blocks])
+@pytest.mark.parametrize("resize", [average_areas, average_blocks, squash_areas])
 @pytest.mark.parametrize("images", [np.zeros((4, 4)), np.zeros(4, np.uint8)])
 def test_other_arrays_than_stored_images_are_refused(resize, images):
     with pytest.raises((AssertionError, ValueError)):

@@ -1,17 +1,21 @@
 """Image files: every kind of pixel becomes the ink that training sees, and what cannot be read is refused by name."""
 
 import io
+import struct
 import zipfile
+import zlib
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
-from PIL import Image
+from hypothesis import strategies as st
+from PIL import Image, PngImagePlugin
 
 from siamese_jax.errors import UserError
 from siamese_jax.images.resize import average_areas
 from siamese_jax.storage import image_files
-from siamese_jax.storage.image_files import read_image
+from siamese_jax.storage.image_files import read_image, read_picture
 
 SIDE = 8
 INK = np.zeros((20, 20), np.uint8)
@@ -38,6 +42,21 @@ def palette_with_transparency() -> bytes:
     return encoded(image, transparency=0)
 
 
+def png_by_hand(pixels: np.ndarray, colour_type: int, bits: int) -> bytes:
+    """A PNG written chunk by chunk, for kinds of pixels that Pillow cannot write; pixels are [H, bytes of a row]."""
+
+    def chunk(name: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+    header = struct.pack(">IIBBBBB", 20, 20, bits, colour_type, 0, 0, 0)
+    rows = b"".join(b"\0" + row.tobytes() for row in pixels)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+def in_two_tones(paper: int, ink: int) -> Image.Image:
+    return Image.fromarray(np.where(INK, ink, paper).astype(np.uint8))
+
+
 SAME = {
     "one bit": encoded(Image.fromarray(GREY).convert("1")),
     "grey": encoded(Image.fromarray(GREY)),
@@ -55,6 +74,34 @@ SAME = {
     "grey in 16 bits with a transparent value": encoded(
         Image.fromarray(np.where(INK, 0, 777).astype(np.uint16)), transparency=777
     ),
+    "RGB in 16 bits": png_by_hand(np.repeat(GREY.astype(">u2") * 257, 3, axis=1).view(np.uint8), 2, 16),
+    "RGBA in 16 bits": png_by_hand(
+        (np.stack([0 * INK] * 3 + [INK], axis=-1).reshape(20, 80).astype(">u2") * 257).view(np.uint8), 6, 16
+    ),
+    "grey and alpha in 16 bits": png_by_hand(
+        (np.stack([0 * INK, INK], axis=-1).reshape(20, 40).astype(">u2") * 257).view(np.uint8), 4, 16
+    ),
+    "grey in 2 bits": png_by_hand(np.packbits(np.repeat(GREY > 0, 2, axis=1), axis=1), 0, 2),
+    "12 bits in 16": encoded(Image.fromarray(np.where(INK, 0, 4095).astype(np.uint16)), "TIFF"),
+    "32-bit integers": encoded(Image.fromarray(np.where(INK, 0, 65535).astype(np.int32)), "TIFF"),
+    "floating point from 0 to 1": encoded(Image.fromarray((GREY / 255).astype(np.float32)), "TIFF"),
+    "floating point from 0 to 255": encoded(Image.fromarray(GREY.astype(np.float32)), "TIFF"),
+    "floating point from -7 to 3": encoded(Image.fromarray(np.where(INK, -7, 3).astype(np.float32)), "TIFF"),
+    "PGM": encoded(Image.fromarray(GREY), "PPM"),
+    "PGM in 16 bits": b"P5 20 20 65535\n" + (GREY.astype(">u2") * 257).tobytes(),
+    "PGM in letters": b"P2 20 20 255\n" + " ".join(map(str, GREY.ravel())).encode(),
+    "PBM": encoded(Image.fromarray(GREY).convert("1"), "PPM"),
+    "PPM": encoded(Image.fromarray(GREY).convert("RGB"), "PPM"),
+    "white ink on black paper": encoded(Image.fromarray(INK)),
+    "white ink on black paper, one bit": encoded(Image.fromarray(INK).convert("1")),
+    "white ink, the rest transparent": encoded(with_alpha(np.full_like(INK, 255), INK)),
+    "faint pencil on grey paper": encoded(in_two_tones(200, 150)),
+    "chalk on slate": encoded(in_two_tones(60, 130)),
+    "faint ink on white paper": encoded(in_two_tones(255, 200)),
+    "half transparent ink": encoded(with_alpha(np.zeros_like(INK), INK // 2)),
+    "red ink on yellow paper": encoded(
+        Image.fromarray(np.where(INK[..., None], (160, 0, 0), (250, 240, 160)).astype("u1"))
+    ),
     "BMP": encoded(Image.fromarray(GREY), "BMP"),
     "GIF": encoded(Image.fromarray(GREY), "GIF"),
     "TIFF": encoded(Image.fromarray(GREY), "TIFF"),
@@ -68,6 +115,32 @@ SAME = {
 @pytest.mark.parametrize("kind", SAME)
 def test_the_same_drawing_in_any_format_gives_the_same_pixels(kind):
     np.testing.assert_array_equal(read_image(SAME[kind], SIDE), EXPECTED)
+
+
+TO_SAY = {
+    "one bit": [],
+    "palette": [],
+    "the first of two pictures": ["several pictures in one file: the first is read"],
+    "12 bits in 16": ["values up to 4095: 4095 taken as white"],
+    "floating point from -7 to 3": ["values from -7 to 3: taken from black to white"],
+    "black in transparent black": ["transparent: put on white paper"],
+    "grey in 16 bits with a transparent value": ["transparent: put on white paper"],
+    "white ink on black paper": ["light ink on dark paper: inverted"],
+    "white ink, the rest transparent": ["transparent: put on black paper", "light ink on dark paper: inverted"],
+    "faint pencil on grey paper": ["paper not white, or ink not black: levels corrected"],
+    "chalk on slate": ["light ink on dark paper: inverted", "paper not white, or ink not black: levels corrected"],
+}
+
+
+@pytest.mark.parametrize("kind", TO_SAY)
+def test_what_was_done_to_a_drawing_is_said(kind):
+    assert list(read_picture(SAME[kind], SIDE).notes) == TO_SAY[kind]
+
+
+def test_polarity_can_be_given():
+    np.testing.assert_array_equal(read_image(SAME["white ink on black paper"], SIDE, polarity="light"), EXPECTED)
+    np.testing.assert_array_equal(read_image(SAME["grey"], SIDE, polarity="dark"), EXPECTED)
+    np.testing.assert_array_equal(read_image(SAME["grey"], SIDE, polarity="light"), 255 - EXPECTED)
 
 
 def test_a_jpeg_gives_almost_the_same_pixels():
@@ -95,18 +168,141 @@ def test_colours_are_kept_where_three_channels_are_wanted():
     np.testing.assert_array_equal(found, 255 - pixels)
 
 
-def test_half_transparent_ink_is_half_ink():
-    found = read_image(with_alpha(np.zeros_like(INK), INK // 2), 20)
+def test_colours_are_neither_inverted_nor_stretched():
+    for grey in (GREY, INK, np.where(INK, 150, 200).astype(np.uint8), np.where(INK, 0, 20).astype(np.uint8)):
+        picture = read_picture(Image.fromarray(grey).convert("RGB"), 20, channels=3)
+        np.testing.assert_array_equal(picture.pixels, np.repeat(255 - grey[..., None], 3, axis=-1))
+        assert picture.notes == ()
+
+
+def test_half_transparent_colours_are_half_white():
+    found = read_image(with_alpha(np.zeros_like(INK), INK // 2), 20, channels=3)
     assert set(np.unique(found)) == {0, 127}
 
 
+@pytest.mark.parametrize(
+    "kind", ["grey in 16 bits", "floating point from 0 to 1", "PGM in 16 bits", "CMYK", "12 bits in 16"]
+)
+def test_grey_of_any_depth_is_read_into_three_channels(kind):
+    np.testing.assert_array_equal(read_image(SAME[kind], SIDE, channels=3), np.repeat(EXPECTED, 3, axis=-1))
+
+
 @pytest.mark.parametrize("shape", [(20, 12), (12, 20)])
-def test_an_image_that_is_not_square_keeps_its_proportions_on_paper(shape):
+def test_colour_that_is_not_square_keeps_its_proportions_on_paper(shape):
     part = GREY[: shape[0], : shape[1]]
     padded = np.zeros((20, 20), np.uint8)
     top, left = (20 - shape[0]) // 2, (20 - shape[1]) // 2
     padded[top : top + shape[0], left : left + shape[1]] = 255 - part
-    np.testing.assert_array_equal(read_image(Image.fromarray(part), SIDE)[..., 0], average_areas(padded, SIDE))
+    picture = read_picture(Image.fromarray(part), SIDE, channels=3)
+    for channel in np.moveaxis(picture.pixels, -1, 0):
+        np.testing.assert_array_equal(channel, average_areas(padded, SIDE))
+    assert picture.notes == ("not square: padded to a square",)
+
+
+SHAPES = [(20, 30), (30, 20), (60, 25), (200, 200)]
+
+
+def on_page(height: int, width: int) -> np.ndarray:
+    page = np.full((height, width), 255, np.uint8)
+    page[height - 20 :, width - 20 :] = GREY
+    return page
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_drawing_on_a_page_of_another_shape_or_a_large_one_is_moved_to_the_middle_of_a_square(shape):
+    picture = read_picture(Image.fromarray(on_page(*shape)), 24)
+    square = np.zeros((19, 19), np.uint8)  # the T has 12 rows and 10 columns; 12 / 19 is the share of Omniglot's
+    square[3:15, 4:14] = INK[4:16, 5:15]
+    np.testing.assert_array_equal(picture.pixels[..., 0], average_areas(square, 24))
+    height, width = shape
+    assert picture.notes == (f"page of {width}×{height}: the drawing moved to the middle of a square",)
+    assert picture.size == (width, height)
+
+
+def test_a_drawing_that_is_small_on_a_square_page_is_enlarged_where_that_is_wanted():
+    page = Image.fromarray(on_page(45, 45))
+    asis = read_picture(page, 45)
+    assert asis.notes == ("small drawing, 27% of the page's side: fit='ink' enlarges it",)
+    np.testing.assert_array_equal(asis.pixels[..., 0], 255 - on_page(45, 45))
+    np.testing.assert_array_equal(
+        read_image(page, 24, fit="ink"), read_image(Image.fromarray(on_page(20, 30)), 24, fit="ink")
+    )
+
+
+def test_dust_does_not_count_as_a_part_of_the_drawing():
+    page = np.full((400, 300), 255, np.uint8)
+    page[:200, :200] = np.kron(GREY, np.ones((10, 10), np.uint8))
+    clean = read_image(Image.fromarray(page), 24)
+    page[390, 290] = 0
+    np.testing.assert_array_equal(read_image(Image.fromarray(page), 24), clean)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_page_can_be_cropped_or_stretched_instead(channels):
+    page = np.full((20, 30), 255, np.uint8)
+    page[:, 5:25] = GREY
+    cropped = read_picture(Image.fromarray(page), SIDE, channels, fit="crop")
+    assert cropped.notes == ("not square: cropped to a square",)
+    np.testing.assert_array_equal(cropped.pixels, np.repeat(EXPECTED, channels, axis=-1))
+    wide = np.kron(GREY, np.ones((1, 3), np.uint8))
+    stretched = read_picture(Image.fromarray(wide), SIDE, channels, fit="squash")
+    assert stretched.notes == ("not square: stretched to a square",)
+    np.testing.assert_array_equal(stretched.pixels, np.repeat(EXPECTED, channels, axis=-1))
+
+
+def test_a_large_image_is_read_as_its_small_original():
+    large = np.kron(GREY, np.ones((150, 150), np.uint8))
+    picture = read_picture(Image.fromarray(large), SIDE)
+    assert picture.size == (3000, 3000)
+    np.testing.assert_array_equal(picture.pixels, EXPECTED)
+
+
+@pytest.mark.parametrize("kind", ["one bit", "palette with a transparent colour", "12 bits in 16", "RGB", "GIF"])
+def test_a_thumbnail_is_a_small_png_of_the_original_on_white(kind):
+    with Image.open(io.BytesIO(read_picture(SAME[kind], SIDE).thumbnail())) as small:
+        assert (small.format, small.size) == ("PNG", (20, 20))
+        np.testing.assert_array_equal(np.asarray(small.convert("L")), GREY)
+
+
+def test_a_thumbnail_has_at_most_96_pixels_a_side_and_shows_the_original_not_what_the_network_sees():
+    page = Image.new("RGB", (3000, 1500), (20, 40, 60))
+    page.paste((250, 250, 0), (100, 100, 2000, 1400))
+    picture = read_picture(page, SIDE)
+    with Image.open(io.BytesIO(picture.thumbnail())) as small:
+        assert small.size == (96, 48)
+        assert small.getpixel((95, 47)) == (20, 40, 60)
+        assert small.getpixel((30, 24)) == (250, 250, 0)
+
+
+def test_a_damaged_exif_does_not_matter():
+    chunk = PngImagePlugin.PngInfo()
+    chunk.add(b"eXIf", b"MM\0*\0\0\0\x08\xff\xff nonsense")
+    picture = read_picture(encoded(Image.fromarray(GREY), pnginfo=chunk), SIDE)
+    np.testing.assert_array_equal(picture.pixels, EXPECTED)
+
+
+def test_a_photograph_of_several_pictures_as_phones_write_it_is_read():
+    photograph = Image.fromarray(np.kron(GREY, np.ones((8, 8), np.uint8))).convert("RGB")
+    content = encoded(photograph, "MPO", save_all=True, append_images=[photograph.rotate(90)], quality=95)
+    assert np.abs(read_image(content, SIDE).astype(int) - EXPECTED).max() < 10
+
+
+def test_a_blank_page_is_refused_whatever_its_light_and_noise():
+    rng = np.random.default_rng(0)
+    light = np.linspace(250, 120, 300) * np.linspace(1, 0.8, 400)[:, None]
+    for page in (np.full((300, 300), 230.0), light, np.full((105, 105), 90.0), light.T):
+        noisy = np.clip(page + rng.normal(0, 4, page.shape), 0, 255).astype(np.uint8)
+        with pytest.raises(UserError, match="is blank"):
+            read_image(encoded(Image.fromarray(noisy)), SIDE)
+
+
+def test_a_drawing_on_unevenly_lit_paper_is_read_like_a_clean_one():
+    large = np.kron(GREY, np.ones((15, 15), np.uint8))
+    light = np.linspace(1, 0.45, 300) * np.linspace(1, 0.8, 300)[:, None]
+    noise = np.random.default_rng(0).normal(0, 4, light.shape)
+    photograph = np.clip(light * np.where(large, 230, 60) + noise, 0, 255).astype(np.uint8)
+    found = read_image(encoded(Image.fromarray(photograph)), SIDE)
+    assert np.abs(found.astype(int) - EXPECTED).mean() < 3
 
 
 def test_paths_files_and_pillow_images_are_read_alike(tmp_path):
@@ -129,14 +325,17 @@ def test_a_pillow_image_is_left_as_it_was():
 REFUSED = {
     "empty": (b"", "is empty"),
     "text": (b"no image at all", "is not an image"),
-    "another format": (encoded(Image.fromarray(GREY), "PPM"), "use one of PNG, JPEG"),
+    "another format": (encoded(Image.fromarray(GREY), "TGA"), "use one of PNG, JPEG"),
+    "PostScript": (encoded(Image.fromarray(GREY), "EPS"), "use one of PNG, JPEG"),
     "truncated": (SAME["grey"][:-40], "is damaged"),
     "white": (encoded(Image.new("L", (9, 9), 255)), "is blank"),
     "black": (encoded(Image.new("L", (9, 5), 0)), "is blank"),
     "transparent": (encoded(with_alpha(GREY, np.zeros_like(INK))), "is blank"),
     "too large": (encoded(Image.new("1", (8001, 8000))), "has 8001×8000 pixels, more than 64,000,000"),
     "far too large": (encoded(Image.new("1", (20_000, 20_000))), "has more than 64,000,000 pixels"),
-    "32 bits": (encoded(Image.new("F", (4, 4)), "TIFF"), "pixels of an unknown kind"),
+    "floating point, all zero": (encoded(Image.new("F", (4, 4)), "TIFF"), "is blank"),
+    "not numbers": (encoded(Image.fromarray(np.full((4, 4), np.nan, np.float32)), "TIFF"), "not finite numbers"),
+    "Lab": (encoded(Image.new("LAB", (4, 4)), "TIFF"), "pixels of an unknown kind"),
 }
 
 
@@ -176,6 +375,13 @@ def test_an_endless_file_is_read_no_further_than_the_limit(monkeypatch):
         read_image("/dev/zero", SIDE)
 
 
+@pytest.mark.parametrize("change", [{"fit": "stretch"}, {"polarity": "black"}])
+def test_choices_that_do_not_exist_are_refused_with_those_that_do(change):
+    ((name, value),) = change.items()
+    with pytest.raises(UserError, match=f"{name}='{value}' is unknown: use .*(squash|light)$"):
+        read_image(SAME["grey"], SIDE, **change)
+
+
 @pytest.mark.parametrize(("side", "channels"), [(0, 1), (8, 2)])
 def test_sizes_that_no_image_has_are_refused(side, channels):
     with pytest.raises(UserError, match=f"side={side}, channels={channels}"):
@@ -207,6 +413,37 @@ def test_damaged_files_are_read_or_refused_never_anything_else(kind):
             image = read_image(bytes(content), SIDE)
         except UserError:
             continue
+        assert (image.dtype, image.shape) == (np.uint8, (SIDE, SIDE, 1))
+
+
+HEADERS = [b"", *(SAME[kind][:24] for kind in ("grey", "GIF", "TIFF", "WebP", "BMP", "PGM", "PGM in letters"))]
+
+
+@pytest.mark.filterwarnings("ignore")
+@hypothesis.given(st.sampled_from(HEADERS), st.binary(max_size=200), st.sampled_from([1, 3]))
+@hypothesis.settings(max_examples=200)
+def test_any_bytes_are_read_or_refused_never_anything_else(header, rest, channels):
+    try:
+        image = read_image(header + rest, SIDE, channels)
+    except UserError:
+        return
+    assert (image.dtype, image.shape) == (np.uint8, (SIDE, SIDE, channels))
+
+
+@pytest.mark.filterwarnings("ignore")
+@hypothesis.given(
+    st.tuples(st.integers(1, 12), st.integers(1, 12)),
+    st.randoms(use_true_random=False),
+    st.sampled_from(["pad", "ink"]),
+)
+@hypothesis.settings(max_examples=100)
+def test_tiny_pages_of_any_shape_are_read_or_blank(shape, random, fit):
+    page = np.array([random.randrange(256) for _ in range(shape[0] * shape[1])], np.uint8).reshape(shape)
+    try:
+        image = read_image(Image.fromarray(page), SIDE, fit=fit)
+    except UserError as error:
+        assert "is blank" in str(error)  # noqa: PT017
+    else:
         assert (image.dtype, image.shape) == (np.uint8, (SIDE, SIDE, 1))
 
 

@@ -10,10 +10,13 @@ import pytest
 from counters import make_counter
 from PIL import Image
 
+import siamese_jax
 from siamese_jax.experiments import find
+from siamese_jax.storage.image_files import read_image
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
-SCRIPTS = ("train_step", "train_loop", "one_shot_eval", "small_step", "convolution", "scaling", "input", "profile_step")
+TIMED = ("train_step", "train_loop", "one_shot_eval", "small_step", "convolution", "scaling", "input", "profile_step")
+SCRIPTS = (*TIMED, "reading")
 
 
 @pytest.fixture(autouse=True)
@@ -125,11 +128,11 @@ def test_every_script_explains_itself_without_pytorch(name, capsys):
     assert not {"torch", "_torch_net"} & set(sys.modules)
     shown = capsys.readouterr().out
     assert script.__doc__.splitlines()[0] in shown
-    assert "--repeats" in shown
+    assert ("--repeats" in shown) == (name in TIMED)
     assert "--output" in shown
 
 
-@pytest.mark.parametrize("name", SCRIPTS)
+@pytest.mark.parametrize("name", TIMED)
 def test_every_side_is_timed_five_times_unless_told_otherwise(name):
     flags = importlib.import_module(name).parse([])
     assert flags.repeats == 5
@@ -139,6 +142,30 @@ def test_every_side_is_timed_five_times_unless_told_otherwise(name):
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_the_readme_says_how_to_run_each(name):
     assert f"python benchmarks/{name}.py" in (FOLDER / "README.md").read_text()
+
+
+def test_every_version_of_a_drawing_is_a_file_that_shows_it():
+    reading, drawing = importlib.import_module("reading"), np.full((105, 105), 255, np.uint8)
+    drawing[20:85, 50:54] = drawing[20:24, 30:75] = 0
+    plain = read_image(reading.encoded(drawing), 35)
+    framed = read_image(reading.encoded(drawing), 35, fit="ink")
+    for version, (make, options) in reading.VERSIONS.items():
+        found = read_image(make(drawing, np.random.default_rng(0)), 35, **options)
+        if version == "on a page of 210×210":  # which stays small, as the benchmark shows
+            assert 2 < plain.sum() / found.sum() < 6
+            continue
+        correlations = [np.corrcoef(found.ravel(), image.ravel())[0, 1] for image in (plain, framed)]
+        assert max(correlations) > 0.85, version
+
+
+def test_the_official_trials_from_plain_files_have_the_figure_of_the_card(archives):
+    reading = importlib.import_module("reading")
+    drawings, runs = reading.read_runs(archives)
+    model = siamese_jax.load_pretrained("best")
+    images = {name: model.read(reading.encoded(drawing)) for name, drawing in drawings.items()}
+    measured = reading.measure(reading.credits_of(model, runs, images, images))
+    result = model.card.results.one_shot["official_runs"]
+    assert (measured["accuracy"], measured["ci95"]) == (result.accuracy, pytest.approx(result.ci95))
 
 
 @pytest.mark.parametrize(("series", "size"), [("train_step_small", 2), ("embed", 1), ("trials", 20)])
