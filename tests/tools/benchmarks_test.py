@@ -12,11 +12,12 @@ from PIL import Image
 
 import siamese_jax
 from siamese_jax.experiments import find
+from siamese_jax.records import Episodes, Images
 from siamese_jax.storage.image_files import read_image
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 TIMED = ("train_step", "train_loop", "one_shot_eval", "small_step", "convolution", "scaling", "input", "profile_step")
-SCRIPTS = (*TIMED, "reading")
+SCRIPTS = (*TIMED, "reading", "emoji_tutorial")
 
 
 @pytest.fixture(autouse=True)
@@ -125,7 +126,7 @@ def test_every_script_explains_itself_without_pytorch(name, capsys):
     with pytest.raises(SystemExit) as stopped:
         script.parse(["--help"])
     assert stopped.value.code == 0
-    assert not {"torch", "_torch_net"} & set(sys.modules)
+    assert not {"torch", "_torch_net", "_torch_tutorial"} & set(sys.modules)
     shown = capsys.readouterr().out
     assert script.__doc__.splitlines()[0] in shown
     assert ("--repeats" in shown) == (name in TIMED)
@@ -215,3 +216,50 @@ def test_an_experiment_that_a_benchmark_of_pairs_cannot_time_is_refused(timing, 
     with pytest.raises(SystemExit, match=f"--experiment={name} has the loss .* such as omniglot_20way_small"):
         timing.find_of_pairs(name)
     assert timing.find_of_pairs("omniglot_20way_small").name == "omniglot_20way_small"
+
+
+def images_of(sizes: list[list[int]]) -> Images:
+    """Returns images of one pixel, of classes with so many images in groups."""
+    classes = [size for group in sizes for size in group]
+    class_index = np.repeat(np.arange(len(classes)), classes)
+    group_index = np.repeat(np.arange(len(sizes)), [sum(group) for group in sizes])
+    pixels = np.zeros((len(class_index), 1, 1, 1), np.uint8)
+    return Images(pixels, class_index, group_index, np.full(len(class_index), -1), tuple("ab"))
+
+
+def test_pairs_of_the_tutorial_are_half_same_and_half_different_and_reach_all_images():
+    tutorial = importlib.import_module("emoji_tutorial")
+    unequal = images_of([[1, 5], [4, 2]])
+    left, right, same = tutorial.sample_pairs(np.random.default_rng(0), unequal, 4_000)
+    of_class = unequal.class_index
+    assert same.sum() == 2_000
+    np.testing.assert_array_equal(of_class[left] == of_class[right], same)
+    alone = of_class[left] == 0
+    np.testing.assert_array_equal(left == right, alone & same)
+    assert set(left) == set(range(12))
+    assert set(right[~same]) == set(range(12))
+    pairs = {(a, b) for a, b, is_same in zip(left, right, same, strict=True) if is_same}
+    assert len(pairs) == 1 + 5 * 4 + 4 * 3 + 2 * 1
+    counts = np.unique(right[~same], return_counts=True)[1]  # of 2,000, over images that are about equally likely
+    assert counts.min() > 100
+
+
+def test_an_epoch_of_the_tutorial_has_a_pair_for_each_image():
+    tutorial = importlib.import_module("emoji_tutorial")
+    epoch = list(next(tutorial.sample_epochs(np.random.default_rng(0), images_of([[70, 70], [60]]))))
+    assert [len(left) for left, _, _ in epoch] == [64, 64, 64]
+    assert not np.array_equal(epoch[0][0], epoch[1][0])
+
+
+def test_the_tutorial_scores_a_class_by_the_distance_to_its_nearest_support():
+    tutorial = importlib.import_module("emoji_tutorial")
+    pixels = np.array([0, 30, 10, 40, 12, 99], np.uint8)[:, None, None, None]
+    episodes = Episodes(support=np.array([[[0, 1], [2, 3]]]), query=np.array([[4, 1]]), answer=np.array([[1, 0]]))
+    seen = []
+
+    def embed(images):
+        seen.append(images.ravel().tolist())
+        return images.reshape(len(images), 1).astype(np.float32)
+
+    np.testing.assert_allclose(tutorial.scores(embed, pixels, episodes), [[[-12, -2], [0, -10]]])
+    assert seen == [[0, 30, 10, 40, 12]]  # image 5 belongs to no trial
