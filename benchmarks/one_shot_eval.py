@@ -30,7 +30,7 @@ def main(flags: argparse.Namespace) -> None:
     keep_freed_memory()
     experiment = experiments.find(flags.experiment)
     spec = _timing.chosen_data(experiment.data, flags)
-    images, episodes = data.load(spec, flags.data_dir, flags.archives)
+    images, episodes, *_ = data.load(spec, flags.data_dir, flags.archives)
     shape = images.images.shape[1:]
     params = siamese.init_params(jax.random.key(0), experiment.network, shape)
     evaluator = Evaluator(siamese.build(experiment.network), experiment.evaluation.embed_batch)

@@ -1,26 +1,30 @@
 """Everything that can be wrong with an experiment, found before a download or before the first step."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import jax
 
 from siamese_jax import keys, specs
+from siamese_jax.data.folder import table_of
 from siamese_jax.errors import UserError
 from siamese_jax.learning.batches import steps_per_epoch
 from siamese_jax.network.siamese import build
-from siamese_jax.records import Images
+from siamese_jax.records import Dataset, Images
 from siamese_jax.sampling.episodes import sample_episodes
 from siamese_jax.sampling.grids import check_grid
 from siamese_jax.sampling.layout import layout_of
 from siamese_jax.sampling.pairs import check_pair_count
 from siamese_jax.specs import Experiment
+from siamese_jax.storage import files
 from siamese_jax.storage.experiment_file import check_name, read_written
 from siamese_jax.training.fit import template
 
+TABLE = "images.csv"
+"""The pictures of a run from files, with their classes and sets, as `--data.table` reads them."""
 MAY_CHANGE = (
-    "max_epochs", "patience", "checkpoint_minutes", "log_steps", "evaluation.random_trials", "evaluation.mnist",
-    "evaluation.embed_batch", "evaluation.views",
+    "data.path", "data.table", "max_epochs", "patience", "checkpoint_minutes", "log_steps", "evaluation.random_trials",
+    "evaluation.mnist", "evaluation.embed_batch", "evaluation.views",
 )  # fmt: skip
 """Fields that may change when a run is resumed: they affect how long it trains, not the result of each step."""
 
@@ -57,8 +61,14 @@ def check_evaluation(experiment: Experiment, sets: Mapping[str, Images]) -> None
     _check_trials(experiment, sets["test"], experiment.evaluation.random_trials)
 
 
-def check_workdir(experiment: Experiment, workdir: Path) -> None:
-    """Raise UserError if the workdir belongs to another run; the sentence names the first field that differs."""
+def check_workdir(experiment: Experiment, workdir: Path, but: Sequence[str] = ()) -> None:
+    """Raise UserError if the workdir belongs to another run; the sentence names the first field that differs.
+
+    Args:
+      experiment: what is to be trained or measured.
+      workdir: where it is to be written.
+      but: fields that are not compared.
+    """
     written = read_written(workdir)
     if written is None:
         return
@@ -67,13 +77,29 @@ def check_workdir(experiment: Experiment, workdir: Path) -> None:
     for name, value in specs.leaves(experiment):
         # A schedule over all epochs is another schedule if there are more epochs.
         scheduled = name == "max_epochs" and experiment.optimizer.over_all_epochs
-        if name in specs.DESCRIPTION or (name in MAY_CHANGE and not scheduled):
+        if name in specs.DESCRIPTION or name in but or (name in MAY_CHANGE and not scheduled):
             continue
         if begun.get(name) != value:
             raise UserError(
                 f"{workdir} belongs to a run with {name}={begun.get(name)}, not {value}: "
                 "choose another --workdir, or give the flags it was begun with"
             )
+
+
+def check_table(dataset: Dataset, workdir: Path) -> None:
+    """Raise UserError if the pictures, or their sets, are not those that the run of the workdir began with."""
+    path = workdir / TABLE
+    if not dataset.files or not path.exists():
+        return
+    with files.explained(path, "read"):
+        begun = path.read_text(encoding="utf-8")
+    now = table_of(dataset)
+    if begun != now:
+        first = next(iter(sorted(set(now.splitlines()) ^ set(begun.splitlines()))))
+        raise UserError(
+            f"the pictures are not those that {path} lists, for example {first.split(',')[0]}: restore them, or choose "
+            f"another --workdir. To train with a table that was edited, give --data.table={path} and another --workdir"
+        )
 
 
 def _check_trials(experiment: Experiment, images: Images, trials: int) -> None:

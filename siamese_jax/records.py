@@ -9,6 +9,7 @@ An image is [H, W, C], uint8 in storage, and 0 is the background: paper, where 2
 in [0, 1].
 """
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -68,10 +69,21 @@ class Episodes(NamedTuple):
 
 
 class Dataset(NamedTuple):
-    """All images of a data set and the one-shot episodes released with it, if any."""
+    """All images of a data set, and what is known about it beside them.
+
+    Attributes:
+      images: all images.
+      episodes: the one-shot episodes that were released with them; None if there are none.
+      sets: rows of the "train", "validation" and "test" images, ascending; None leaves the split to `sampling.splits`.
+      files: the file of each image, below the folder of the data set; empty where they did not come from files.
+      notes: what a user should know before training, in sentences.
+    """
 
     images: Images
     episodes: Episodes | None = None
+    sets: Mapping[str, np.ndarray] | None = None
+    files: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class Layout(NamedTuple):

@@ -9,23 +9,27 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from siamese_jax import checks, data, pretrained
+from siamese_jax import checks, data, keys, pretrained
+from siamese_jax.data.folder import table_of
 from siamese_jax.devices import keep_compiled
 from siamese_jax.errors import UserError
-from siamese_jax.evaluation import figures, measure, one_shot
+from siamese_jax.evaluation import doctor, figures, measure, one_shot
 from siamese_jax.evaluation.embedder import Evaluator
 from siamese_jax.experiments import replay
-from siamese_jax.network.siamese import Params, build
+from siamese_jax.network.siamese import Params, build, init_params
 from siamese_jax.records import Dataset, Images
 from siamese_jax.report import write_report
 from siamese_jax.results import RunResults, TrainingSummary
 from siamese_jax.sampling import splits
-from siamese_jax.specs import DataSpec, EvalSpec, Experiment, InMemory, leaves
+from siamese_jax.specs import DataSpec, EvalSpec, Experiment, Folder, InMemory, leaves
+from siamese_jax.storage import files
 from siamese_jax.storage.checkpoint import Checkpoints
 from siamese_jax.storage.experiment_file import read_experiment, read_written, write_experiment
 from siamese_jax.storage.log import read_metrics
+from siamese_jax.training import sizes
 from siamese_jax.training.fit import fit, read_fitted
 from siamese_jax.training.listeners import Listener
+from siamese_jax.training.start import adapted
 
 Say = Callable[[str], Any]
 
@@ -110,6 +114,7 @@ class Run:
         checks.check_experiment(checked)
         dataset = self.data.load(self.experiment.data)
         sets = splits.split(dataset, self.experiment.data.author_split)
+        checks.check_table(dataset, self.workdir)
         checks.check_evaluation(checked, sets)
         _announce(checked, self.workdir, say)
         if read_written(self.workdir) is None:  # a network that was trained elsewhere
@@ -174,13 +179,20 @@ def train(
     experiment = source.described(experiment)
     checks.check_experiment(experiment)
     with Checkpoints(workdir) as checkpoints:
-        checks.check_workdir(experiment, workdir)
+        checks.check_workdir(experiment, workdir, but=sizes.SIZED if isinstance(experiment.data, Folder) else ())
         loaded = source.load(experiment.data)
         sets = splits.split(loaded, experiment.data.author_split)
+        experiment = sizes.sized(experiment, sets)
+        checks.check_workdir(experiment, workdir)
+        checks.check_table(loaded, workdir)
         checks.check_training(experiment, sets)
         checks.check_evaluation(experiment, sets)
         _announce(experiment, workdir, say)
+        for line in (*loaded.notes, *_examined(sets), *sizes.advice(experiment, sets)):
+            say(line)
         write_experiment(workdir, experiment)
+        if loaded.files:
+            files.write_text(workdir / checks.TABLE, table_of(loaded))
         spec = experiment.evaluation
         validate = functools.partial(
             one_shot.validation_accuracy,
@@ -188,7 +200,8 @@ def train(
             images=sets["validation"],
             episodes=one_shot.validation_episodes(experiment, sets["validation"]),
         )
-        fitted = fit(experiment, sets["train"], validate, checkpoints, listeners, if_slow)
+        start = _start(experiment, say) if experiment.start_from and checkpoints.latest is None else None
+        fitted = fit(experiment, sets["train"], validate, checkpoints, listeners, if_slow, start)
     training = measure.training_summary(experiment, fitted)
     return Run(experiment, workdir, fitted.params, training, dataclasses.replace(source, dataset=loaded))
 
@@ -283,6 +296,20 @@ def measure_baselines(
     measure.write(workdir, measurement)
     write_report(workdir, experiment, measurement.results, [])
     return measurement.results
+
+
+def _examined(sets: dict[str, Images]) -> list[str]:
+    """Return warnings about the sets of images that were not split as they were released."""
+    return [] if sets["train"].origins else doctor.examine_sets(sets)
+
+
+def _start(experiment: Experiment, say: Say) -> Params:
+    """Return the parameters of the network that training starts from, adapted to the experiment's network."""
+    trained = pretrained.read(experiment.start_from).params
+    fresh = init_params(keys.root_key(experiment.seed), experiment.network, experiment.data.image_shape)
+    params, new = adapted(trained, fresh)
+    say(f"starting from {experiment.start_from}" + (f", with random {', '.join(new)}" if new else ""))
+    return params
 
 
 def _announce(experiment: Experiment, workdir: Path, say: Say) -> None:

@@ -31,7 +31,8 @@ class Source:
       released: what reports call its released episodes.
       in_paper: whether the paper has results on it (Koch et al. 2015), so that reports show these beside ours.
       module: the module that loads it. Its `load(spec, data_dir, archives)` returns a Dataset, and its `load_untested`
-        with the same arguments returns the Images without the test groups. None: the images are in memory.
+        with the same arguments returns it without the test images. None: the images are in memory.
+      extra: what must be installed to load it, "" for nothing.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Source:
     released: str = "the data set's own runs"
     in_paper: bool = False
     module: str | None = None
+    extra: str = "data"
 
 
 SOURCES = {
@@ -63,6 +65,12 @@ SOURCES = {
             "Characters of many scripts, rendered from fonts in the styles of 20 simulated drawers.",
             licence="MIT, like this package. The glyphs were rendered from fonts.",
             module="siamese_jax.data.glyphs",
+        ),
+        Source(
+            name="folder",
+            description="pictures in folders or in a table.",
+            module="siamese_jax.data.folder",
+            extra="",
         ),
         Source(name="in_memory", description="images that a program passed in memory."),
     )
@@ -90,13 +98,19 @@ def load(spec: DataSpec, data_dir: str | None = None, archives: str | None = Non
       UserError: the spec does not fit the source, an extra is missing, there is no network, files are missing, damaged
         or not the published ones, prepared data are damaged, or the disk is full or read-only.
     """
-    dataset = _module(spec).load(spec, data_dir, archives)
+    return _described(_module(spec).load(spec, data_dir, archives), spec)
+
+
+def load_untested(spec: DataSpec, data_dir: str | None = None, archives: str | None = None) -> Dataset:
+    """Return a data set without its test images, which are not even decoded; otherwise as `load`."""
+    return _described(_module(spec).load_untested(spec, data_dir, archives), spec)
+
+
+def _described(dataset: Dataset, spec: DataSpec) -> Dataset:
+    """Return the data set with the source's words, unless the images have their own."""
+    if dataset.images.words != Words():
+        return dataset
     return dataset._replace(images=dataset.images._replace(words=SOURCES[spec.name].words))
-
-
-def load_untested(spec: DataSpec, data_dir: str | None = None, archives: str | None = None) -> Images:
-    """Return all images without those of the test groups, which are not even decoded; otherwise as `load`."""
-    return _module(spec).load_untested(spec, data_dir, archives)._replace(words=SOURCES[spec.name].words)
 
 
 def small_backgrounds(data_dir: str | None = None, archives: str | None = None) -> dict[str, tuple[str, ...]]:
@@ -136,9 +150,10 @@ def _module(spec: DataSpec) -> ModuleType:
         raise UserError(
             f"data.name={spec.name} has no images to load: use siamese_jax.train(…, dataset=Dataset(images))"
         )
-    return _import(source.module)
+    return _import(source.module, source.extra)
 
 
-def _import(module: str) -> ModuleType:
-    extras.require("data")
+def _import(module: str, extra: str = "data") -> ModuleType:
+    if extra:
+        extras.require(extra)
     return importlib.import_module(module)

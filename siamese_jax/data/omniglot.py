@@ -119,15 +119,15 @@ def load(spec: Omniglot, data_dir: str | None, archives: str | None) -> Dataset:
     """Return all images and the released runs; see `siamese_jax.data.load`."""
     characters.check_size(spec.downsample, spec.side)  # before minutes are spent on a download
     builders = _prepared(data_dir, archives)
-    images, episodes = characters.load(builders, spec)
-    return Dataset(_mark_unused(images, builders, spec), episodes)
+    dataset = characters.load(builders, spec)
+    return dataset._replace(images=_mark_unused(dataset.images, builders, spec))
 
 
-def load_untested(spec: Omniglot, data_dir: str | None, archives: str | None) -> Images:
-    """Return the images without the alphabets of the released runs; see `siamese_jax.data.load`."""
+def load_untested(spec: Omniglot, data_dir: str | None, archives: str | None) -> Dataset:
+    """Return the data set without the alphabets of the released runs; see `siamese_jax.data.load`."""
     characters.check_size(spec.downsample, spec.side)
     builders = _prepared(data_dir, archives)
-    return _mark_unused(characters.load_untested(builders, spec), builders, spec)
+    return Dataset(_mark_unused(characters.load_untested(builders, spec), builders, spec))
 
 
 def small_backgrounds(data_dir: str | None, archives: str | None) -> dict[str, tuple[str, ...]]:

@@ -3,6 +3,8 @@
 Trials that cannot be measured honestly raise UserError. What a reader should know is returned as sentences.
 """
 
+import hashlib
+import itertools
 from collections.abc import Iterable, Mapping
 
 import chex
@@ -49,6 +51,25 @@ def examine_episodes(images: Images, episodes: Episodes, n_way: int, seen: Seen)
         warnings.append(f"{copied:,} {_trials(copied)} a support that is, byte for byte, the query's image")
     if repeated:
         warnings.append(f"{repeated:,} {_trials(repeated)} two supports that are, byte for byte, one image")
+    return warnings
+
+
+def examine_sets(sets: Mapping[str, Images]) -> list[str]:
+    """Return a warning for each pair of sets that share pictures, byte for byte."""
+    digests = {
+        name: {hashlib.blake2b(image.tobytes(), digest_size=16).digest(): row for row, image in enumerate(part.images)}
+        for name, part in sets.items()
+    }
+    warnings = []
+    for one, other in itertools.combinations(sets, 2):
+        if common := digests[one].keys() & digests[other].keys():
+            part, row = sets[one], min(digests[one][digest] for digest in common)
+            class_ = part.class_index[row]
+            name = part.class_names[class_] if part.class_names else f"number {class_}"
+            warnings.append(
+                f"Warning: {len(common):,} {'picture is' if len(common) == 1 else 'pictures are'} both in {one} and in "
+                f"{other}, byte for byte, for example of the {part.words.class_} {name}"
+            )
     return warnings
 
 

@@ -132,6 +132,8 @@ def sample(name: str, protocol: Protocol, dataset: Dataset, sets: dict[str, Imag
         of_test = np.isin(images.class_index, images.class_index[rows])
         trained = np.isin(images.author, sets["train"].author) & (images.author >= 0)
         rows = np.flatnonzero(of_test & ~trained)
+        if not rows.size:
+            raise UserError(f"all {plural(words.author)} of the test images also made training images")
     layout = layout_of(splits.take(images, rows))
     if protocol.mixed:
         layout = _mixed(layout)

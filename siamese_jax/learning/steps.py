@@ -18,7 +18,7 @@ Metrics = dict[str, Array]
 def init_state(
     key: Array, experiment: Experiment, optimizer: optax.GradientTransformation, shape: tuple[int, int, int]
 ) -> TrainState:
-    """Return the state before the first step.
+    """Return the state before the first step, from random parameters.
 
     Args:
         key: a random key; the parameters are sampled from its stream "parameters".

@@ -7,12 +7,13 @@ sets are disjoint, too.
 Images without `origins` are split at random, by group or by class. The split is the same for every experiment.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from siamese_jax.errors import UserError
 from siamese_jax.records import Dataset, Images
+from siamese_jax.results import plural
 
 DRAWERS = {
     "paper": {"train": range(1, 13), "validation": range(13, 17), "test": range(17, 21)},
@@ -31,14 +32,16 @@ def split(dataset: Dataset, drawer_split: str) -> dict[str, Images]:
     """Return the "train", "validation" and "test" images.
 
     Args:
-      dataset: all images. Where they have `origins`, the groups of the released episodes are the test groups; else they
-        are split by `split_at_random`.
+      dataset: all images. Where it has `sets`, these are taken. Where the images have `origins`, the groups of the
+        released episodes are the test groups. Else they are split by `split_at_random`.
       drawer_split: a name in `DRAWERS`, for images with `origins`.
 
     Raises:
-      UserError: a set would be empty.
+      UserError: a set would be empty, or a class would be in two sets.
     """
-    images, episodes = dataset
+    images, episodes = dataset.images, dataset.episodes
+    if dataset.sets is not None:
+        return _as_given(images, dataset.sets)
     if not images.origins:
         return split_at_random(images)
     if episodes is None:
@@ -55,8 +58,30 @@ def split(dataset: Dataset, drawer_split: str) -> dict[str, Images]:
     }
 
 
-def split_untested(images: Images, drawer_split: str) -> dict[str, Images]:
-    """Return the "train" and "validation" images, as `split` does, of images without the test groups."""
+def _as_given(images: Images, sets: Mapping[str, np.ndarray]) -> dict[str, Images]:
+    """Return the sets of images by their rows; UserError if a class is in two sets."""
+    if empty := [name for name, rows in sets.items() if not len(rows)]:
+        raise UserError(f"the {empty[0]} set is empty: put {plural(images.words.class_)} into it")
+    set_of = np.full(int(images.class_index.max()) + 1, -1)
+    for number, rows in enumerate(sets.values()):
+        classes = images.class_index[rows]
+        shared = classes[(set_of[classes] >= 0) & (set_of[classes] != number)]
+        if len(shared):
+            both = [list(sets)[set_of[shared[0]]], list(sets)[number]]
+            name = images.class_names[shared[0]] if images.class_names else f"number {shared[0]}"
+            raise UserError(
+                f"the {images.words.class_} {name} is in {both[0]} and in {both[1]}: put all of its images into one "
+                "set, since a network is tested on classes that it has not seen"
+            )
+        set_of[classes] = number
+    return {name: take(images, rows) for name, rows in sets.items()}
+
+
+def split_untested(dataset: Dataset, drawer_split: str) -> dict[str, Images]:
+    """Return the "train" and "validation" images, as `split` does, of a data set without the test images."""
+    if dataset.sets is not None:
+        return _as_given(dataset.images, dataset.sets)
+    images = dataset.images
     return _split_untested(images, np.ones(len(images.group_names), bool), drawer_split)
 
 
@@ -75,17 +100,31 @@ def _is_from(images: Images, origin: str) -> np.ndarray:
     return np.array(images.origins) == origin
 
 
-def split_at_random(images: Images, seed: int = SEED) -> dict[str, Images]:
-    """Return the "train", "validation" and "test" images of a random split by group or by class.
+def split_at_random(images: Images, by: str = "auto", seed: int = SEED) -> dict[str, Images]:
+    """Return the "train", "validation" and "test" images of a random split; see `random_parts`.
 
-    With five groups or more, a fifth of the groups (rounded) is for validation, a fifth for test, and the rest for
-    training. With fewer groups each is split by class in the same way, with two classes or more for validation and for
-    test; a group with fewer than six classes is for training. Classes are then named by their numbers, if they have no
-    names.
+    Classes are then named by their numbers, if they have no names.
+    """
+    part = random_parts(images, by, seed)
+    names = images.class_names or tuple(map(str, range(int(images.class_index.max()) + 1)))
+    named = images._replace(class_names=names)
+    return {name: take(named, np.flatnonzero(part == i)) for i, name in enumerate(("train", "validation", "test"))}
+
+
+def random_parts(images: Images, by: str = "auto", seed: int = SEED) -> np.ndarray:
+    """Return the set of each image in a random split by group or by class: 0 training, 1 validation, 2 test.
+
+    By group, a fifth of the groups (rounded) is for validation, a fifth for test, and the rest for training. By class,
+    each group is split in the same way, with two classes or more for validation and for test; a group with fewer than
+    six classes is for training.
 
     Args:
       images: all images.
+      by: "group", "class", or "auto", which is by group where there are five groups or more, else by class.
       seed: shuffles groups and classes.
+
+    Returns:
+      int [N].
 
     Raises:
       UserError: there are too few groups and classes.
@@ -93,23 +132,21 @@ def split_at_random(images: Images, seed: int = SEED) -> dict[str, Images]:
     generator = np.random.default_rng(seed)
     class_start = np.unique(images.class_index, return_index=True)[1]
     group = images.group_index[class_start]  # of each class
-    names = images.class_names or tuple(str(number) for number in range(len(class_start)))
-    if len(images.group_names) >= SHARE:
-        part = _shares(generator, len(images.group_names), least=1)[group]
+    part = np.zeros(len(class_start), int)
+    if by == "group" or (by == "auto" and len(images.group_names) >= SHARE):
+        if len(images.group_names) >= 3:
+            part = _shares(generator, len(images.group_names), least=1)[group]
     else:
-        part = np.zeros(len(class_start), int)
         for number in np.unique(group):
             classes = int(np.count_nonzero(group == number))
             if classes >= 6:
                 part[group == number] = _shares(generator, classes, least=2)
     if not part.any():
         raise UserError(
-            f"{len(images.group_names)} groups with {len(class_start)} classes are too few to split: give five groups, "
-            "or six classes in a group"
+            f"{len(images.group_names)} groups with {len(class_start)} classes are too few to split: give "
+            "five groups, or six classes in a group"
         )
-    named = images._replace(class_names=names)
-    part = part[images.class_index]
-    return {name: take(named, np.flatnonzero(part == i)) for i, name in enumerate(("train", "validation", "test"))}
+    return part[images.class_index]
 
 
 def _shares(generator: np.random.Generator, count: int, least: int) -> np.ndarray:

@@ -8,7 +8,7 @@ A field can hold one of several specs (see `Variant`): `network.tower=residual` 
 stand beside it, such as `network.width`. Fields of other towers do not exist in that experiment.
 """
 
-from siamese_jax.specs.data import SIDE, Characters, DataSpec, DistortSpec, Glyphs, InMemory, Omniglot
+from siamese_jax.specs.data import SIDE, Characters, DataSpec, DistortSpec, Folder, Glyphs, InMemory, Omniglot
 from siamese_jax.specs.evaluation import EvalSpec
 from siamese_jax.specs.experiment import DESCRIPTION, Experiment
 from siamese_jax.specs.fields import (
@@ -68,6 +68,7 @@ __all__ = [
     "EvalSpec",
     "Experiment",
     "FcTower",
+    "Folder",
     "Glyphs",
     "InMemory",
     "L1Distance",

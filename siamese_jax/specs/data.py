@@ -115,6 +115,39 @@ class InMemory(ReleasedSpec):
         return self.height, self.width, self.channels
 
 
+@dataclass(frozen=True, kw_only=True)
+class Folder(DataSpec):
+    """Pictures of your own: DIR/CLASS/PICTURE, DIR/GROUP/CLASS/PICTURE, or a table."""
+
+    name = "folder"
+    path: str = ""
+    """The folder DIR. With a table: the folder that the paths of the table start from."""
+    table: str = ""
+    """A CSV file with the columns path and class, and if known group, author and split (train, validation, test)."""
+    side: int = 48
+    """Rows and columns that pictures are resized to."""
+    colour: bool = True
+    """Whether pictures have three channels. False: grey, with the ink of drawings brought to one level."""
+    fit: Literal["pad", "crop", "squash"] = "pad"
+    """How a picture that is not square becomes square: centred on paper, cut, or distorted."""
+    author: Literal["unknown", "stem"] = "unknown"
+    """`stem`: the name of a file without its ending is its author. Pairs and trials then have two authors."""
+    split: Literal["auto", "group", "class"] = "auto"
+    """What a random split puts whole into one set. `auto`: groups if there are five or more, else classes."""
+    split_seed: OrZero = 0
+    """Seed of the random split."""
+    validation_groups: str = ""
+    """Groups for validation, separated by commas. With `test_groups` they replace the random split."""
+    test_groups: str = ""
+    """Groups for test, separated by commas."""
+    words: str = "group,class,author"
+    """What reports call a group, a class and an author."""
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        return self.side, self.side, 3 if self.colour else 1
+
+
 @dataclass(frozen=True)
 class DistortSpec:
     """Affine and elastic distortions of training images (paper, section 4.3). Ranges are symmetric."""

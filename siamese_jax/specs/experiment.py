@@ -30,6 +30,8 @@ class Experiment:
     loss: LossSpec = field(default_factory=CrossEntropy)
     optimizer: OptimizerSpec = field(default_factory=PaperSGD)
     evaluation: EvalSpec = field(default_factory=EvalSpec)
+    start_from: str = ""
+    """Fine-tuning: the trained network to start from, "best" or the folder of a run. Empty: random parameters."""
     seed: OrZero = 0
     batch_size: int = 128
     """Pairs in a batch; the size of a grid batch is set in `data`."""

@@ -36,6 +36,7 @@ from siamese_jax.training.programs import (
     copied,
     inputs_of,
     start_state,
+    state_of,
 )
 
 
@@ -54,6 +55,7 @@ def fit(
     checkpoints: Checkpoints,
     listeners: Sequence[Listener] = (),
     if_slow: str = "",
+    start: Params | None = None,
 ) -> Fitted:
     """Train until `max_epochs`, or until `patience` epochs brought no gain. Continue from the newest checkpoint.
 
@@ -67,6 +69,7 @@ def fit(
       checkpoints: the open checkpoints of the workdir.
       listeners: called at each pause, after the run's own.
       if_slow: a hint, printed once if a run on a CPU will take more than an hour.
+      start: the parameters to start from, for fine-tuning; None samples them.
 
     Returns:
       The best epoch's parameters, with the step and the history.
@@ -77,7 +80,7 @@ def fit(
     """
     restored = checkpoints.restore(template(experiment))
     if restored is None:
-        state = compile_start(experiment, images)()
+        state = compile_start(experiment, images)() if start is None else state_of(experiment, start)
         begun, history = Kept(state, copied(kept_params(state.params, state.opt_state))), History()
     else:
         begun, history = restored.state, History(**restored.meta["history"])

@@ -17,7 +17,7 @@ from siamese_jax.learning.batches import sample_batch, steps_per_epoch
 from siamese_jax.learning.health import examine, update_sizes
 from siamese_jax.learning.optimizers import make_optimizer, rates_of, with_rates
 from siamese_jax.learning.steps import init_state, train_step
-from siamese_jax.network.siamese import build
+from siamese_jax.network.siamese import Params, build
 from siamese_jax.records import Images, TrainState
 from siamese_jax.sampling.layout import examples, layout_of
 from siamese_jax.specs import DESCRIPTION, Experiment, leaves
@@ -25,7 +25,7 @@ from siamese_jax.specs import DESCRIPTION, Experiment, leaves
 EXAMINED_CHARACTERS, EXAMINED_DRAWERS = 20, 4
 """Training images that the health of a network is measured on."""
 
-NOT_IN_A_PROGRAM = {*DESCRIPTION, "seed", "patience", "checkpoint_minutes", "log_steps"}
+NOT_IN_A_PROGRAM = {*DESCRIPTION, "start_from", "seed", "patience", "checkpoint_minutes", "log_steps"}
 """Fields that no program depends on, beside those of `evaluation` and the inputs of `rates_of`."""
 
 Update = Callable[[TrainState], tuple[TrainState, Any]]
@@ -114,6 +114,11 @@ def inputs_of(experiment: Experiment) -> dict[str, Any]:
 def start_state(experiment: Experiment, shape: tuple[int, int, int], key: Array, rates: dict[str, Array]) -> TrainState:
     """Return the state before the first step, for images of shape [H, W, C]."""
     return init_state(key, experiment, _optimizer(_rated(experiment, rates)), shape)
+
+
+def state_of(experiment: Experiment, params: Params) -> TrainState:
+    """Return the state before the first step, from given parameters."""
+    return TrainState(jnp.int32(0), params, _optimizer(experiment).init(params))
 
 
 def make_update(experiment: Experiment, train: Images) -> Callable[..., tuple[TrainState, dict[str, Array]]]:

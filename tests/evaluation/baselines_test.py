@@ -56,6 +56,6 @@ def test_a_class_scores_its_best_support():
 @pytest.mark.parametrize(("name", "correct"), [("modified_hausdorff", 245), ("nearest_neighbour", 76)])
 def test_on_the_official_runs_the_baselines_give_the_published_error(prepared_omniglot, name, correct):
     """The self-check of the whole evaluator: Lake et al. publish an error of 38.8 %, which is 155 of 400."""
-    images, runs = data.load(Omniglot(), prepared_omniglot)
+    images, runs, *_ = data.load(Omniglot(), prepared_omniglot)
     scores = episode_scores(BASELINES[name], images.images, runs)
     assert credit(scores, runs.answer).sum() == correct

@@ -162,8 +162,8 @@ def test_what_is_loaded_without_the_test_groups_splits_into_the_same_train_and_v
     real = np.unpackbits
     monkeypatch.setattr(np, "unpackbits", lambda packed, **how: unpacked.append(packed) or real(packed, **how))
     untested = data.load_untested(spec, prepared_omniglot)
-    assert len(unpacked) == len(untested.images) // 20
-    assert not set(untested.group_names) & set(whole["test"].group_names)
+    assert len(unpacked) == len(untested.images.images) // 20
+    assert not set(untested.images.group_names) & set(whole["test"].group_names)
     sets = split_untested(untested, "paper")
     assert set(sets) == {"train", "validation"}
     for name, part in sets.items():

@@ -21,7 +21,7 @@ from scipy import ndimage
 
 from siamese_jax.data import characters, store
 from siamese_jax.data.glyphs import pens
-from siamese_jax.records import Dataset, Images
+from siamese_jax.records import Dataset
 from siamese_jax.specs import Characters
 
 SEED = 2015
@@ -104,10 +104,10 @@ def load(spec: Characters, data_dir: str | None, archives: str | None) -> Datase
     return characters.load(store.prepared(Glyphs, data_dir, configs=characters.CONFIGS), spec)
 
 
-def load_untested(spec: Characters, data_dir: str | None, archives: str | None) -> Images:
+def load_untested(spec: Characters, data_dir: str | None, archives: str | None) -> Dataset:
     """Return the images without the test alphabets; there are no archives."""
     characters.check_size(spec.downsample, spec.side)
-    return characters.load_untested(store.prepared(Glyphs, data_dir, configs=characters.CONFIGS), spec)
+    return Dataset(characters.load_untested(store.prepared(Glyphs, data_dir, configs=characters.CONFIGS), spec))
 
 
 def number_characters() -> dict[str, dict[int, tuple[int, list[np.ndarray]]]]:

@@ -1,0 +1,145 @@
+"""Pictures in folders or in a table, as a source of images: own images."""
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from siamese_jax.data.folder.listing import SETS, Entry, Listing, list_pictures, write_table
+from siamese_jax.data.folder.prepared import Prepared, prepare
+from siamese_jax.errors import UserError
+from siamese_jax.records import Dataset, Images, Words
+from siamese_jax.results import plural
+from siamese_jax.sampling import splits
+from siamese_jax.specs import Folder
+
+__all__ = ["Entry", "list_pictures", "load", "load_untested", "table_of"]
+
+SHOWN = 5
+"""Refused files that are named."""
+MOST_REFUSED = 0.5
+"""Share of the files that may be refused; with more, the folder is not what the user thinks it is."""
+
+
+def load(spec: Folder, data_dir: str | None = None, archives: str | None = None) -> Dataset:
+    """Return the pictures of a folder or a table, split into sets; see `siamese_jax.data.load`."""
+    del archives  # nothing was published
+    listing = list_pictures(spec)
+    pictures = prepare(listing, spec, _cache(data_dir))
+    where = spec.table or spec.path
+    if len(pictures.refused) > MOST_REFUSED * len(listing.entries):
+        path, reason = next(iter(pictures.refused.items()))
+        raise UserError(
+            f"{len(pictures.refused):,} of the {len(listing.entries):,} files in {where} cannot be used: "
+            f"{reason.partition(': ')[0] if path in reason else reason}. Check the folder"
+        )
+    entries = [listing.entries[number] for number in pictures.kept]
+    images = _images(entries, pictures.images, Words(*spec.words.split(",")))
+    sets = _sets(images, entries, spec)
+    return Dataset(
+        images, sets=sets, files=tuple(entry.path for entry in entries), notes=_notes(images, listing, pictures, sets)
+    )
+
+
+def table_of(dataset: Dataset) -> str:
+    """Return a data set from files as a table, which `--data.table` reads. It has a digest of each picture, too."""
+    images, sets = dataset.images, dataset.sets or {}
+    set_of = dict.fromkeys(range(len(dataset.files)), "")
+    for name, rows in sets.items():
+        set_of |= dict.fromkeys(rows.tolist(), name)
+    entries = [
+        Entry(
+            path,
+            images.class_names[images.class_index[row]],
+            images.group_names[images.group_index[row]],
+            images.author_names[images.author[row]] if images.author[row] >= 0 else "",
+            set_of[row],
+        )
+        for row, path in enumerate(dataset.files)
+    ]
+    digests = [hashlib.blake2b(image.tobytes(), digest_size=8).hexdigest() for image in images.images]
+    return write_table(entries, digests)
+
+
+def load_untested(spec: Folder, data_dir: str | None = None, archives: str | None = None) -> Dataset:
+    """Return the data set without the test pictures; see `siamese_jax.data.load_untested`."""
+    whole = load(spec, data_dir, archives)
+    assert whole.sets is not None
+    rows = np.sort(np.concatenate([whole.sets[name] for name in ("train", "validation")]))
+    kept = splits.take(whole.images, rows)._replace(rows=None)
+    sets = {name: np.searchsorted(rows, whole.sets[name]) for name in ("train", "validation")}
+    return Dataset(kept, sets=sets, files=tuple(whole.files[row] for row in rows), notes=whole.notes)
+
+
+def _cache(data_dir: str | None) -> Path:
+    if data_dir:
+        return Path(data_dir).expanduser() / "pictures"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "siamese_jax" / "pictures"
+
+
+def _images(entries: Sequence[Entry], pixels: np.ndarray, words: Words) -> Images:
+    groups = sorted({entry.group for entry in entries})
+    classes = sorted({(entry.group, entry.class_) for entry in entries})
+    authors = sorted({entry.author for entry in entries} - {""})
+    group_number, class_number = ({name: i for i, name in enumerate(names)} for names in (groups, classes))
+    author_number = {"": -1} | {name: i for i, name in enumerate(authors)}
+    return Images(
+        images=pixels,
+        class_index=np.array([class_number[entry.group, entry.class_] for entry in entries], np.int32),
+        group_index=np.array([group_number[entry.group] for entry in entries], np.int32),
+        author=np.array([author_number[entry.author] for entry in entries], np.int32),
+        group_names=tuple(groups),
+        class_names=tuple(name for _, name in classes),
+        author_names=tuple(authors),
+        words=words,
+    )
+
+
+def _sets(images: Images, entries: Sequence[Entry], spec: Folder) -> dict[str, np.ndarray]:
+    """Return the rows of each set: as the table says, as the named groups say, or at random."""
+    named = [entry.split for entry in entries]
+    if any(named):
+        part = np.array([SETS.index(name or "train") for name in named])
+    elif spec.validation_groups or spec.test_groups:
+        part = _part_of_groups(images, spec)
+    else:
+        part = splits.random_parts(images, spec.split, spec.split_seed)
+    return {name: np.flatnonzero(part == number) for number, name in enumerate(SETS)}
+
+
+def _part_of_groups(images: Images, spec: Folder) -> np.ndarray:
+    part = np.zeros(len(images.images), int)
+    for number, field in ((1, "validation_groups"), (2, "test_groups")):
+        names = [name.strip() for name in getattr(spec, field).split(",") if name.strip()]
+        unknown = [name for name in names if name not in images.group_names]
+        if unknown or not names:
+            raise UserError(
+                f"data.{field}={getattr(spec, field)} "
+                f"{'names no group' if not names else f'has {unknown[0]}, which is not a group'}: take some of "
+                f"{', '.join(images.group_names)}"
+            )
+        part[np.isin(images.group_index, [images.group_names.index(name) for name in names])] = number
+    return part
+
+
+def _notes(images: Images, listing: Listing, pictures: Prepared, sets: dict[str, np.ndarray]) -> tuple[str, ...]:
+    """Return what a user should know about the pictures before they are trained on."""
+    words, sizes = images.words, np.bincount(images.class_index)
+    notes = [
+        f"{len(images.images):,} pictures of {len(sizes):,} {plural(words.class_)} in {len(images.group_names)} "
+        f"{plural(words.group)}: "
+        + ", ".join(f"{len(np.unique(images.class_index[rows])):,} for {name}" for name, rows in sets.items())
+    ]
+    if listing.foreign:
+        kinds = Counter(Path(path).name for path in listing.foreign).most_common(3)
+        names = ", ".join(name for name, _ in kinds)
+        notes.append(f"{len(listing.foreign):,} files that are not pictures were left out: {names}")
+    if pictures.refused:
+        notes.append(f"{len(pictures.refused):,} files were refused:")
+        notes += [f"    {reason}" for reason in list(pictures.refused.values())[:SHOWN]]
+    if alone := int((sizes == 1).sum()):
+        notes.append(f"{alone:,} {plural(words.class_)} have one picture only: they are not trained or tested on")
+    return tuple(notes)
