@@ -5,7 +5,7 @@ import pytest
 from tiny import make_dataset
 
 from siamese_jax.errors import UserError
-from siamese_jax.evaluation.doctor import examine_episodes, examine_scores, groups_left_out
+from siamese_jax.evaluation.doctor import examine_episodes, examine_scores, examine_sets, groups_left_out
 from siamese_jax.records import Episodes
 from siamese_jax.sampling.splits import split, take
 
@@ -141,4 +141,15 @@ def test_groups_without_a_trial_are_named():
     assert groups_left_out(ALPHABETS, runs, SETS["test"]) == []
     assert groups_left_out(ALPHABETS, Episodes(*(part[:1] for part in runs)), SETS["test"]) == [
         "1 of 2 alphabets are left out, as they have too few characters or images for these trials: f"
+    ]
+
+
+def test_pictures_that_are_in_two_sets_are_a_warning_with_an_example():
+    assert examine_sets(SETS) == []
+    test = SETS["test"].images.copy()
+    test[[3, 9]] = SETS["train"].images[40]
+    copied = {**SETS, "test": SETS["test"]._replace(images=test)}
+    number = SETS["train"].class_index[40]
+    assert examine_sets(copied) == [
+        f"Warning: 1 picture is both in train and in test, byte for byte, for example of the character number {number}"
     ]

@@ -121,6 +121,14 @@ def test_data_that_cannot_serve_a_protocol_are_refused_with_a_reason():
         sample("unstructured", PROTOCOLS["unstructured"], nobody, sets)
 
 
+def test_the_grid_is_refused_where_all_authors_made_training_images():
+    images = DATASET.images._replace(author=(DATASET.images.author % 2).astype(np.int32))
+    rows = {name: part.rows for name, part in SETS.items()}
+    dataset = DATASET._replace(images=images, sets=rows)
+    with pytest.raises(UserError, match="all drawers of the test images also made training images"):
+        drawn("5_way_1_shot", dataset, split(dataset, ""))
+
+
 def test_without_authors_the_grid_takes_all_images_of_the_test_classes():
     nobody = DATASET._replace(images=DATASET.images._replace(author=np.full(2400, -1, np.int32), origins=()))
     sets = split(nobody, "paper")

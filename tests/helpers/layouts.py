@@ -15,17 +15,20 @@ def make_layout(counts: list[int], authors: int) -> Layout:
 
 
 def ragged_layout(groups: list[list[list[int]]]) -> Layout:
-    """A layout from the authors of each class of each group, one author per image; -1 is unknown."""
+    """The layout of `ragged_images`."""
+    return layout_of(ragged_images(groups))
+
+
+def ragged_images(groups: list[list[list[int]]]) -> Images:
+    """Images from the authors of each class of each group, one author per image; -1 is unknown."""
     classes = [(group, sorted(authors)) for group, some in enumerate(groups) for authors in some]
     sizes = [len(authors) for _, authors in classes]
-    return layout_of(
-        Images(
-            images=np.zeros((sum(sizes), 1, 1, 1), np.uint8),
-            class_index=np.repeat(np.arange(len(classes)), sizes).astype(np.int32),
-            group_index=np.repeat([group for group, _ in classes], sizes).astype(np.int32),
-            author=np.concatenate([authors for _, authors in classes]).astype(np.int32),
-            group_names=tuple(str(group) for group in range(len(groups))),
-        )
+    return Images(
+        images=np.zeros((sum(sizes), 1, 1, 1), np.uint8),
+        class_index=np.repeat(np.arange(len(classes)), sizes).astype(np.int32),
+        group_index=np.repeat([group for group, _ in classes], sizes).astype(np.int32),
+        author=np.concatenate([authors for _, authors in classes]).astype(np.int32),
+        group_names=tuple(str(group) for group in range(len(groups))),
     )
 
 
