@@ -1,8 +1,8 @@
 """Pictures in folders or in a table, as a source of images: own images."""
 
 import hashlib
+import math
 import os
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,13 +15,12 @@ from siamese_jax.records import Dataset, Images, Words
 from siamese_jax.results import plural
 from siamese_jax.sampling import splits
 from siamese_jax.specs import Folder
+from siamese_jax.storage.picture_files import FOREIGN, check_left, skipped_in_words
 
 __all__ = ["Entry", "list_pictures", "load", "load_untested", "table_of"]
 
-SHOWN = 5
-"""Refused files that are named."""
-MOST_REFUSED = 0.5
-"""Share of the files that may be refused; with more, the folder is not what the user thinks it is."""
+LEAST_READ = 0.5
+"""Share of the files that must be readable; with less, the folder is not what the user thinks it is."""
 
 
 def load(spec: Folder, data_dir: str | None = None, archives: str | None = None) -> Dataset:
@@ -30,12 +29,8 @@ def load(spec: Folder, data_dir: str | None = None, archives: str | None = None)
     listing = list_pictures(spec)
     pictures = prepare(listing, spec, _cache(data_dir))
     where = spec.table or spec.path
-    if len(pictures.refused) > MOST_REFUSED * len(listing.entries):
-        path, reason = next(iter(pictures.refused.items()))
-        raise UserError(
-            f"{len(pictures.refused):,} of the {len(listing.entries):,} files in {where} cannot be used: "
-            f"{reason.partition(': ')[0] if path in reason else reason}. Check the folder"
-        )
+    refused = {Path(path): reason for path, reason in pictures.refused.items()}
+    check_left(len(pictures.kept), refused, where, least=math.ceil(LEAST_READ * len(listing.entries)))
     entries = [listing.entries[number] for number in pictures.kept]
     images = _images(entries, pictures.images, Words(*spec.words.split(",")))
     sets = _sets(images, entries, spec)
@@ -133,13 +128,10 @@ def _notes(images: Images, listing: Listing, pictures: Prepared, sets: dict[str,
         f"{plural(words.group)}: "
         + ", ".join(f"{len(np.unique(images.class_index[rows])):,} for {name}" for name, rows in sets.items())
     ]
-    if listing.foreign:
-        kinds = Counter(Path(path).name for path in listing.foreign).most_common(3)
-        names = ", ".join(name for name, _ in kinds)
-        notes.append(f"{len(listing.foreign):,} files that are not pictures were left out: {names}")
-    if pictures.refused:
-        notes.append(f"{len(pictures.refused):,} files were refused:")
-        notes += [f"    {reason}" for reason in list(pictures.refused.values())[:SHOWN]]
+    skipped = {Path(path): f"{path} {FOREIGN}" for path in listing.foreign}
+    skipped |= {Path(path): reason for path, reason in pictures.refused.items()}
+    if skipped:
+        notes.append(skipped_in_words(skipped))
     if alone := int((sizes == 1).sum()):
         notes.append(f"{alone:,} {plural(words.class_)} have one picture only: they are not trained or tested on")
     return tuple(notes)

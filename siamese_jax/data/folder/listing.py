@@ -10,7 +10,7 @@ from typing import NamedTuple
 from siamese_jax.errors import UserError
 from siamese_jax.specs import Folder
 from siamese_jax.storage.files import explained
-from siamese_jax.storage.image_files import is_foreign
+from siamese_jax.storage.picture_files import is_foreign
 
 COLUMNS = ("path", "class", "group", "author", "split")
 """Columns of a table. `path` and `class` are needed, the others are optional."""
@@ -89,7 +89,7 @@ def _of_folder(root: Path) -> tuple[list[Entry], list[str]]:
     entries, foreign, example = [], [], {}
     for parts in _files(root):
         path = "/".join(parts)
-        if is_foreign(path):
+        if is_foreign(root / path):
             foreign.append(path)
             continue
         example.setdefault(len(parts), path)
