@@ -14,7 +14,7 @@ from siamese_jax.extras import require
 from siamese_jax.gallery import images
 from siamese_jax.gallery.index import Index, index_of
 from siamese_jax.gallery.records import About, Answer, Enrolment, Findings, Match, Picture, Row
-from siamese_jax.gallery.search import CandidateSearch, ExactScan, Ranking, Search
+from siamese_jax.gallery.search import ExactScan, IndexSearch, Ranking, Search
 from siamese_jax.gallery.sqlite import SqliteStore
 from siamese_jax.gallery.store import check_network
 from siamese_jax.pretrained import Model
@@ -252,7 +252,7 @@ class Gallery:
         if isinstance(self._store, SqliteStore):
             self._search = ExactScan(self._store, model, self.about)
         elif (index := _index(model)) is not None:
-            self._search = CandidateSearch(self._store, model, self.about, index)
+            self._search = IndexSearch(self._store, model, self.about, index)
 
     def _needed(self) -> tuple[Model, Search]:
         if self._model is None or self._search is None:

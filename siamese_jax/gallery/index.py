@@ -1,6 +1,6 @@
 """Which distance of a vector index orders embeddings as an energy does, or nearly so.
 
-The index only proposes candidates. The network's own energy ranks them, so a score is always the network's.
+The index only proposes pictures. The network's own energy ranks their classes, so a score is always the network's.
 """
 
 from collections.abc import Callable

@@ -1,6 +1,6 @@
 """A gallery in a PostgreSQL database with pgvector, for several machines and many pictures.
 
-An index proposes candidates, see `siamese_jax.gallery.index`. A change that was interrupted, because the server or the
+An index proposes pictures, see `siamese_jax.gallery.index`. A change that was interrupted, because the server or the
 connection was lost, is tried again for PATIENCE seconds. Each call that changes pictures has an id of its own in the
 database, so that a call whose answer was lost is not made twice.
 """

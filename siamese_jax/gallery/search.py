@@ -1,4 +1,4 @@
-"""The classes that a query may be of: all classes compared, or candidates that the index of a database proposes."""
+"""The classes that a query may be of: all classes compared, or those that the index of a database proposes."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -9,7 +9,7 @@ from siamese_jax.errors import UserError
 from siamese_jax.gallery.index import Index
 from siamese_jax.gallery.records import About, Embeddings
 from siamese_jax.gallery.sqlite import SqliteStore
-from siamese_jax.gallery.store import check_network
+from siamese_jax.gallery.store import check_network, joined
 from siamese_jax.pretrained import Model
 
 if TYPE_CHECKING:  # needs psycopg, which is not always installed
@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # needs psycopg, which is not always installed
 
 QUERIES = 64
 """Queries whose scores with all pictures are held at a time."""
-CANDIDATES, MOST = 50, 12_800
+PROPOSED, MOST = 50, 12_800
 """Pictures that an index is asked for: at first, and at most if they are of too few classes."""
 
 
@@ -54,25 +54,33 @@ class Search(Protocol):
 
 
 class Compared:
-    """Embeddings of pictures, sorted by class, that queries are compared with by the network's own energy."""
+    """Embeddings of pictures, sorted by class, that queries are compared with by the network's own energy.
+
+    Attributes:
+      pictures: The embeddings. Pictures of a class are in the order of their ids.
+      names: The classes, sorted.
+    """
 
     def __init__(self, model: Model, pictures: Embeddings):
         """Sort the embeddings of one picture or more."""
         names, place = np.unique(np.array(pictures.names, object), return_inverse=True)
         order = np.argsort(place, kind="stable")
         self.names: list[str] = list(names)
-        self._model, self._ids, self._embeddings = model, pictures.ids[order], pictures.values[order]
+        self.pictures = Embeddings(
+            pictures.ids[order], [self.names[row] for row in place[order]], pictures.values[order]
+        )
+        self._model = model
         self._edges = np.searchsorted(place[order], np.arange(len(names) + 1))
 
     def rank(self, queries: np.ndarray, top: int) -> Iterator[Ranking]:
         """Yield the ranking for each query. Scores are those of `Model.scores`, with any number of pictures a class."""
         for first in range(0, len(queries), QUERIES):
             some = queries[first : first + QUERIES]
-            of_pictures = self._model.scores(some, self._embeddings)
+            of_pictures = self._model.scores(some, self.pictures.values)
             for each, scores in zip(of_pictures, self._combined(some, of_pictures), strict=True):
                 best = _highest(scores, top)
                 spans = [slice(*self._edges[place : place + 2]) for place in best]
-                pictures = [int(self._ids[span][each[span].argmax()]) for span in spans]
+                pictures = [int(self.pictures.ids[span][each[span].argmax()]) for span in spans]
                 yield Ranking([self.names[place] for place in best], pictures, best, scores)
 
     def _combined(self, queries: np.ndarray, of_pictures: np.ndarray) -> np.ndarray:
@@ -84,7 +92,9 @@ class Compared:
             case "mean_score":
                 return np.add.reduceat(of_pictures, first, axis=1) / counts
             case "mean_embedding":
-                return self._model.scores(queries, np.add.reduceat(self._embeddings, first, axis=0) / counts[:, None])
+                return self._model.scores(
+                    queries, np.add.reduceat(self.pictures.values, first, axis=0) / counts[:, None]
+                )
 
 
 class ExactScan:
@@ -94,13 +104,13 @@ class ExactScan:
         """Read nothing yet."""
         self._store, self._model, self._about = store, model, about
         self._version = (-1, 0)
-        self._kept = Embeddings(np.zeros(0, np.int64), [], np.zeros((0, about.embedding_size), np.float32))
         self._compared: Compared | None = None
 
     def described(self) -> str:
         """Return in words which search is used."""
         self._refresh()
-        return f"exact scan of {len(self._kept.ids):,} embeddings in memory"
+        count = len(self._compared.pictures.ids) if self._compared else 0
+        return f"exact scan of {count:,} embeddings in memory"
 
     def count(self) -> int:
         """Return the number of enrolled classes."""
@@ -118,14 +128,13 @@ class ExactScan:
             return
         version, about, new = self._store.changed(self._version)
         check_network(self._store.place, about, self._about)
-        if version[0] == self._version[0]:
-            ids, names, values = self._kept
-            new = Embeddings(np.concatenate([ids, new.ids]), names + new.names, np.concatenate([values, new.values]))
-        self._kept, self._version = new, version
+        if self._compared and version[0] == self._version[0]:
+            new = joined([self._compared.pictures, new], about.embedding_size)
         self._compared = Compared(self._model, new) if len(new.ids) else None
+        self._version = version
 
 
-class CandidateSearch:
+class IndexSearch:
     """Compares queries with the classes of the pictures that the index of a database finds nearest."""
 
     def __init__(self, store: "PostgresqlStore", model: Model, about: About, index: Index):
@@ -135,18 +144,19 @@ class CandidateSearch:
 
     def described(self) -> str:
         """Return in words which search is used."""
-        proposed = f"{CANDIDATES} candidates by the {self._index.distance} index of PostgreSQL"
+        proposed = f"{PROPOSED} pictures proposed by the {self._index.distance} index of PostgreSQL"
         return f"{proposed}, ranked by the network's own energy"
 
     def count(self) -> int:
-        """Return the number of enrolled classes."""
+        """Return the number of enrolled classes, to within 1 %: counting a million classes takes a while."""
         version = self._store.version()
-        if version != self._version:
+        # One change removes at most one class, and one new id adds at most one.
+        if sum(version) - sum(self._version) > self._count / 100:
             self._version, self._count = version, self._store.count()
         return self._count
 
     def rank(self, queries: np.ndarray, top: int) -> Iterator[Ranking]:
-        """Yield the ranking for each query; `Ranking.scores` are those of the candidates' classes."""
+        """Yield the ranking for each query; `Ranking.scores` are those of the proposed classes."""
         self._check()
         found = [
             self._rank(query, point, top) for query, point in zip(queries, self._index.points(queries), strict=True)
@@ -155,15 +165,15 @@ class CandidateSearch:
         return iter(found)
 
     def _rank(self, query: np.ndarray, point: np.ndarray, top: int) -> Ranking:
-        pictures = self._store.embeddings(self._candidates(point, top))
+        pictures = self._store.embeddings(self._proposed(point, top))
         if not len(pictures.ids):
             raise UserError(f"{self._store.place} is empty: enrol pictures of each class first")
         (ranking,) = Compared(self._model, pictures).rank(query[None], top)
         return ranking
 
-    def _candidates(self, point: np.ndarray, top: int) -> list[str]:
+    def _proposed(self, point: np.ndarray, top: int) -> list[str]:
         """Return names of classes: at least `top`, unless there are fewer or MOST pictures show no more."""
-        wanted, count = min(top, self.count()), CANDIDATES
+        wanted, count = min(top, self.count()), PROPOSED
         while True:
             names = list(dict.fromkeys(self._store.nearest(point, count)))
             if len(names) >= wanted or count >= MOST:

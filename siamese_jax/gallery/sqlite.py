@@ -24,6 +24,7 @@ from siamese_jax.gallery.store import (
     check_network,
     checksum,
     embeddings,
+    joined,
     now,
     to_bytes,
 )
@@ -33,6 +34,8 @@ APPLICATION = 0x53494A58
 """Marks a file of SQLite as a gallery: "SIJX"."""
 MAX_LENGTH = 64 << 20
 """Bytes that one value may have."""
+SCANNED = 10_000
+"""Embeddings that are read at a time."""
 MAGIC = b"SQLite format 3\0"
 
 TABLES = (
@@ -180,12 +183,14 @@ class SqliteStore:
             try:
                 present, about = self.version(), self.about()
                 after = version[1] if version[0] == present[0] else 0
-                stored = self._database.execute(
+                rows = self._database.execute(
                     "SELECT id, class_name, checksum, embedding FROM pictures WHERE id > ? ORDER BY id", (after,)
-                ).fetchall()
+                )
+                size = about.embedding_size
+                parts = [embeddings(self.place, size, some) for some in iter(lambda: rows.fetchmany(SCANNED), [])]
             finally:
                 self._database.execute("COMMIT")
-        return present, about, embeddings(self.place, about.embedding_size, stored)
+        return present, about, joined(parts, size)
 
     def rows(self) -> Iterator[tuple[int, Row | str]]:
         """Yield the id and the row of each picture; instead of a damaged row, what is wrong with it."""

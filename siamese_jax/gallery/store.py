@@ -123,7 +123,16 @@ def embeddings(place: str, size: int, stored: list[tuple[int, str, int, bytes]])
     return Embeddings(
         np.array([row[0] for row in stored], np.int64),
         [shared.setdefault(row[1], row[1]) for row in stored],
-        np.frombuffer(b"".join(row[3] for row in stored), "<f4").astype(np.float32, copy=False).reshape(-1, size),
+        np.frombuffer(b"".join(row[3] for row in stored), "<f4").astype(np.float32).reshape(-1, size),
+    )
+
+
+def joined(parts: Sequence[Embeddings], size: int) -> Embeddings:
+    """Return several lists of embeddings of `size` numbers as one."""
+    return Embeddings(
+        np.concatenate([np.zeros(0, np.int64), *(part.ids for part in parts)]),
+        [name for part in parts for name in part.names],
+        np.concatenate([np.zeros((0, size), np.float32), *(part.values for part in parts)]),
     )
 
 

@@ -4,6 +4,7 @@ import contextlib
 import io
 import re
 import sqlite3
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -59,7 +60,7 @@ def test_an_enrolled_picture_is_the_best_match_of_itself(gallery):
     assert all(len(answer.matches) == 3 for answer in answers)
     assert gallery.search in (
         "exact scan of 30 embeddings in memory",
-        "50 candidates by the L1 index of PostgreSQL, ranked by the network's own energy",
+        "50 pictures proposed by the L1 index of PostgreSQL, ranked by the network's own energy",
     )
 
 
@@ -124,6 +125,29 @@ def test_decisions_see_the_scores_of_all_classes_and_their_number(location):
         assert 0.5 < answer.matches[0].probability < 1
         gallery.enrol([picture(index) for index in range(40, 600, 20)])
         assert gallery.identify(embedded(model, 3))[0].unknown
+
+
+def test_the_trained_network_identifies_drawings_and_knows_which_are_unknown(archives, tmp_path):
+    model = siamese_jax.load_pretrained("best")
+    with zipfile.ZipFile(archives / "omniglot" / "all_runs.zip") as runs:
+        of_classes, queries = (
+            np.stack([model.read(runs.read(f"run01/{folder}/{kind}{n:02}.png")) for n in range(1, 21)])
+            for folder, kind in (("training", "class"), ("test", "item"))
+        )
+    names = [f"{number:02}" for number in range(1, 21)]
+    with Gallery.open(tmp_path / "g", model, create=True) as gallery:
+        gallery.enrol([Enrolment(name, image) for name, image in zip(names, of_classes, strict=True)])
+        answers = gallery.identify(model.embed(queries), top=20, fpir=0.1)
+        scores = model.scores(model.embed(queries), model.embed(of_classes))
+        assert [answer.matches[0].class_name for answer in answers] == [names[best] for best in scores.argmax(axis=1)]
+        for answer in answers:
+            assert sum(match.probability for match in answer.matches) == pytest.approx(1)
+            assert answer.threshold == model.decisions.threshold(20, 0.1)
+        for name in {answer.matches[0].class_name for answer in answers[:10]}:
+            gallery.remove(class_name=name)
+        without = gallery.identify(model.embed(queries), fpir=0.1)
+    assert sum(not answer.unknown for answer in answers) >= 12
+    assert sum(answer.unknown for answer in without[:10]) >= 8
 
 
 def test_a_removed_class_and_a_removed_picture_are_gone(gallery):

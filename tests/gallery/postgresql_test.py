@@ -195,8 +195,8 @@ def _point():
     return postgresql.Point(np.zeros(8, np.float32))
 
 
-def test_more_candidates_are_asked_for_until_there_are_enough_classes(database, monkeypatch):
-    monkeypatch.setattr(search, "CANDIDATES", 2)
+def test_more_proposed_are_asked_for_until_there_are_enough_classes(database, monkeypatch):
+    monkeypatch.setattr(search, "PROPOSED", 2)
     with Gallery.open(database, MODEL, create=True) as gallery:
         gallery.enrol([picture(index) for index in (*range(20), 20, 40, 60, 80, 100)])
         (answer,) = gallery.identify(embedded(MODEL, 0), top=6)

@@ -222,8 +222,10 @@ def test_a_file_that_does_not_name_one_network_is_damaged(tmp_path):
 def test_all_rows_are_read_however_many_fit_in_a_batch(tmp_path, monkeypatch):
     for size in (1, 2, 3, 7):
         monkeypatch.setattr(sqlite, "BATCH", size)
+        monkeypatch.setattr(sqlite, "SCANNED", size)
         with Gallery.open(tmp_path / f"{size}", MODEL, create=True) as gallery:
             gallery.enrol([picture(index) for index in range(3)])
             assert gallery.check() == (3, 1, ())
+            assert gallery.search == "exact scan of 3 embeddings in memory"
             assert gallery.re_embed(make_model(1)) == 3
     assert store.BATCH > 7

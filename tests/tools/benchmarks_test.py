@@ -16,7 +16,10 @@ from siamese_jax.records import Episodes, Images
 from siamese_jax.storage.image_files import read_image
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
-TIMED = ("train_step", "train_loop", "one_shot_eval", "small_step", "convolution", "scaling", "input", "profile_step")
+TIMED = (
+    "train_step", "train_loop", "one_shot_eval", "small_step", "convolution", "scaling", "input", "profile_step",
+    "gallery",
+)  # fmt: skip
 SCRIPTS = (*TIMED, "reading", "emoji_tutorial")
 
 
