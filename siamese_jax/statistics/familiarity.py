@@ -13,8 +13,12 @@ import numpy as np
 
 GREY = (0.15, 0.85)
 """Values between these, of 1, are grey: neither background nor full ink."""
-LEAST_DEVIATION = 0.01
-"""Added to each statistic's deviation: those of images without any grey would otherwise be 0."""
+LEAST_DEVIATION = 0.05
+"""Its square is added to each statistic's variance, so that small differences from very uniform images do not count.
+
+Chosen on Omniglot's validation drawings. With 0.01, a warning was given for 98 % of drawings that were blurred so
+little that accuracy fell by 1.7 points; with 0.05 it is 42 %. Emoji are found in 99 and 95 % of the cases.
+"""
 
 
 class Familiar(NamedTuple):
