@@ -178,10 +178,7 @@ class Gallery:
         if top < 1:
             raise UserError(f"top={top} classes cannot be named: use 1 or more, for example top=5")
         with self._lock:
-            classes = search.count()
-            if not classes:
-                raise UserError(f"{self._store.place} is empty: enrol pictures of each class first")
-            return [_answer(ranking, model, classes, fpir) for ranking in search.rank(queries, top)]
+            return [_answer(ranking, model, fpir) for ranking in search.rank(queries, top)]
 
     def check(self) -> Findings:
         """Look at every picture. Find damage, pictures that two classes share, and embeddings that do not fit.
@@ -342,7 +339,7 @@ def _missing(class_name: str | None, picture: int | None, classes: Iterable[str]
     return f"class {class_name!r}: " + (f"did you mean {near[0]!r}?" if near else "use a name that `classes` lists")
 
 
-def _answer(ranking: Ranking, model: Model, classes: int, fpir: float) -> Answer:
+def _answer(ranking: Ranking, model: Model, fpir: float) -> Answer:
     """Return the answer for one query: the network's decisions turn its scores into probabilities and "unknown"."""
     scores = ranking.scores[ranking.best]
     rules = model.decisions
@@ -353,7 +350,7 @@ def _answer(ranking: Ranking, model: Model, classes: int, fpir: float) -> Answer
         chances, unknown, threshold = [None] * len(scores), None, None
     else:
         chances = rules.probabilities(ranking.scores[None])[0][ranking.best].tolist()
-        threshold, why = float(rules.threshold(classes, fpir)), ""
+        threshold, why = float(rules.threshold(ranking.classes, fpir)), ""
         unknown = bool(scores[0] < threshold)
     rows = zip(ranking.names, scores.tolist(), chances, ranking.pictures, strict=True)
     return Answer(tuple(Match(*row) for row in rows), unknown, threshold, why)

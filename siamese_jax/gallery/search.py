@@ -29,12 +29,14 @@ class Ranking(NamedTuple):
       pictures: For each of them the id of its picture with the highest score.
       best: Their places in `scores`.
       scores: float32 [N], the scores of all classes that were compared.
+      classes: How many classes are enrolled.
     """
 
     names: list[str]
     pictures: list[int]
     best: np.ndarray
     scores: np.ndarray
+    classes: int
 
 
 class Search(Protocol):
@@ -44,12 +46,12 @@ class Search(Protocol):
         """Return in words which search is used."""
         ...
 
-    def count(self) -> int:
-        """Return the number of enrolled classes."""
-        ...
+    def rank(self, queries: np.ndarray, top: int) -> list[Ranking]:
+        """Return for each query, of float32 [Q, D], its `top` best classes, or all if there are fewer.
 
-    def rank(self, queries: np.ndarray, top: int) -> Iterator[Ranking]:
-        """Yield for each query, of float32 [Q, D], its `top` best classes, or all if there are fewer."""
+        Raises:
+          UserError: The gallery is empty, or belongs to another network.
+        """
         ...
 
 
@@ -81,7 +83,7 @@ class Compared:
                 best = _highest(scores, top)
                 spans = [slice(*self._edges[place : place + 2]) for place in best]
                 pictures = [int(self.pictures.ids[span][each[span].argmax()]) for span in spans]
-                yield Ranking([self.names[place] for place in best], pictures, best, scores)
+                yield Ranking([self.names[place] for place in best], pictures, best, scores, len(scores))
 
     def _combined(self, queries: np.ndarray, of_pictures: np.ndarray) -> np.ndarray:
         """Return scores [Q, classes] from those of pictures [Q, N], as the experiment's `evaluation.combine` says."""
@@ -112,15 +114,12 @@ class ExactScan:
         count = len(self._compared.pictures.ids) if self._compared else 0
         return f"exact scan of {count:,} embeddings in memory"
 
-    def count(self) -> int:
-        """Return the number of enrolled classes."""
+    def rank(self, queries: np.ndarray, top: int) -> list[Ranking]:
+        """Return the ranking for each query."""
         self._refresh()
-        return len(self._compared.names) if self._compared else 0
-
-    def rank(self, queries: np.ndarray, top: int) -> Iterator[Ranking]:
-        """Yield the ranking for each query."""
-        self._refresh()
-        return self._compared.rank(queries, top) if self._compared else iter(())
+        if self._compared is None:
+            raise _empty(self._store.place)
+        return list(self._compared.rank(queries, top))
 
     def _refresh(self) -> None:
         """Read what is new: only added pictures, or all if some were removed or embedded again."""
@@ -140,48 +139,51 @@ class IndexSearch:
     def __init__(self, store: "PostgresqlStore", model: Model, about: About, index: Index):
         """Read nothing yet."""
         self._store, self._model, self._about, self._index = store, model, about, index
-        self._version, self._count = (-1, 0), 0
+        self._version, self._classes = (-1, 0), 0
 
     def described(self) -> str:
         """Return in words which search is used."""
         proposed = f"{PROPOSED} pictures proposed by the {self._index.distance} index of PostgreSQL"
         return f"{proposed}, ranked by the network's own energy"
 
-    def count(self) -> int:
-        """Return the number of enrolled classes, to within 1 %: counting a million classes takes a while."""
-        version = self._store.version()
-        # One change removes at most one class, and one new id adds at most one.
-        if sum(version) - sum(self._version) > self._count / 100:
-            self._version, self._count = version, self._store.count()
-        return self._count
-
-    def rank(self, queries: np.ndarray, top: int) -> Iterator[Ranking]:
-        """Yield the ranking for each query; `Ranking.scores` are those of the proposed classes."""
+    def rank(self, queries: np.ndarray, top: int) -> list[Ranking]:
+        """Return the ranking for each query; `Ranking.scores` are those of the proposed classes."""
         self._check()
-        found = [
-            self._rank(query, point, top) for query, point in zip(queries, self._index.points(queries), strict=True)
-        ]
+        classes, points = self._count(), self._index.points(queries)
+        found = [self._rank(query, point, top, classes) for query, point in zip(queries, points, strict=True)]
         self._check()  # again: another network may have taken over meanwhile
-        return iter(found)
+        return found
 
-    def _rank(self, query: np.ndarray, point: np.ndarray, top: int) -> Ranking:
-        pictures = self._store.embeddings(self._proposed(point, top))
+    def _rank(self, query: np.ndarray, point: np.ndarray, top: int, classes: int) -> Ranking:
+        pictures = self._store.embeddings(self._proposed(point, min(top, classes)))
         if not len(pictures.ids):
-            raise UserError(f"{self._store.place} is empty: enrol pictures of each class first")
+            raise _empty(self._store.place)
         (ranking,) = Compared(self._model, pictures).rank(query[None], top)
-        return ranking
+        return ranking._replace(classes=max(classes, ranking.classes))
 
-    def _proposed(self, point: np.ndarray, top: int) -> list[str]:
-        """Return names of classes: at least `top`, unless there are fewer or MOST pictures show no more."""
-        wanted, count = min(top, self.count()), PROPOSED
+    def _proposed(self, point: np.ndarray, wanted: int) -> list[str]:
+        """Return names of classes: at least `wanted`, unless MOST pictures show no more."""
+        count = PROPOSED
         while True:
             names = list(dict.fromkeys(self._store.nearest(point, count)))
             if len(names) >= wanted or count >= MOST:
                 return names
             count *= 4
 
+    def _count(self) -> int:
+        """Return the number of enrolled classes, to within 1 %: counting a million classes takes a while."""
+        version = self._store.version()
+        # One change removes at most one class, and one new id adds at most one.
+        if sum(version) - sum(self._version) > self._classes / 100:
+            self._version, self._classes = version, self._store.count()
+        return self._classes
+
     def _check(self) -> None:
         check_network(self._store.place, self._store.about(), self._about)
+
+
+def _empty(place: str) -> UserError:
+    return UserError(f"{place} is empty: enrol pictures of each class first")
 
 
 def _highest(scores: np.ndarray, count: int) -> np.ndarray:

@@ -7,7 +7,6 @@ import pytest
 from PIL import Image
 
 from siamese_jax.gallery import images
-from siamese_jax.storage.image_files import read_image
 
 RNG = np.random.default_rng(0)
 GREY, COLOUR = (RNG.integers(0, 256, (10, 10, channels), np.uint8) for channels in (1, 3))
@@ -36,12 +35,25 @@ def test_other_kinds_of_pixels_and_huge_images_are_not_read():
             images.from_png(file.getvalue())
 
 
+def converted(image, channels):
+    """Grey for each channel, or the luma of ITU-R BT.601 of what is on the paper."""
+    if image.shape[2] <= channels:
+        return np.broadcast_to(image, (10, 10, channels))
+    red, green, blue = (255 - image[..., channel].astype(float) for channel in range(3))
+    return 255 - np.rint(0.299 * red + 0.587 * green + 0.114 * blue)[..., None]
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("image", [GREY, COLOUR])
-@pytest.mark.parametrize("side", [5, 10, 20])
-def test_another_network_sees_what_it_would_see_of_the_file(image, channels, side):
-    wanted = read_image(images.to_png(image), side, channels)
-    np.testing.assert_array_equal(images.fitted(image, side, channels), wanted)
+def test_a_network_of_another_size_sees_means_of_areas(image, channels):
+    wanted = converted(image, channels)
+    np.testing.assert_allclose(images.fitted(image, 10, channels), wanted, atol=1)
+    doubled = wanted.repeat(2, axis=0).repeat(2, axis=1)
+    np.testing.assert_allclose(images.fitted(image, 20, channels), doubled, atol=1)
+    halved = wanted.reshape(5, 2, 5, 2, channels).mean(axis=(1, 3))
+    np.testing.assert_allclose(images.fitted(image, 5, channels), halved, atol=1)
+    if image.shape[2] == channels:
+        np.testing.assert_array_equal(images.fitted(image, 10, channels), image)
 
 
 def test_equal_images_have_equal_digests_and_others_have_not():

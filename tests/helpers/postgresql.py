@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import pwd
 import shutil
 import socket
 import subprocess
@@ -30,7 +31,7 @@ class Server:
         self._folder = Path(tempfile.mkdtemp(prefix="postgresql-"))
         self._user = {}
         if os.geteuid() == 0:  # PostgreSQL refuses to run as root
-            self._user = {"user": "nobody", "group": "nogroup", "extra_groups": []}
+            self._user = {"user": "nobody", "group": pwd.getpwnam("nobody").pw_gid, "extra_groups": []}
             shutil.chown(self._folder, "nobody")
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
