@@ -185,7 +185,7 @@ OWN_IMAGES = replace(
     cost_gpu="not measured; 50 TFLOP in all",
     expected="depends on the pictures: the report has nearest neighbour on pixels beside it",
     data=Folder(),
-    evaluation=replace(FAST.evaluation, random_trials=2_000, mnist=False),
+    evaluation=replace(FAST.evaluation, random_trials=2_000, mnist=False, baseline=True),
     max_epochs=20,
     patience=20,
 )

@@ -54,8 +54,14 @@ def test_classes_of_different_sizes_in_colour_are_trained_on_and_the_network_can
     run = runs.train(experiment, tmp_path, dataset=Dataset(images))
     assert run.experiment.data.image_shape == (SIDE, SIDE, 3)
     assert runs.resume(tmp_path, dataset=Dataset(images)).training.steps == 6
-    results = run.evaluate()
+    results = run.evaluate(replace(experiment.evaluation, baseline=True))
     assert results.one_shot["within_alphabet"].card.trials == 12
+    (beside,) = results.baselines["nearest_neighbour"].values()
+    assert beside.card.trials_id == results.one_shot["within_alphabet"].card.trials_id
+    assert (
+        f"For comparison: nearest neighbour on pixels {100 * beside.accuracy:.2f} %"
+        in (tmp_path / "report.md").read_text()
+    )
     model = run.model()
     assert (model.side, model.channels) == (SIDE, 3)
     again = siamese_jax.load_pretrained(tmp_path)

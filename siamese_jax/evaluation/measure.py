@@ -48,6 +48,8 @@ BASELINE_PROTOCOLS = {
     "modified_hausdorff": ("official_runs", "koch_400", "mnist_10way"),
 }
 """The protocols that each untrained baseline is measured under."""
+BESIDE = "nearest_neighbour"
+"""The untrained baseline that can be measured beside a network."""
 VIEWED_PROTOCOLS = ("official_runs", "koch_400", "within_alphabet")
 """The protocols that test-time augmentation is measured under. Each image is embedded once per view."""
 
@@ -107,6 +109,11 @@ def measure_network(
         )
         some = {name: wanted[name]._replace(views=spec.views) for name in VIEWED_PROTOCOLS if name in wanted}
         viewed, _ = one_shot.one_shot_by_protocol(of_views, dataset, sets, seen, some)
+    beside = {}
+    if spec.baseline:
+        pixels = functools.partial(episode_scores, BASELINES[BESIDE])
+        one = {"within_alphabet": wanted["within_alphabet"]}
+        beside, _ = one_shot.one_shot_by_protocol(pixels, dataset, sets, {}, one)
     pairs = {
         name: verification.score_pairs(evaluator, params, experiment, name, sets[name])
         for name in ("validation", "test")
@@ -123,10 +130,10 @@ def measure_network(
         decisions=decided,
         one_shot=_results(measured),
         one_shot_views=_results(viewed),
-        baselines={},
+        baselines={BESIDE: _results(beside)} if beside else {},
         not_measured=refused | no_digits | undecided,
     )
-    return Measurement(results, measured)
+    return Measurement(results, measured | {f"{BESIDE}.{name}": part for name, part in beside.items()})
 
 
 def measure_baselines(

@@ -58,6 +58,7 @@ DIFFERENCES = {
     "evaluation.n_way": "Random and validation trials are {ours}-way; the paper's are {paper}-way.",
     "evaluation.k_shot": "Random and validation trials have {ours} supports per character; the paper's have {paper}.",
     "evaluation.validation_trials": "Each epoch is validated on {ours} trials; the paper uses {paper}.",
+    "start_from": "Training starts from the network `{ours}`; the paper's starts from random weights.",
     "batch_size": "A minibatch has {ours} pairs; the paper's has {paper}.",
     "max_epochs": "Training lasts at most {ours} epochs; the paper's at most {paper}.",
     "patience": "Training stops after {ours} epochs without improvement; the paper's after {paper}.",

@@ -36,6 +36,9 @@ def headline(results: RunResults) -> str:
     compared = [f"chance level {100 / part.card.n_way:.1f} %"]
     if protocol == "official_runs" and source_of(results.data.name).in_paper:
         compared = [f"{said} {TABLE_2[who]:.1f} %" for who, said in COMPARED.items()] + compared
+    if results.one_shot:
+        beside = [(BASELINES.get(who, who), of[protocol]) for who, of in results.baselines.items() if protocol in of]
+        compared = [f"{who} {percent(part.accuracy)} %" for who, part in beside] + compared
     return f"{text} For comparison: {', '.join(compared)}."
 
 

@@ -64,7 +64,9 @@ def baselines(results: RunResults) -> str:
         for who, one_shot in measured.items()
         for key, part in one_shot.items()
     ]
-    return _accuracies(rows, data) + _notes(rows, results.not_measured) + _beside_the_paper(measured, data)
+    # Beside a network, the section on the network says what was not measured.
+    not_measured = {} if results.one_shot else results.not_measured
+    return _accuracies(rows, data) + _notes(rows, not_measured) + _beside_the_paper(measured, data)
 
 
 def label(data: str, protocol: str, part: OneShotResult) -> str:

@@ -17,6 +17,8 @@ class EvalSpec:
     random_trials: int = 10_000
     mnist: bool = True
     """Whether to evaluate trials of MNIST digits, too. They need MNIST's archives, or a download of 12 MB."""
+    baseline: bool = False
+    """Whether to measure nearest neighbour on pixels on the random trials, beside the network."""
     views: int = 1
     """Test-time augmentation, from 2: embeddings are also averaged over the image and `views` - 1 distorted copies.
     These results are reported separately."""

@@ -51,7 +51,7 @@ def test_the_other_drawer_split_names_its_drawers():
 
 
 def test_every_field_of_an_experiment_is_a_difference_a_choice_or_none_of_the_papers_business():
-    our_own = {"method", "seed", "log_steps", "checkpoint_minutes", "evaluation.mnist"}
+    our_own = {"method", "seed", "log_steps", "checkpoint_minutes", "evaluation.mnist", "evaluation.baseline"}
     # Of grid batches and distortions that are not the paper's; their sentences name them.
     our_own |= {"data.batch_alphabets", "data.batch_characters", "data.batch_drawers", "data.epoch_steps"}
     our_own |= {"distort.elastic_scale", "evaluation.views"}
