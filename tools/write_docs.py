@@ -253,6 +253,23 @@ def decided() -> Decisions:
     return decisions
 
 
+def galleries() -> str:
+    """How fast galleries are, in a file and in a database."""
+    points = json.loads((ROOT / "benchmarks" / "results" / "gallery.json").read_text())["points"]
+    measured = {(point["size"], point["kind"]): point for point in points}
+    lines = []
+    for size in sorted({size for size, _ in measured}):
+        file, database = measured[size, "file"], measured[size, "database"]
+        times = [
+            f"{1000 * point[name]:.2g} ms" if point[name] < 0.1 else f"{1000 * point[name]:.0f} ms"
+            for name in ("identify_each_of_many_s", "enrol_s")
+            for point in (file, database)
+        ]
+        lines.append([f"{size:,}", *times, f"{database['recall_at_1']:.2f}"])
+    of_both = [f"{kind}: {what} one" for what in ("identify", "enrol") for kind in ("file", "database")]
+    return table(["pictures", *of_both, "database: recall@1"], lines)
+
+
 def table_1() -> str:
     """The paper's table 1."""
     lines = [[f"{pairs:,}", f"{plain:.2f}", f"{copies:.2f}"] for pairs, (plain, copies) in published.TABLE_1.items()]
@@ -332,6 +349,7 @@ GENERATED: dict[str, Callable[[], str]] = {
     "calibrated": calibrated,
     "unknown": unknown,
     "prediction-sets": sets_of_classes,
+    "galleries": galleries,
     "table-1": table_1,
     "table-2": table_2,
     "table-3": table_3,
