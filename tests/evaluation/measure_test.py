@@ -82,7 +82,7 @@ def test_measuring_writing_plotting_and_reporting_are_steps_that_can_be_taken_al
     measurement = measured(dataset)
     assert [path.name for path in tmp_path.iterdir()] == ["filters.png"]
     measure.write(tmp_path, measurement)
-    assert {path.name for path in tmp_path.iterdir()} == {"experiment.json", "results.json", "trials.npz"}
+    assert {path.name for path in tmp_path.iterdir()} == {"results.json", "trials.npz"}
     results = read_results(tmp_path)
     assert results == measurement.results
     for name, credit in read_trials(tmp_path).items():
