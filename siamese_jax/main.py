@@ -1,16 +1,16 @@
-"""The command: one request becomes a run, a search or a report. Heavy imports wait until the flags are right."""
+"""The command: one request becomes a run, a report or an answer. Heavy imports wait until the flags are right."""
 
 from absl import app, logging
 
 from siamese_jax import extras
-from siamese_jax.command import flags, words
+from siamese_jax.command import flags, verbs, words
 from siamese_jax.command.errors import mistakes_as_sentences
 from siamese_jax.command.request import Evaluate, ListExperiments, Report, ReportStudy, Request, Search, read_request
 
 flags.define_flags()
 
 
-def perform(request: Request) -> str:
+def perform(request: Request | verbs.PictureRequest) -> str:
     """Do what a request says; return what to print at the end."""
     if isinstance(request, ListExperiments):
         return words.listing()
@@ -25,6 +25,10 @@ def perform(request: Request) -> str:
 
         conduct.report_study(request.name, request.folder, request.storage)
         return words.where(request.folder)
+    if isinstance(request, verbs.PictureRequest):
+        from siamese_jax.command import pictures
+
+        return pictures.perform(request)
     from siamese_jax.command import jobs
 
     if isinstance(request, Search):
@@ -34,11 +38,11 @@ def perform(request: Request) -> str:
     return jobs.train(request)
 
 
-def main(_: list[str]) -> None:
-    """Do what the flags say; a user's mistake is one sentence and exit code 2."""
+def main(argv: list[str]) -> None:
+    """Do what the verb or the flags say; a user's mistake is one sentence and exit code 2."""
     logging.set_verbosity(logging.WARNING)  # the libraries log every file that they close
     with mistakes_as_sentences() as say_how_to_resume:
-        request = read_request()
+        request = verbs.read_request(argv[1:]) if argv[1:] else read_request()
         say_how_to_resume(request)
         print(perform(request))
 

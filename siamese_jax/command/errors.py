@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 from siamese_jax.command.flags import fail
 from siamese_jax.command.request import Evaluate, Request, Search, Train
+from siamese_jax.command.verbs import PictureRequest
 from siamese_jax.devices import OUT_OF_MEMORY
 from siamese_jax.errors import Stopped, UserError
 
@@ -16,7 +17,7 @@ TOO_LARGE = UserError(
 
 
 @contextlib.contextmanager
-def mistakes_as_sentences() -> Iterator[Callable[[Request], None]]:
+def mistakes_as_sentences() -> Iterator[Callable[[Request | PictureRequest], None]]:
     """Turn mistakes, interrupts and full memory into a sentence on standard error and an exit code.
 
     Yields:
@@ -24,7 +25,7 @@ def mistakes_as_sentences() -> Iterator[Callable[[Request], None]]:
     """
     advice = ""
 
-    def say_how_to_resume(request: Request) -> None:
+    def say_how_to_resume(request: Request | PictureRequest) -> None:
         nonlocal advice
         if isinstance(request, Train | Evaluate):
             advice = f"; the same command with --workdir={request.workdir} resumes"

@@ -15,7 +15,8 @@ FLAGS = flags.FLAGS
 
 USAGE = """One-shot learning with siamese networks in JAX, after Koch, Zemel and Salakhutdinov (2015).
 
-  python -m siamese_jax.main --experiment=NAME [flags]
+  python -m siamese_jax.main --experiment=NAME [flags]      or: siamese-jax train --experiment=NAME [flags]
+  siamese-jax VERB --help     VERB: unpack (a data set as pictures), enrol, identify, verify, gallery: your own pictures
 
   --experiment=NAME   which experiment; --list shows them all
   --list              name, what it is, cost on a CPU and a GPU, expected result
@@ -92,7 +93,19 @@ def define_flags() -> None:
 
 
 def parse(argv: list[str]) -> list[str]:
-    """Parse the flags as absl's app.run asks for; a mistake is one sentence and exit code 2."""
+    """Parse the flags as absl's app.run asks for; a mistake is one sentence and exit code 2.
+
+    Args:
+      argv: The command line. After the verb `train`, or without a verb, there are only flags.
+
+    Returns:
+      The name of the program. Another verb and what follows it are left for `verbs`.
+    """
+    if argv[1:2] == ["train"]:
+        argv = argv[:1] + argv[2:]
+    elif argv[1:] and not argv[1].startswith("-"):
+        FLAGS(argv[:1])
+        return argv
     if {"--help", "-help", "-h", "--helpshort", "--helpfull", "--helpxml"} & set(argv[1:]):
         print(USAGE)
         sys.exit(0)

@@ -259,8 +259,8 @@ def _drawing(
         elif height != width or share < inks.SMALLEST:
             notes.append(f"page of {image.width}×{image.height}: the drawing moved to the middle of a square")
             ink = inks.framed(ink, box)
-        elif share < inks.SMALL:
-            notes.append(f"small drawing, {share:.0%} of the page's side: fit='ink' enlarges it")
+        elif share < inks.SMALL or box.off_centre(height, width) > inks.OFF_CENTRE:
+            notes.append("small drawing, or not in the middle of its page: fit=ink moves it there")
     return _fitted(np.rint(255 * ink).astype(np.uint8)[None], side, fit, notes)
 
 

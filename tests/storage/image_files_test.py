@@ -222,7 +222,7 @@ def test_a_drawing_on_a_page_of_another_shape_or_a_large_one_is_moved_to_the_mid
 def test_a_drawing_that_is_small_on_a_square_page_is_enlarged_where_that_is_wanted():
     page = Image.fromarray(on_page(45, 45))
     asis = read_picture(page, 45)
-    assert asis.notes == ("small drawing, 27% of the page's side: fit='ink' enlarges it",)
+    assert asis.notes == ("small drawing, or not in the middle of its page: fit=ink moves it there",)
     np.testing.assert_array_equal(asis.pixels[..., 0], 255 - on_page(45, 45))
     np.testing.assert_array_equal(
         read_image(page, 24, fit="ink"), read_image(Image.fromarray(on_page(20, 30)), 24, fit="ink")
