@@ -129,8 +129,9 @@ def box_of(ink: np.ndarray) -> Box:
       The box of the pixels with at least half of the most ink.
     """
     _check(ink)
-    parts, count = ndimage.label(ink >= ink.max() / 2, structure=np.ones((3, 3)))
-    sizes = np.bincount(parts.ravel(), minlength=count + 1)
+    parts = np.zeros(ink.shape, np.int32)
+    ndimage.label(ink >= ink.max() / 2, structure=np.ones((3, 3)), output=parts)
+    sizes = np.bincount(parts.ravel())
     sizes[0] = 0
     kept = (sizes >= SPECK * sizes.sum())[parts] & (parts > 0)
     rows, columns = np.flatnonzero(kept.any(axis=1)), np.flatnonzero(kept.any(axis=0))
@@ -200,7 +201,7 @@ def _surface(light: np.ndarray) -> np.ndarray:
     paper = ndimage.gaussian_filter(paper, window / 4, mode="nearest")
     if k > 1:
         paper = ndimage.zoom(paper, k, order=1, mode="nearest", grid_mode=True)
-    return paper[:height, :width].astype(np.float32)
+    return np.asarray(paper[:height, :width], np.float32)
 
 
 def _means(page: np.ndarray, k: int) -> np.ndarray:

@@ -189,7 +189,7 @@ def _on_paper(image: Image.Image, paper: str, notes: list[str]) -> Image.Image:
         return _of_wide(image, paper, notes)
     if image.has_transparency_data:
         alpha = image.convert("RGBA")
-        if alpha.getextrema()[3][0] < 255:
+        if np.asarray(alpha.getchannel("A")).min() < 255:
             notes.append(f"transparent: put on {paper} paper")
         flat = Image.new("RGBA", image.size, paper)
         flat.alpha_composite(alpha)
