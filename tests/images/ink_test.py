@@ -43,6 +43,14 @@ def test_uneven_light_changes_neither_the_polarity_nor_the_ink(across, down):
     np.testing.assert_array_equal(ink.as_ink(light) > 0.5, DRAWN)
 
 
+def test_light_that_falls_towards_a_corner_leaves_most_of_the_page_dark_and_still_is_light_paper():
+    fall = np.linspace(1, 0.35, 60)
+    light = (page(0.9, 0.25) * fall * fall[:, None]).astype(np.float32)
+    assert (light > ink.otsu(light)).mean() < 0.5  # so that most of the page would be taken for ink
+    assert not ink.is_light_on_dark(light)
+    np.testing.assert_array_equal(ink.as_ink(light) > 0.5, DRAWN)
+
+
 def test_bold_ink_is_not_taken_for_paper_where_the_border_shows_paper():
     bold = np.zeros((60, 60), bool)
     bold[6:54, 6:54] = True  # 64 % of the page
@@ -119,3 +127,9 @@ def test_other_arrays_are_refused(wrong):
     for function in (ink.is_blank, ink.is_clean, ink.is_light_on_dark, ink.as_ink, ink.box_of):
         with pytest.raises(AssertionError):
             function(wrong)
+
+
+def test_how_far_a_drawing_is_from_the_middle_is_a_share_of_the_page():
+    assert ink.Box(10, 20, 0, 40).off_centre(30, 40) == 0
+    assert ink.Box(0, 10, 0, 40).off_centre(40, 40) == pytest.approx(15 / 40)
+    assert ink.Box(15, 25, 30, 40).off_centre(40, 40) == pytest.approx(15 / 40)

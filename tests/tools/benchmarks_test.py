@@ -162,6 +162,18 @@ def test_every_version_of_a_drawing_is_a_file_that_shows_it():
         assert max(correlations) > 0.85, version
 
 
+def test_the_table_of_the_readme_is_the_record_of_reading():
+    versions = json.loads((FOLDER / "results" / "reading.json").read_text())["versions"]
+    assert list(versions) == list(importlib.import_module("reading").VERSIONS)
+    rows = [line.split(" | ") for line in (FOLDER / "README.md").read_text().splitlines()]
+    shown = {row[0].removeprefix("| "): row[1:] for row in rows if len(row) == 4}
+    for version, measured in versions.items():
+        low, high = (f"{100 * bound:.1f}" for bound in measured["ci95"])
+        accuracy = f"{100 * measured['accuracy']:.2f} ({low}–{high})"
+        queries, points = 100 * measured["queries_only"]["accuracy"], 100 * measured["difference"]
+        assert shown[version] == [accuracy, f"{queries:.2f}", f"{points:+.2f} |"]
+
+
 def test_the_official_trials_from_plain_files_have_the_figure_of_the_card(archives):
     reading = importlib.import_module("reading")
     drawings, runs = reading.read_runs(archives)
