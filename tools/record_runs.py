@@ -9,6 +9,8 @@ Runs of a flag file, whose seeds alone may differ, stand under its name.
 
 import argparse
 import json
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,18 +34,19 @@ def record(workdir: Path, minutes: float, commit: str, flagfile: str | None = No
     results = read_results(workdir)
     if results.training is None or results.training.stopped_by == "not finished":
         raise SystemExit(f"{workdir} is not finished")
-    of_name = Path(flagfile).read_text() if flagfile else f"--experiment={results.experiment}"
-    made, named = _flags(results.command), _flags(of_name)
+    of_name = Path(flagfile).read_text().splitlines() if flagfile else [f"--experiment={results.experiment}"]
+    made, named = _flags(shlex.split(results.command)), _flags(of_name)
     if made != named:
         there, here = (" ".join(sorted(flags)) or "nothing" for flags in (made - named, named - made))
         raise SystemExit(f"{workdir} is another run than {flagfile or 'its experiment'}: {there} there, {here} here")
+    parts = {"one_shot": results.one_shot, "one_shot_views": results.one_shot_views, **results.baselines}
     measured = {
         part: {
             name: {"accuracy": one.accuracy, "ci95": one.ci95, "trials": one.card.trials}
-            for name, one in getattr(results, part).items()
+            for name, one in of_part.items()
         }
-        for part in ("one_shot", "one_shot_views")
-        if getattr(results, part)
+        for part, of_part in parts.items()
+        if of_part
     }
     about = {"experiment": results.experiment, "seed": results.seed, "command": results.command}
     about |= {} if flagfile is None else {"flagfile": flagfile}
@@ -115,9 +118,11 @@ def _listed(words: list[str]) -> str:
     return f"{', '.join(first)} and {last}" if first else last
 
 
-def _flags(text: str) -> set[str]:
-    """Return the flags in a command or a flag file, but for the seed, as written; `True` as `true`, 2e-3 as 0.002."""
-    words = (word for line in text.splitlines() if not line.startswith("#") for word in line.split())
+def _flags(words: Sequence[str]) -> set[str]:
+    """Return the flags among the words of a command or the lines of a flag file, but for the seed.
+
+    They are as written, but `True` is `true`, and 2e-3 is 0.002.
+    """
     flags = (word.lower().partition("=") for word in words if word.startswith("--"))
     return {f"{name}={_number(value)}" for name, _, value in flags if name != "--seed"}
 

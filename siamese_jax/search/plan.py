@@ -64,6 +64,8 @@ def checked(plan: Plan) -> Plan:
     """
     if plan.base.method != "siamese":
         raise UserError(f"--experiment={plan.base.name} trains no network: there is nothing to search")
+    if plan.base.start_from:
+        raise UserError("a search starts from random weights: leave --start_from out")
     points = len(grid(plan.spaces)) if plan.sampler == "grid" else 0
     trials = plan.trials or points or TRIALS
     if points and trials > points:

@@ -18,6 +18,7 @@ from siamese_jax.search.storage import wait
 from siamese_jax.search.study import Study
 from siamese_jax.specs import DataSpec, Experiment
 from siamese_jax.training.programs import Programs, shape_of
+from siamese_jax.training.sizes import sized
 
 LoadSets = Callable[[DataSpec], Sets]
 """Loads only the training and validation images of a spec."""
@@ -41,8 +42,14 @@ def load_once(load: LoadSets) -> LoadSets:
 
 def check_base(plan: Plan, load: LoadSets) -> None:
     """Raise UserError where the base experiment cannot be trained, before a study is made for it."""
-    if reason := problem(plan.trial_base, load(plan.base.data)):
+    sets = load(plan.base.data)
+    if reason := problem(_sized(plan.trial_base, sets), sets):
         raise UserError(reason)
+
+
+def _sized(experiment: Experiment, sets: Sets) -> Experiment:
+    """Return the experiment sized to its images; a search does not read the test images, so these do not count."""
+    return sized(experiment, {**sets, "test": sets["validation"]})
 
 
 def work(plan: Plan, study: Study, load: LoadSets, say: Say) -> None:
@@ -96,7 +103,9 @@ class _Worker:
         for trial in asked:
             try:
                 experiment = self._plan.experiment(trial.params)
-                reason = problem(experiment, self._load(experiment.data))
+                sets = self._load(experiment.data)
+                experiment = _sized(experiment, sets)
+                reason = problem(experiment, sets)
             except UserError as mistake:
                 reason = str(mistake)
             if reason:

@@ -140,6 +140,8 @@ class Folder(DataSpec):
     """Groups for validation, separated by commas. With `test_groups` they replace the random split."""
     test_groups: str = ""
     """Groups for test, separated by commas."""
+    train_classes: OrZero = 0
+    """Train on so many classes only, chosen by `split_seed`; 0: all. A search of it gives the learning curve."""
     words: str = "group,class,author"
     """What reports call a group, a class and an author."""
 

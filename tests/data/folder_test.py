@@ -111,6 +111,24 @@ def test_groups_are_split_whole_by_seed_or_by_name(folder, tmp_path):
         load(folder, tmp_path, test_groups="e")
 
 
+def test_fewer_training_classes_are_part_of_more_and_the_other_sets_stay(folder, tmp_path):
+    whole = split(load(folder, tmp_path), "")
+
+    def names(part):
+        return {
+            (part.group_names[g], part.class_names[c]) for g, c in zip(part.group_index, part.class_index, strict=True)
+        }
+
+    before = set()
+    for count in (2, 5, 9):
+        sets = split(load(folder, tmp_path, train_classes=count), "")
+        assert len(names(sets["train"])) == count
+        assert before < names(sets["train"]) <= names(whole["train"])
+        before = names(sets["train"])
+        for name in ("validation", "test"):
+            np.testing.assert_array_equal(sets[name].images, whole[name].images)
+
+
 def test_without_the_test_pictures_the_rest_is_the_same(folder, tmp_path):
     spec = Folder(path=str(folder), side=12)
     whole, untested = data.load(spec, str(tmp_path)), data.load_untested(spec, str(tmp_path))

@@ -8,20 +8,21 @@ from types import SimpleNamespace
 
 import pytest
 from absl import flags
+from folders import make_folder
 from tiny import make_dataset, make_digits, make_experiment
 
 import siamese_jax
 from siamese_jax import data, main, runs
 from siamese_jax.command.request import Search, read_request, resolve
 from siamese_jax.errors import UserError
-from siamese_jax.records import Images
+from siamese_jax.records import Dataset
 from siamese_jax.sampling.splits import select
 from siamese_jax.search import Plan, checked, parse
 from siamese_jax.search import worker as worker_module
 from siamese_jax.search.candidates import Ended
 from siamese_jax.search.findings import winner_folder
 from siamese_jax.search.study import Study
-from siamese_jax.specs import leaves
+from siamese_jax.specs import Folder, NetSpec, Residual, leaves
 from siamese_jax.storage.checkpoint import Checkpoints
 
 SWEEPS = sorted((Path(__file__).parents[2] / "experiments" / "sweeps").glob("*.flags"))
@@ -35,10 +36,10 @@ def give(*given: str) -> None:
     flags.FLAGS(["siamese_jax", *given])
 
 
-def untested() -> Images:
+def untested() -> Dataset:
     """The tiny data set without its test alphabets, "e" and "f"."""
     alphabets = make_dataset().images
-    return select(alphabets, ~(alphabets.group_index[::100] >= 4), range(1, 21))
+    return Dataset(select(alphabets, ~(alphabets.group_index[::100] >= 4), range(1, 21)))
 
 
 @pytest.fixture
@@ -60,7 +61,7 @@ def make_plan(**changes) -> Plan:
 
 
 def test_the_test_alphabets_are_not_loaded_during_a_sweep(tmp_path, read, capsys):
-    assert untested().group_names == ("a", "b", "c", "d")
+    assert untested().images.group_names == ("a", "b", "c", "d")
     give("--study=tiny")
     print(main.perform(Search(make_plan(), tmp_path, None, {})))
     assert set(read) == {"untested", "trials"}
@@ -79,6 +80,22 @@ def test_a_search_is_a_function_that_says_nothing_unless_it_is_asked_to(tmp_path
     assert set(read) == {"untested", "trials"}
     assert capsys.readouterr().out == ""
     assert "1 candidates completed, 0 pruned, 1 failed" in (tmp_path / "report.md").read_text()
+
+
+def test_a_search_of_the_number_of_training_classes_is_a_learning_curve_of_own_pictures(tmp_path):
+    make_folder(tmp_path / "mine", {f"{group}/{class_}": 3 for group in "abcde" for class_ in "wxyz"})
+    base = replace(
+        siamese_jax.find("own_images"),
+        data=Folder(path=str(tmp_path / "mine"), side=16, epoch_steps=1),
+        network=NetSpec(Residual(width=8, stages=1, units=8)),
+        max_epochs=1,
+    )
+    plan = siamese_jax.make_plan("curve", base, ["data.train_classes=4,12"], sampler="grid", pruner="none")
+    said = []
+    siamese_jax.run_search(plan, tmp_path / "study", data_dir=str(tmp_path), say=said.append)
+    assert "2 candidates completed, 0 pruned, 0 failed" in (tmp_path / "study" / "report.md").read_text()
+    with pytest.raises(UserError, match="a search starts from random weights"):
+        siamese_jax.make_plan("curve", replace(base, start_from="best"), ["data.train_classes=4,12"])
 
 
 def test_the_winner_alone_is_trained_again_and_read_on_test_once_a_seed(tmp_path, read, capsys):

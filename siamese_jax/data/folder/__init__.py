@@ -102,6 +102,11 @@ def _sets(images: Images, entries: Sequence[Entry], spec: Folder) -> dict[str, n
         part = _part_of_groups(images, spec)
     else:
         part = splits.random_parts(images, spec.split, spec.split_seed)
+    if spec.train_classes:
+        classes = np.unique(images.class_index[part == 0])
+        # A larger number has the classes of a smaller one, and more.
+        kept = np.random.default_rng(spec.split_seed).permutation(classes)[: spec.train_classes]
+        part = np.where((part == 0) & ~np.isin(images.class_index, kept), -1, part)
     return {name: np.flatnonzero(part == number) for number, name in enumerate(SETS)}
 
 
