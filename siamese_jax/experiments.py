@@ -186,8 +186,8 @@ OWN_IMAGES = replace(
     expected="depends on the pictures: the report has nearest neighbour on pixels beside it",
     data=Folder(),
     evaluation=replace(FAST.evaluation, random_trials=2_000, mnist=False, baseline=True),
-    max_epochs=20,
-    patience=20,
+    max_epochs=12,
+    patience=12,
 )
 
 BASELINES = replace(
