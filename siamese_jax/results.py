@@ -17,6 +17,9 @@ from siamese_jax.errors import UserError
 FORMAT = 2
 """Version of results.json and card.json. Raise it whenever a field changes: files of another format are refused."""
 
+FPIR = 0.1
+"""The false-positive identification rate that answers have, unless another one is asked for."""
+
 Interval = tuple[float, float]
 Ending = Literal["max_epochs", "patience", "not finished"]
 T = TypeVar("T")

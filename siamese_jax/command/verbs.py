@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from absl import flags
 
 from siamese_jax.errors import UserError, did_you_mean
+from siamese_jax.results import FPIR
 
 FITS = ("pad", "ink", "crop", "squash")
 POLARITIES = ("auto", "dark", "light")
@@ -228,7 +229,7 @@ def _define_identify(values: flags.FlagValues) -> None:
     _define_reading(values)
     flags.DEFINE_string("gallery", None, "The gallery.", flag_values=values)
     flags.DEFINE_integer("top", 5, "Classes named.", lower_bound=1, flag_values=values)
-    flags.DEFINE_float("fpir", 0.1, "False-positive identification rate.", flag_values=values)
+    flags.DEFINE_float("fpir", FPIR, "False-positive identification rate.", flag_values=values)
 
 
 def _define_verify(values: flags.FlagValues) -> None:

@@ -18,6 +18,7 @@ from siamese_jax.gallery.search import ExactScan, IndexSearch, Ranking, Search
 from siamese_jax.gallery.sqlite import SqliteStore
 from siamese_jax.gallery.store import check_network
 from siamese_jax.pretrained import Model
+from siamese_jax.results import FPIR
 
 if TYPE_CHECKING:  # needs psycopg, which is not always installed
     from siamese_jax.gallery.postgresql import PostgresqlStore
@@ -152,7 +153,7 @@ class Gallery:
             raise UserError(f"{self._store.place} has no {_missing(None, picture, {})}")
         return found[0] or found[1]
 
-    def identify(self, embeddings: np.ndarray, top: int = 5, fpir: float = 0.01) -> list[Answer]:
+    def identify(self, embeddings: np.ndarray, top: int = 5, fpir: float = FPIR) -> list[Answer]:
         """Say which class each query is of, or that it is of none.
 
         Args:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from siamese_jax.errors import UserError
-from siamese_jax.results import Decisions, GalleryDecisions
+from siamese_jax.results import FPIR, Decisions, GalleryDecisions
 from siamese_jax.statistics import open_set
 from siamese_jax.statistics.calibration import Platt, choice_probabilities
 from siamese_jax.statistics.familiarity import Familiar
@@ -58,7 +58,7 @@ class DecisionRules:
         log_temperature = self._at_size(np.shape(scores)[1], lambda one: math.log(one.temperature))
         return choice_probabilities(scores, math.exp(log_temperature))
 
-    def threshold(self, classes: int, fpir: float = 0.01) -> float:
+    def threshold(self, classes: int, fpir: float = FPIR) -> float:
         """Return the score from which the best class of a query is accepted; below it the answer is "unknown".
 
         Args:
@@ -82,7 +82,7 @@ class DecisionRules:
             return math.inf
         return float(np.interp(math.log(fpir), np.log(rates), thresholds))
 
-    def accepted(self, scores: np.ndarray, fpir: float = 0.01) -> np.ndarray:
+    def accepted(self, scores: np.ndarray, fpir: float = FPIR) -> np.ndarray:
         """Return whether the best class of each query is accepted, bool [Q].
 
         Args:
