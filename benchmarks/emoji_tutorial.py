@@ -23,6 +23,7 @@ from siamese_jax.evaluation import one_shot, protocols
 from siamese_jax.records import Dataset, Episodes, Images
 from siamese_jax.sampling import splits
 from siamese_jax.specs import Experiment, with_values
+from siamese_jax.training.sizes import sized
 
 if TYPE_CHECKING:
     from _torch_tutorial import Embed
@@ -89,8 +90,6 @@ def main(flags: argparse.Namespace) -> None:
 
 def load(flags: argparse.Namespace) -> tuple[Experiment, Dataset, dict[str, Images]]:
     """Return the experiment, sized to its pictures as a run does it, all pictures, and those of each set."""
-    from siamese_jax.training.sizes import sized
-
     experiment = make_experiment(flags)
     dataset = data.load(experiment.data, flags.data_dir)
     sets = splits.split(dataset, experiment.data.author_split)

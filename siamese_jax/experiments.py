@@ -176,7 +176,8 @@ def _minimal(number: int) -> Experiment:
     )
 
 
-# Rotations stay off: a picture of a thing has an upright. Batches and trials are lowered to what the pictures allow.
+# Batches and trials are lowered to what the pictures allow. Without changes of colour and rotation as new classes, the
+# validation accuracy of emoji stopped rising after 900 of 1,200 steps.
 OWN_IMAGES = replace(
     FAST,
     name="own_images",
@@ -184,10 +185,11 @@ OWN_IMAGES = replace(
     cost_cpu="18 min on 2 cores",
     cost_gpu="not measured; 50 TFLOP in all",
     expected="depends on the pictures: the report has nearest neighbour on pixels beside it",
-    data=Folder(),
+    data=Folder(rotations=True),
+    distort=replace(FAST.distort, colour=0.4),
     evaluation=replace(FAST.evaluation, random_trials=2_000, mnist=False, baseline=True),
-    max_epochs=12,
-    patience=12,
+    max_epochs=15,
+    patience=15,
 )
 
 BASELINES = replace(

@@ -68,7 +68,9 @@ class DataDescription:
         "Omniglot's background set: the field `data.background`.", values="`all`, `small1`, `small2`"
     )
     image_side: int = about("Height and width of an image.", "pixels", "1 or more")
-    split: str = about("How authors are split: the field `data.drawer_split`.", values="`paper`, `official`")
+    split: str = about(
+        "How authors are split: the field `data.drawer_split`.", values="`paper`, `official`; `none`: not by authors"
+    )
     words: Words = about("The source's words.")
     sets: dict[str, SetDescription] = about("The sets by name.", values="`train`, `validation`, `test`")
 

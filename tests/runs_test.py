@@ -6,13 +6,14 @@ from dataclasses import replace
 import chex
 import numpy as np
 import pytest
+from folders import make_folder
 from tiny import SIDE, make_dataset, make_experiment, make_images
 
 import siamese_jax
 from siamese_jax import runs
 from siamese_jax.errors import UserError
 from siamese_jax.records import Dataset
-from siamese_jax.specs import AdamW, InMemory, NWay, Omniglot
+from siamese_jax.specs import AdamW, Folder, InMemory, NetSpec, NWay, Omniglot, Residual
 
 EXPERIMENT = replace(
     make_experiment(), evaluation=replace(make_experiment().evaluation, mnist=False), max_epochs=1
@@ -67,6 +68,37 @@ def test_classes_of_different_sizes_in_colour_are_trained_on_and_the_network_can
     again = siamese_jax.load_pretrained(tmp_path)
     np.testing.assert_array_equal(model.embed(images.images[:5]), again.embed(images.images[:5]))
     assert again.threshold == results.verification.test.threshold
+
+
+def test_a_folder_is_trained_on_resumed_and_evaluated_and_a_changed_picture_is_refused(tmp_path):
+    folder = make_folder(tmp_path / "mine", {f"{group}/{class_}": 3 for group in "abcde" for class_ in "wxyz"})
+    experiment = replace(
+        siamese_jax.find("own_images"),
+        data=Folder(path=str(folder), side=16, epoch_steps=1, author="stem"),
+        network=NetSpec(Residual(width=8, stages=1, units=8)),
+        max_epochs=1,
+    )
+    workdir, said = tmp_path / "run", []
+    run = runs.train(experiment, workdir, data_dir=str(tmp_path), say=said.append)
+    assert run.experiment.evaluation.n_way == 4  # sized to the groups
+    assert "60 pictures of 20 classes in 5 groups: 12 for train, 4 for validation, 4 for test" in said
+    assert any("12 classes for training are few" in line for line in said)
+    assert (workdir / "images.csv").read_text().count("\n") == 61
+    again = replace(experiment, max_epochs=2, patience=2, optimizer=replace(experiment.optimizer, schedule="constant"))
+    with pytest.raises(UserError, match="belongs to a run with optimizer.schedule"):
+        runs.train(again, workdir, data_dir=str(tmp_path))
+    runs.train(experiment, workdir, data_dir=str(tmp_path))
+    results = runs.open_run(workdir, data_dir=str(tmp_path)).evaluate()
+    assert set(results.baselines) == {"nearest_neighbour"}
+    table = tmp_path / "images.csv"
+    table.write_text((workdir / "images.csv").read_text())
+    moved = replace(experiment, data=replace(experiment.data, table=str(table)))  # the same pictures, named by a table
+    assert runs.train(moved, workdir, data_dir=str(tmp_path)).training == run.training
+    (folder / "a" / "w" / "artist0.png").write_bytes((folder / "b" / "w" / "artist0.png").read_bytes())
+    with pytest.raises(UserError, match="the pictures are not those that .* lists, for example a/w/artist0.png"):
+        runs.train(experiment, workdir, data_dir=str(tmp_path))
+    with pytest.raises(UserError, match="the pictures are not those that"):
+        runs.open_run(workdir, data_dir=str(tmp_path)).evaluate()
 
 
 def test_images_in_memory_of_another_shape_than_the_experiment_says_are_refused(tmp_path):

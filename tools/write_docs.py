@@ -329,6 +329,23 @@ def earlier_runs() -> str:
     return table(["run", "flags", "what is known", "accuracy (%)"], lines)
 
 
+def own_pictures() -> str:
+    """One-shot recognition of emoji by networks that were trained on a folder, and by what they are compared with."""
+    colour, grey = runs()["emoji"][0], runs()["emoji_grey"][0]
+    tutorial = json.loads((ROOT / "benchmarks" / "results" / "emoji_tutorial.json").read_text())
+    rows = [
+        ("`own_images`", colour["one_shot"]["within_alphabet"], f"{colour['minutes']:.0f}"),
+        ("the same tower, pictures in grey", grey["one_shot"]["within_alphabet"], f"{grey['minutes']:.0f}"),
+        ("contrastive network of PyTorch tutorials", tutorial, f"{tutorial['minutes']:.0f}"),
+        ("nearest neighbour on pixels", colour["nearest_neighbour"]["within_alphabet"], "–"),
+    ]
+    lines = [
+        [who, f"{percent(result['accuracy'])} ({interval_of(result)})", f"{result['trials']:,}", minutes]
+        for who, result, minutes in rows
+    ]
+    return table(["who", "accuracy (%)", "trials", "minutes"], lines)
+
+
 def _or_dash(shown: list[str]) -> list[str]:
     return ["; ".join(shown) or "–"]
 
@@ -350,6 +367,7 @@ GENERATED: dict[str, Callable[[], str]] = {
     "unknown": unknown,
     "prediction-sets": sets_of_classes,
     "galleries": galleries,
+    "own-pictures": own_pictures,
     "table-1": table_1,
     "table-2": table_2,
     "table-3": table_3,

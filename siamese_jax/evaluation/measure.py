@@ -251,7 +251,7 @@ def _describe(experiment: Experiment, dataset: Dataset, sets: dict[str, Images])
         name=experiment.data.name,
         background=getattr(experiment.data, "background", "all"),
         image_side=dataset.images.images.shape[1],
-        split=experiment.data.author_split,
+        split=experiment.data.author_split if dataset.images.origins else "none",
         words=Words(**dataset.images.words._asdict()),
         sets={
             name: SetDescription(

@@ -6,13 +6,14 @@ from jax import Array
 
 from siamese_jax import keys
 from siamese_jax.errors import UserError
+from siamese_jax.images.colour import apply_tint, sample_tint
 from siamese_jax.images.distort import IDENTITY, Warp, apply_warp, sample_warp, turned, without
 from siamese_jax.network.siamese import as_input
 from siamese_jax.records import GridBatch, Layout, PairBatch
 from siamese_jax.sampling.grids import sample_grid
 from siamese_jax.sampling.pairs import sample_pair, sample_triplet
 from siamese_jax.sampling.permutation import shuffled
-from siamese_jax.specs import Experiment
+from siamese_jax.specs import DistortSpec, Experiment
 
 
 def examples_per_epoch(experiment: Experiment) -> int:
@@ -84,7 +85,8 @@ def _sample_grids(key: Array, step: Array, images: Array, layout: Layout, experi
 
     def distorted(key: Array, turn: Array, image: Array) -> Array:
         warp = sample_warp(key, distort, (height, width)) if distort.copies else Warp(IDENTITY)
-        return apply_warp(image, turned(warp, turn))
+        warped = apply_warp(image, turned(warp, turn))
+        return _tinted(key, warped, distort) if distort.copies else warped
 
     if distort.copies or experiment.data.rotations:
         each = jax.random.split(keys.stream(key, "grid distortions", step), rows.size)
@@ -126,10 +128,20 @@ def _sample_pairs(key: Array, step: Array, images: Array, layout: Layout, experi
         if distort.copies:
             warps = jax.vmap(lambda key: without(sample_warp(key, distort, (height, width)), plain))
             shown = jax.vmap(apply_warp)(shown, warps(jnp.stack(key_images)))
+            if distort.colour:
+                coloured = jax.vmap(lambda key, image: _tinted(key, image, distort))(jnp.stack(key_images), shown)
+                shown = jnp.where(plain, shown, coloured)
         return PairBatch(shown[0::2], shown[1::2], same.astype(jnp.float32))
 
     found = jax.vmap(sample_example)(first + jnp.arange(batch))
     return PairBatch(*(part.reshape(-1, *part.shape[2:]) for part in found))
+
+
+def _tinted(key: Array, image: Array, distort: DistortSpec) -> Array:
+    """Return an image [H, W, C] with a random change of colour; its stream is apart from that of the warp."""
+    if not distort.colour:
+        return image
+    return apply_tint(image, sample_tint(keys.stream(key, "tint"), distort, image.shape[-1]))
 
 
 def _together(experiment: Experiment) -> int:

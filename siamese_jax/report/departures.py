@@ -40,6 +40,8 @@ DIFFERENCES = {
     "distort.shear": "Distortions shear by up to {ours}; the paper's by up to {paper}.",
     "distort.scale": "Distortions scale by 1 ± {ours}; the paper's by 1 ± {paper}.",
     "distort.translation": "Distortions translate by up to {ours} pixels; the paper's by up to {paper}.",
+    "distort.colour": "Distortions change saturation and the channels by up to {ours}; the paper's images have one "
+    "channel.",
     "distort.elastic": "Distortions include elastic ones, with a standard deviation of {ours} pixels at points "
     "{elastic_scale} pixels apart; the paper's are affine only.",
     "network.tower": "{tower}.",

@@ -245,13 +245,25 @@ def _sets(data: DataDescription) -> str:
     )
     # Markdown reads underscores in names as emphasis.
     names = bullets(f"{name}: {', '.join(one.groups).replace('_', ' ')}" for name, one in data.sets.items())
-    about = f"No {words.group} is in two sets. The {authors} are not known."
-    if any(one.authors for one in data.sets.values()):
-        about = (
-            f"No {words.group} and no {words.author} is in two sets (`{data.split}` split). The {authors} of the "
-            "official runs are listed with their result."
-        )
+    apart = [words.class_]
+    if _disjoint([one.groups for one in data.sets.values()]):
+        apart = [words.group]
+    known = any(one.authors for one in data.sets.values())
+    if known and _disjoint([one.authors for one in data.sets.values()]):
+        apart.append(words.author)
+    about = f"No {' and no '.join(apart)} is in two sets"
+    if not known:
+        about += f". The {authors} are not known."
+    elif data.split == "none":
+        about += "."
+    else:
+        about += f" (`{data.split}` split). The {authors} of the official runs are listed with their result."
     return f"{about}\n\n{sizes}\n\n{names}"
+
+
+def _disjoint(parts: Sequence[Sequence[str | int]]) -> bool:
+    """Return whether nothing is in two of the parts."""
+    return len(set().union(*parts)) == sum(len(set(part)) for part in parts)
 
 
 def _departures(experiment: Experiment) -> str:

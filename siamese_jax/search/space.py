@@ -17,7 +17,7 @@ from siamese_jax.specs import Experiment
 UNSEARCHED = {*specs.DESCRIPTION, "method", "max_epochs", "patience", "checkpoint_minutes", "log_steps"}
 """Fields that describe an experiment, change its method, or limit its budget."""
 UNSEARCHED |= {"data.drawer_split", "data.validation_pairs", "data.test_pairs", "start_from"}
-UNSEARCHED |= {f"data.{name}" for name in ("path", "table", "author", "split", "split_seed", "words")}
+UNSEARCHED |= {f"data.{name}" for name in ("path", "table", "author", "split", "split_seed", "words", "polarity")}
 UNSEARCHED |= {"data.validation_groups", "data.test_groups"}
 """Fields that would change the objective, like those of `evaluation` (except how supports are combined)."""
 

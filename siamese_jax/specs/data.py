@@ -130,6 +130,8 @@ class Folder(DataSpec):
     """Whether pictures have three channels. False: grey, with the ink of drawings brought to one level."""
     fit: Literal["pad", "crop", "squash"] = "pad"
     """How a picture that is not square becomes square: centred on paper, cut, or distorted."""
+    polarity: Literal["auto", "dark", "light"] = "auto"
+    """Without colour: whether ink is darker or lighter than its paper; `auto` finds out for each picture."""
     author: Literal["unknown", "stem"] = "unknown"
     """`stem`: the name of a file without its ending is its author. Pairs and trials then have two authors."""
     split: Literal["auto", "group", "class"] = "auto"
@@ -166,6 +168,9 @@ class DistortSpec:
     """Scales are 1 ± at most this. From 1 on an image would be folded over."""
     translation: float = 2.0
     """Largest shift, in pixels of the image that is trained on."""
+    colour: BelowOne = 0.0
+    """Images with three channels: largest change of saturation, and of the ink of each channel, as a share. Each is
+    included with `probability`; 0 switches it off."""
     elastic: float = 0.0
     """Standard deviation, in those pixels, of a smooth random displacement of each point (Simard, Steinkraus and Platt
     2003), included with `probability` like the other components; 0 switches it off."""

@@ -230,6 +230,17 @@ def test_tables_that_cannot_be_understood_are_refused_with_the_line(tmp_path, co
         data.load(Folder(table=str(tmp_path / "t.csv")), str(tmp_path))
 
 
+def test_the_words_of_reports_are_three(folder, tmp_path):
+    assert load(folder, tmp_path, words="genus, species,photographer").images.words == (
+        "genus",
+        "species",
+        "photographer",
+    )
+    for words in ("species", "a,b,c,d", "a,,c"):
+        with pytest.raises(UserError, match=f"data.words={words} must be three words"):
+            load(folder, tmp_path, words=words)
+
+
 def test_a_folder_that_is_not_there_and_none_at_all_are_refused(tmp_path):
     with pytest.raises(UserError, match="there is no folder .*none: give --data.path=DIR"):
         load(tmp_path / "none", tmp_path)

@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiny import make_dataset, make_experiment
+from tiny import make_dataset, make_experiment, make_images
 
 from siamese_jax.errors import UserError
 from siamese_jax.experiments import find
@@ -14,7 +14,7 @@ from siamese_jax.learning.batches import examples_per_epoch, pairs_per_step, sam
 from siamese_jax.network.siamese import as_input
 from siamese_jax.sampling.layout import layout_of
 from siamese_jax.sampling.splits import split
-from siamese_jax.specs import DistortSpec, LossSpec, NWay, Omniglot, Triplet
+from siamese_jax.specs import CrossEntropy, DistortSpec, InMemory, LossSpec, NWay, Omniglot, Triplet
 
 TRAIN = split(make_dataset(), "paper")["train"]
 IMAGES = jnp.asarray(TRAIN.images)
@@ -179,3 +179,27 @@ def test_an_epoch_of_grid_batches_is_as_long_as_its_field_says_and_counts_its_pa
 def test_rotations_are_refused_where_no_group_is_drawn_whole():
     with pytest.raises(UserError, match="rotations=True.*loss.name=all_pairs or n_way instead of cross_entropy"):
         steps_per_epoch(make_experiment(data=Omniglot(rotations=True)))
+
+
+@pytest.mark.parametrize("loss", [NWay(), CrossEntropy()])
+def test_colours_change_in_training_images_and_their_warps_stay(loss):
+    images = make_images()
+    data = InMemory(batch_characters=4, batch_drawers=2, train_pairs=40, height=12, width=12, channels=3)
+    plain = make_experiment(data=data, loss=loss, distort=DistortSpec(copies=1, translation=1.0), batch_size=40)
+
+    def batch(experiment):
+        sample = jax.jit(
+            lambda key, step: sample_batch(key, step, jnp.asarray(images.images), layout_of(images), experiment)
+        )
+        return jax.tree.map(np.asarray, sample(root_key(0), 0))
+
+    before = batch(plain)
+    after = batch(replace(plain, distort=replace(plain.distort, colour=0.5)))
+    for one, other in zip(before, after, strict=True):
+        if one.ndim < 4:
+            np.testing.assert_array_equal(one, other)  # the same pairs, the same classes
+            continue
+        one, other = (part.reshape(-1, 12, 12, 3) for part in (one, other))
+        np.testing.assert_array_equal(one.any(axis=-1), other.any(axis=-1))  # paper is where it was
+        changed = (one != other).any(axis=(1, 2, 3)).mean()
+        assert (0.9 < changed < 1) if loss.of_grids else (0.3 < changed < 0.7)  # half of the pairs are undistorted

@@ -64,6 +64,15 @@ def test_images_in_memory_are_called_so_and_need_no_author_and_no_command():
     assert "Lake" not in text
 
 
+def test_a_report_says_no_more_of_the_sets_than_is_true():
+    sets = {name: dataclasses.replace(one, groups=("a", "b")) for name, one in RESULTS.data.sets.items()}
+    assert "No character and no drawer is in two sets." in report(
+        SMALL, with_data(name="folder", sets=sets, split="none")
+    )
+    sets = {name: dataclasses.replace(one, authors=(1, 2)) for name, one in RESULTS.data.sets.items()}
+    assert "No alphabet is in two sets.\n" in report(SMALL, with_data(name="folder", sets=sets, split="none"))
+
+
 def test_a_report_uses_the_words_of_its_data_source():
     text = report(SMALL, with_data(words=Words(group="family", class_="class", author="camera")))
     assert "chooses the right class in" in text

@@ -26,13 +26,14 @@ LEAST_READ = 0.5
 def load(spec: Folder, data_dir: str | None = None, archives: str | None = None) -> Dataset:
     """Return the pictures of a folder or a table, split into sets; see `siamese_jax.data.load`."""
     del archives  # nothing was published
+    words = _words(spec)
     listing = list_pictures(spec)
     pictures = prepare(listing, spec, _cache(data_dir))
     where = spec.table or spec.path
     refused = {Path(path): reason for path, reason in pictures.refused.items()}
     check_left(len(pictures.kept), refused, where, least=math.ceil(LEAST_READ * len(listing.entries)))
     entries = [listing.entries[number] for number in pictures.kept]
-    images = _images(entries, pictures.images, Words(*spec.words.split(",")))
+    images = _images(entries, pictures.images, words)
     sets = _sets(images, entries, spec)
     return Dataset(
         images, sets=sets, files=tuple(entry.path for entry in entries), notes=_notes(images, listing, pictures, sets)
@@ -67,6 +68,13 @@ def load_untested(spec: Folder, data_dir: str | None = None, archives: str | Non
     kept = splits.take(whole.images, rows)._replace(rows=None)
     sets = {name: np.searchsorted(rows, whole.sets[name]) for name in ("train", "validation")}
     return Dataset(kept, sets=sets, files=tuple(whole.files[row] for row in rows), notes=whole.notes)
+
+
+def _words(spec: Folder) -> Words:
+    names = [name.strip() for name in spec.words.split(",")]
+    if len(names) != len(Words._fields) or not all(names):
+        raise UserError(f"data.words={spec.words} must be three words, for example group,class,author")
+    return Words(*names)
 
 
 def _cache(data_dir: str | None) -> Path:

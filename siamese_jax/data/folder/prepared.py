@@ -75,7 +75,9 @@ def prepare(listing: Listing, spec: Folder, cache: Path) -> Prepared:
 
 
 def _fingerprint(listing: Listing, spec: Folder) -> str:
-    digest = hashlib.blake2b(repr((VERSION, spec.image_shape, spec.fit, str(listing.root.absolute()))).encode())
+    digest = hashlib.blake2b(
+        repr((VERSION, spec.image_shape, spec.fit, spec.polarity, str(listing.root.absolute()))).encode()
+    )
     for entry in listing.entries:
         path = listing.root / entry.path
         with files.explained(path, "read"):
@@ -108,7 +110,7 @@ def _pictures(listing: Listing, spec: Folder) -> Iterator[np.ndarray | str]:
 
     def read(path: str) -> np.ndarray | str:
         try:
-            return read_picture(listing.root / path, height, channels, fit=spec.fit).pixels
+            return read_picture(listing.root / path, height, channels, spec.fit, spec.polarity).pixels
         except UserError as error:
             return str(error)
 
