@@ -76,7 +76,7 @@ def _with_interval(result: dict[str, Any]) -> str:
 
 def all_runs() -> str:
     """Every recorded run."""
-    return runs_table(read_runs())
+    return runs_table([row for row in read_runs() if "official_runs" in row["one_shot"]])
 
 
 def protocols() -> str:
@@ -331,11 +331,10 @@ def earlier_runs() -> str:
 
 def own_pictures() -> str:
     """One-shot recognition of emoji by networks that were trained on a folder, and by what they are compared with."""
-    colour, grey = runs()["emoji"][0], runs()["emoji_grey"][0]
+    colour = runs()["emoji"][0]
     tutorial = json.loads((ROOT / "benchmarks" / "results" / "emoji_tutorial.json").read_text())
     rows = [
         ("`own_images`", colour["one_shot"]["within_alphabet"], f"{colour['minutes']:.0f}"),
-        ("the same tower, pictures in grey", grey["one_shot"]["within_alphabet"], f"{grey['minutes']:.0f}"),
         ("contrastive network of PyTorch tutorials", tutorial, f"{tutorial['minutes']:.0f}"),
         ("nearest neighbour on pixels", colour["nearest_neighbour"]["within_alphabet"], "–"),
     ]

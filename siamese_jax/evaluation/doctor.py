@@ -127,9 +127,10 @@ def _sharing(images: Images, rows: np.ndarray, seen: Seen) -> list[str]:
             raise UserError(f"the checkpoint was {used} on {kind} that these trials take: {_listed(common)}")
         shared = authors & set(part.author.tolist())
         if shared:
+            named = [images.author_names[author] for author in shared] if images.author_names else []
+            who = _listed(named) if named else f"numbered {_listed(shared)}"
             warnings.append(
-                f"{plural(words.author)} numbered {_listed(shared)} also made images of other {kind} that the "
-                f"checkpoint was {used} on"
+                f"{plural(words.author)} {who} also made images of other {kind} that the checkpoint was {used} on"
             )
     return warnings
 

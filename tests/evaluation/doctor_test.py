@@ -97,6 +97,9 @@ def test_an_alphabet_that_was_seen_is_refused_and_a_drawer_that_was_seen_is_a_wa
         examine_episodes(ALPHABETS, sound_runs(), 3, {used: SETS["test"]})
     (warning,) = examine_episodes(ALPHABETS, sound_runs(), 3, {used: SETS["train"]})
     assert warning == f"drawers numbered 1, 2 also made images of other alphabets that the checkpoint was {used} on"
+    named = ALPHABETS._replace(author_names=tuple(f"artist {number}" for number in range(21)))
+    (warning,) = examine_episodes(named, sound_runs(), 3, {used: SETS["train"]})
+    assert warning.startswith("drawers artist 1, artist 2 also made images of other alphabets")
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
