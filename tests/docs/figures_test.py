@@ -56,7 +56,8 @@ def sentences() -> dict[str, list[str]]:
     short = measured["omniglot_20way"]
     (of_20,) = [one for one in decided().galleries if one.classes == 20]
     (strict, _, lax), (_, sets), warning = of_20.open_set, of_20.prediction_sets, decided().familiarity
-    widest = max(max(accuracies(name)) - min(accuracies(name)) for name in runs())
+    on_lakes = [name for name, rows in runs().items() if "official_runs" in rows[0]["one_shot"]]
+    widest = max(max(accuracies(name)) - min(accuracies(name)) for name in on_lakes)
     return {
         "README.md": [
             f"Humans answer {humans} % of the 400 official trials",
@@ -140,7 +141,7 @@ NOT_MEASURED = {
     "docs/accuracy.md": ["95 % interval"],
     "docs/pretrained.md": ["95 % interval", "(2.3 MB)"],
     "docs/searching.md": ["95 % interval"],
-    "docs/data.md": ["CC BY-SA 3.0"],
+    "docs/data.md": ["CC BY-SA 3.0", "Apache 2.0", "CC BY 4.0", "CC BY-SA 4.0"],
     "docs/paper.md": ["Section 3.2"],
     "docs/evaluation.md": ["rate of 1, 5 and 10 %", "90 or 95 %"],
 }

@@ -10,6 +10,7 @@ from example_results import DECISIONS
 from scipy.special import expit, softmax
 
 from siamese_jax.errors import UserError
+from siamese_jax.results import FPIR
 from siamese_jax.statistics.rules import DecisionRules
 
 RULES = DecisionRules(DECISIONS)
@@ -59,8 +60,9 @@ def test_rates_that_were_not_measured_are_refused(fpir):
 
 def test_a_query_is_accepted_from_the_threshold_on():
     scores = np.array([[-8.0, -9, -9, -9, -9], [-8.01, -9, -9, -9, -9]], np.float32)
-    assert RULES.accepted(scores).tolist() == [True, False]
+    assert RULES.accepted(scores, fpir=0.01).tolist() == [True, False]
     assert RULES.accepted(scores, fpir=0.1).tolist() == [True, True]
+    assert RULES.accepted(scores).tolist() == RULES.accepted(scores, fpir=FPIR).tolist()
 
 
 def test_sets_hold_what_is_near_the_best_class():

@@ -69,7 +69,7 @@ def test_rates_as_inputs_make_the_updates_that_rates_as_constants_make(experimen
 
 
 def test_experiments_that_differ_in_anything_else_have_programs_of_their_own():
-    inputs = {"seed", "patience", "checkpoint_minutes", "log_steps", "max_epochs", *DESCRIPTION}
+    inputs = {"seed", "patience", "checkpoint_minutes", "log_steps", "max_epochs", "start_from", *DESCRIPTION}
     inputs |= {"optimizer.decay", "optimizer.initial_momentum"}
     for name, _ in leaves(EXPERIMENT):
         changed = with_another_value(EXPERIMENT, name)
