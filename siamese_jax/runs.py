@@ -191,7 +191,7 @@ def train(
         for line in (*loaded.notes, *_examined(sets), *sizes.advice(experiment, sets)):
             say(line)
         write_experiment(workdir, experiment)
-        if loaded.files:
+        if loaded.files and not (workdir / checks.TABLE).exists():  # else `check_table` has found it to be the same
             files.write_text(workdir / checks.TABLE, table_of(loaded))
         spec = experiment.evaluation
         validate = functools.partial(

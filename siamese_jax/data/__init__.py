@@ -102,7 +102,7 @@ def load(spec: DataSpec, data_dir: str | None = None, archives: str | None = Non
 
 
 def load_untested(spec: DataSpec, data_dir: str | None = None, archives: str | None = None) -> Dataset:
-    """Return a data set without its test images, which are not even decoded; otherwise as `load`."""
+    """Return a data set without its test images; otherwise as `load`. Characters of test are not even decoded."""
     return _described(_module(spec).load_untested(spec, data_dir, archives), spec)
 
 

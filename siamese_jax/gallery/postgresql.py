@@ -24,7 +24,17 @@ from psycopg.types import TypeInfo
 from siamese_jax.errors import UserError
 from siamese_jax.gallery.index import Index
 from siamese_jax.gallery.records import About, Embeddings, Picture, Row
-from siamese_jax.gallery.store import BATCH, FORMAT, PATIENCE, Embed, check_network, checksum, embeddings, to_bytes
+from siamese_jax.gallery.store import (
+    BATCH,
+    FORMAT,
+    PATIENCE,
+    Embed,
+    check_network,
+    checked_rows,
+    checksum,
+    embeddings,
+    to_bytes,
+)
 
 PGVECTOR = (0, 8, 6)
 """Older versions of the extension can damage an index while it is cleaned up."""
@@ -221,12 +231,7 @@ class PostgresqlStore:
             f"ORDER BY id LIMIT {BATCH}"
         )
         while some := self._insist(lambda after: self._rows(query, after), last):
-            for picture, name, kept, embedding, source, digest, image, thumbnail in some:
-                try:
-                    (values,) = embeddings(self.place, size, [(picture, name, kept, embedding)]).values
-                    yield picture, Row(name, source, digest, values, image, thumbnail)
-                except UserError as error:
-                    yield picture, str(error)
+            yield from checked_rows(self.place, size, some)
             last = some[-1][0]
 
     def damages(self) -> list[str]:

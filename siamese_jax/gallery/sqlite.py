@@ -22,6 +22,7 @@ from siamese_jax.gallery.store import (
     PATIENCE,
     Embed,
     check_network,
+    checked_rows,
     checksum,
     embeddings,
     joined,
@@ -204,12 +205,7 @@ class SqliteStore:
                 ).fetchall()
             if not some:
                 return
-            for picture, name, kept, embedding, source, digest, image, thumbnail in some:
-                try:
-                    (values,) = embeddings(self.place, size, [(picture, name, kept, embedding)]).values
-                    yield picture, Row(name, source, digest, values, image, thumbnail)
-                except UserError as error:
-                    yield picture, str(error)
+            yield from checked_rows(self.place, size, some)
             last = some[-1][0]
 
     def damages(self) -> list[str]:

@@ -3,7 +3,7 @@
 import datetime
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -125,6 +125,22 @@ def embeddings(place: str, size: int, stored: list[tuple[int, str, int, bytes]])
         [shared.setdefault(row[1], row[1]) for row in stored],
         np.frombuffer(b"".join(row[3] for row in stored), "<f4").astype(np.float32).reshape(-1, size),
     )
+
+
+def checked_rows(place: str, size: int, stored: Sequence[Sequence[Any]]) -> Iterator[tuple[int, Row | str]]:
+    """Yield the id and the row of each stored picture; instead of a damaged row, what is wrong with it.
+
+    Args:
+      place: What messages call the gallery.
+      size: Numbers in an embedding.
+      stored: Id, name of the class, checksum and bytes of the embedding, source, digest, image and thumbnail, of each.
+    """
+    for picture, name, kept, embedding, source, digest, image, thumbnail in stored:
+        try:
+            (values,) = embeddings(place, size, [(picture, name, kept, embedding)]).values
+            yield picture, Row(name, source, digest, values, image, thumbnail)
+        except UserError as error:
+            yield picture, str(error)
 
 
 def joined(parts: Sequence[Embeddings], size: int) -> Embeddings:

@@ -13,25 +13,13 @@ import numpy as np
 import psycopg
 import pytest
 from postgresql import Server
-from tiny_model import EXPERIMENT, embedded, make_model, picture
+from tiny_model import EXPERIMENT, WRITER, embedded, make_model, picture
 
 from siamese_jax.errors import UserError
 from siamese_jax.gallery import Gallery, postgresql, search
 from siamese_jax.specs import with_value
 
 MODEL = make_model()
-WRITER = """
-import sys
-import numpy as np
-from tiny_model import make_model
-from siamese_jax.gallery import Enrolment, Gallery
-rng = np.random.default_rng(ord(sys.argv[2]))
-with Gallery.open(sys.argv[1], make_model(), create=True) as gallery:
-    for number in range(100_000):
-        images = rng.integers(0, 256, (40, 12, 12, 1), np.uint8)
-        added = gallery.enrol([Enrolment(f"{sys.argv[2]}-{number}", image) for image in images])
-        print(*(one.id for one in added), flush=True)
-"""
 
 
 @contextlib.contextmanager

@@ -12,24 +12,12 @@ import time
 from contextlib import closing
 
 import pytest
-from tiny_model import embedded, make_model, picture
+from tiny_model import WRITER, embedded, make_model, picture
 
 from siamese_jax.errors import UserError
 from siamese_jax.gallery import Gallery, sqlite, store
 
 MODEL = make_model()
-WRITER = """
-import sys
-import numpy as np
-from tiny_model import make_model
-from siamese_jax.gallery import Enrolment, Gallery
-rng = np.random.default_rng(ord(sys.argv[2]))
-with Gallery.open(sys.argv[1], make_model(), create=True) as gallery:
-    for number in range(100_000):
-        images = rng.integers(0, 256, (40, 12, 12, 1), np.uint8)
-        added = gallery.enrol([Enrolment(f"{sys.argv[2]}-{number}", image) for image in images])
-        print(*(one.id for one in added), flush=True)
-"""
 
 
 def begin(location, name) -> subprocess.Popen:

@@ -49,3 +49,18 @@ def picture(index: int, class_name: str | None = None, source: str = "") -> Enro
 def embedded(model: Model, *indices: int) -> np.ndarray:
     """Embeddings [Q, D] of the images with these indices."""
     return model.embed(IMAGES[list(indices)])
+
+
+WRITER = """
+import sys
+import numpy as np
+from tiny_model import make_model
+from siamese_jax.gallery import Enrolment, Gallery
+rng = np.random.default_rng(ord(sys.argv[2]))
+with Gallery.open(sys.argv[1], make_model(), create=True) as gallery:
+    for number in range(100_000):
+        images = rng.integers(0, 256, (40, 12, 12, 1), np.uint8)
+        added = gallery.enrol([Enrolment(f"{sys.argv[2]}-{number}", image) for image in images])
+        print(*(one.id for one in added), flush=True)
+"""
+"""A program that enrols 40 pictures at a time into the gallery argv[1], and prints the ids that were acknowledged."""

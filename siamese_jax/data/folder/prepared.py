@@ -35,13 +35,11 @@ class Prepared(NamedTuple):
     Attributes:
       images: uint8 [n, side, side, C], mapped from disk.
       kept: int [n], which entries of the listing they are, ascending.
-      digests: one per picture, equal for equal pixels.
       refused: why each of the other entries is not among them, by path.
     """
 
     images: np.ndarray
     kept: np.ndarray
-    digests: np.ndarray
     refused: dict[str, str]
 
 
@@ -88,20 +86,17 @@ def _fingerprint(listing: Listing, spec: Folder) -> str:
 
 def _write(listing: Listing, spec: Folder, place: Path) -> None:
     """Write images.raw, one picture after the other, and then index.json, which says that all are there."""
-    kept, digests, refused = [], [], {}
+    kept, refused = [], {}
     with (place / "images.raw").open("wb") as file:
         for number, found in enumerate(_pictures(listing, spec)):
             if isinstance(found, str):
                 refused[listing.entries[number].path] = found
                 continue
             kept.append(number)
-            digests.append(hashlib.blake2b(found.tobytes(), digest_size=16).hexdigest())
             file.write(found.tobytes())
         file.flush()
         os.fsync(file.fileno())
-    files.write_json(
-        place / "index.json", {"shape": spec.image_shape, "kept": kept, "digests": digests, "refused": refused}
-    )
+    files.write_json(place / "index.json", {"shape": spec.image_shape, "kept": kept, "refused": refused})
 
 
 def _pictures(listing: Listing, spec: Folder) -> Iterator[np.ndarray | str]:
@@ -127,7 +122,7 @@ def _read(place: Path) -> Prepared:
         if pixels.stat().st_size != np.prod(shape):
             raise ValueError("its size is wrong")
         images = np.memmap(pixels, np.uint8, "r", shape=shape) if shape[0] else np.zeros(shape, np.uint8)
-        return Prepared(images, np.array(index["kept"], int), np.array(index["digests"]), index["refused"])
+        return Prepared(images, np.array(index["kept"], int), index["refused"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
             f"the prepared pictures in {place} are damaged ({error}): delete that folder and run again"
