@@ -16,7 +16,8 @@ from siamese_jax.records import Dataset
 from siamese_jax.specs import AdamW, Dense, InMemory, NetSpec, NWay, Residual
 from siamese_jax.training.start import adapted
 
-NETWORK = NetSpec(Residual(width=8, stages=1, units=8))
+# Without normalisation, which would hide a kernel of the wrong size.
+NETWORK = NetSpec(Residual(width=8, stages=1, units=8, normalisation="none"))
 GREY, COLOUR = (
     init_params(jax.random.key(seed), NETWORK, (SIDE, SIDE, channels)) for seed, channels in ((0, 1), (1, 3))
 )
@@ -46,7 +47,9 @@ def test_a_grey_picture_has_the_same_embedding_in_a_network_adapted_to_grey():
 
 
 def test_layers_that_do_not_fit_are_fresh_and_named():
-    wider = init_params(jax.random.key(3), NetSpec(Residual(width=8, stages=1, units=16)), (SIDE, SIDE, 1))
+    wider = init_params(
+        jax.random.key(3), NetSpec(Residual(width=8, stages=1, units=16, normalisation="none")), (SIDE, SIDE, 1)
+    )
     params, new = adapted(GREY, wider)
     assert new == ["fc/kernel", "fc/bias", "out/weight"]
     chex.assert_trees_all_equal(params["stem"], GREY["stem"])
