@@ -9,6 +9,8 @@ LIBRARIES = {
     "report": ("markdown_it", "matplotlib", "sklearn"),
     "search": ("optuna",),
     "postgresql": ("psycopg",),
+    "export": ("onnx", "safetensors"),
+    "serve": ("fastapi", "python_multipart", "prometheus_client", "uvicorn"),
 }
 """The modules that each extra of pyproject.toml installs."""
 

@@ -6,11 +6,12 @@ from siamese_jax import extras
 from siamese_jax.command import flags, verbs, words
 from siamese_jax.command.errors import mistakes_as_sentences
 from siamese_jax.command.request import Evaluate, ListExperiments, Report, ReportStudy, Request, Search, read_request
+from siamese_jax.command.verb import VerbRequest
 
 flags.define_flags()
 
 
-def perform(request: Request | verbs.PictureRequest) -> str:
+def perform(request: Request | VerbRequest) -> str:
     """Do what a request says; return what to print at the end."""
     if isinstance(request, ListExperiments):
         return words.listing()
@@ -25,10 +26,10 @@ def perform(request: Request | verbs.PictureRequest) -> str:
 
         conduct.report_study(request.name, request.folder, request.storage)
         return words.where(request.folder)
-    if isinstance(request, verbs.PictureRequest):
-        from siamese_jax.command import pictures
+    if isinstance(request, VerbRequest):
+        from siamese_jax.command import answers
 
-        return pictures.perform(request)
+        return answers.perform(request)
     from siamese_jax.command import jobs
 
     if isinstance(request, Search):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from siamese_jax.command.flags import fail
 from siamese_jax.command.request import Evaluate, Request, Search, Train
-from siamese_jax.command.verbs import PictureRequest
+from siamese_jax.command.verb import VerbRequest
 from siamese_jax.devices import OUT_OF_MEMORY
 from siamese_jax.errors import Stopped, UserError
 
@@ -17,7 +17,7 @@ TOO_LARGE = UserError(
 
 
 @contextlib.contextmanager
-def mistakes_as_sentences() -> Iterator[Callable[[Request | PictureRequest], None]]:
+def mistakes_as_sentences() -> Iterator[Callable[[Request | VerbRequest], None]]:
     """Turn mistakes, interrupts and full memory into a sentence on standard error and an exit code.
 
     Yields:
@@ -25,7 +25,7 @@ def mistakes_as_sentences() -> Iterator[Callable[[Request | PictureRequest], Non
     """
     advice = ""
 
-    def say_how_to_resume(request: Request | PictureRequest) -> None:
+    def say_how_to_resume(request: Request | VerbRequest) -> None:
         nonlocal advice
         if isinstance(request, Train | Evaluate):
             advice = f"; the same command with --workdir={request.workdir} resumes"

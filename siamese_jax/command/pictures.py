@@ -1,4 +1,4 @@
-"""Verbs that use pictures: each request calls the function of its name, and returns words, or JSON for programs."""
+"""Verbs that use pictures: a function for each request returns the answer for programs, and the same in words."""
 
 import fnmatch
 import os
@@ -10,33 +10,26 @@ from typing import Any
 import numpy as np
 
 from siamese_jax import extras
-from siamese_jax.command.verbs import (
+from siamese_jax.command.picture_verbs import (
     CheckGallery,
     Enrol,
     Identify,
     ListGallery,
-    PictureRequest,
-    Reading,
     RemoveFromGallery,
     Unpack,
     Verify,
 )
+from siamese_jax.command.verb import Reading, VerbRequest
 from siamese_jax.data.unpack import unpack
 from siamese_jax.errors import UserError
 from siamese_jax.gallery import Answer, Enrolment, Gallery
 from siamese_jax.pretrained import Model, load_pretrained
-from siamese_jax.storage.files import explained, to_json
+from siamese_jax.storage.files import explained
 from siamese_jax.storage.image_files import Picture, read_picture
 from siamese_jax.storage.picture_files import check_left, read_pictures, skipped_in_words
 
 SHOWN = 5
 """Files that are named for each remark."""
-
-
-def perform(request: PictureRequest) -> str:
-    """Do what a request says; return what to print."""
-    answer, text = _JOBS[type(request)](request)
-    return to_json(answer, indent=2) if request.json else text
 
 
 def unpack_data(request: Unpack) -> tuple[dict[str, Any], str]:
@@ -195,7 +188,7 @@ def check_gallery(request: CheckGallery) -> tuple[dict[str, Any], str]:
     return answer, "\n".join([*findings.problems, looked])
 
 
-_JOBS: Mapping[type[PictureRequest], Any] = {
+PICTURE_JOBS: Mapping[type[VerbRequest], Any] = {
     Unpack: unpack_data,
     Enrol: enrol,
     Identify: identify,
@@ -204,6 +197,7 @@ _JOBS: Mapping[type[PictureRequest], Any] = {
     RemoveFromGallery: remove_from_gallery,
     CheckGallery: check_gallery,
 }
+"""The function that does what a request asks."""
 
 
 def _class_of_each(request: Enrol) -> Iterator[tuple[Path, str]]:

@@ -12,7 +12,7 @@ from tiny_model import make_model
 
 import siamese_jax
 from siamese_jax import data
-from siamese_jax.command import pictures, verbs
+from siamese_jax.command import answers, pictures, verbs
 from siamese_jax.data.unpack import unpack
 from siamese_jax.errors import UserError
 from siamese_jax.gallery import Gallery
@@ -59,7 +59,7 @@ def save_inverted(source, target) -> None:
 
 
 def said(line: str) -> str:
-    return pictures.perform(verbs.read_request(line.split()))
+    return answers.perform(verbs.read_request(line.split()))
 
 
 def answered(line: str) -> dict:
@@ -255,10 +255,10 @@ def test_white_characters_on_black_are_identified_from_black_ones_on_white(archi
     for number, path in enumerate(sorted((run / "training").glob("class*.png"))):
         (tmp_path / "classes" / f"class{number + 1:02}").mkdir(parents=True)
         save_inverted(path, tmp_path / "classes" / f"class{number + 1:02}" / "1.png")
-    pictures.perform(verbs.read_request(["enrol", str(tmp_path / "classes"), f"--gallery={tmp_path / 'g'}"]))
+    answers.perform(verbs.read_request(["enrol", str(tmp_path / "classes"), f"--gallery={tmp_path / 'g'}"]))
     queries = sorted(map(str, (run / "test").glob("*.png")))
     request = verbs.read_request(["identify", *queries, f"--gallery={tmp_path / 'g'}", "--json"])
-    found = {one["path"]: one["matches"][0]["class_name"] for one in json.loads(pictures.perform(request))["pictures"]}
+    found = {one["path"]: one["matches"][0]["class_name"] for one in json.loads(answers.perform(request))["pictures"]}
     labels = dict(line.split() for line in (run / "class_labels.txt").read_text().splitlines())
     right = sum(found[str(tmp_path / query)] in label for query, label in labels.items())
     assert right >= 19

@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from siamese_jax.command import verbs
-from siamese_jax.command.verbs import (
+from siamese_jax.command import picture_verbs, verb, verbs
+from siamese_jax.command.picture_verbs import (
     CheckGallery,
     Enrol,
     Identify,
     ListGallery,
-    Reading,
     RemoveFromGallery,
     Unpack,
     Verify,
 )
+from siamese_jax.command.verb import Reading
 from siamese_jax.data.unpack import BUILT_IN
 from siamese_jax.errors import UserError
 from siamese_jax.storage import image_files
@@ -81,24 +81,24 @@ def test_a_mistake_is_a_sentence_that_says_what_to_write(line):
     assert MISTAKES[line] in str(refused.value)
 
 
-@pytest.mark.parametrize("verb", verbs.VERBS)
+@pytest.mark.parametrize("name", verbs.VERBS)
 @pytest.mark.parametrize("flag", ["--help", "-h"])
-def test_the_help_of_a_verb_names_each_of_its_flags(verb, flag, capsys):
+def test_the_help_of_a_verb_names_each_of_its_flags(name, flag, capsys):
     with pytest.raises(SystemExit) as ended:
-        verbs.read_request([verb, "x", flag])
+        verbs.read_request([name, "x", flag])
     assert ended.value.code == 0
     shown = capsys.readouterr().out
-    assert f"siamese-jax {verb} " in shown
+    assert f"siamese-jax {name} " in shown
     assert all(len(line) <= 120 for line in shown.splitlines())
-    for name in verbs.VERBS[verb].flags():
-        assert f"--{name}" in shown
+    for defined in verbs.VERBS[name].flags():
+        assert f"--{defined}" in shown
 
 
 def test_choices_are_those_of_reading_and_unpacking():
-    assert verbs.FITS == image_files.FITS
-    assert verbs.POLARITIES == image_files.POLARITIES
+    assert verb.FITS == image_files.FITS
+    assert verb.POLARITIES == image_files.POLARITIES
     for name in BUILT_IN:
-        assert name in verbs.UNPACK
+        assert name in picture_verbs.UNPACK
 
 
 def run(*words: str) -> subprocess.CompletedProcess:

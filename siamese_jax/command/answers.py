@@ -1,0 +1,13 @@
+"""The answer to a verb, in words or as JSON for programs."""
+
+from siamese_jax.command.pictures import PICTURE_JOBS
+from siamese_jax.command.verb import VerbRequest
+from siamese_jax.storage.files import to_json
+
+JOBS = {**PICTURE_JOBS}
+
+
+def perform(request: VerbRequest) -> str:
+    """Do what a request says; return what to print."""
+    answer, text = JOBS[type(request)](request)
+    return to_json(answer, indent=2) if request.json else text

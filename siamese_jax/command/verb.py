@@ -1,0 +1,69 @@
+"""What every verb has: help, flags of its own apart from those of experiments, and a request that they become.
+
+Nothing heavy is imported.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from absl import flags
+
+from siamese_jax.errors import UserError
+
+FITS = ("pad", "ink", "crop", "squash")
+POLARITIES = ("auto", "dark", "light")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How pictures are read, as the arguments of `read_image`."""
+
+    fit: str
+    polarity: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerbRequest:
+    """What a verb asks for. `json` prints the answer for programs."""
+
+    json: bool
+
+
+class Verb(NamedTuple):
+    """A verb: its help, its flags, and how words and flags become a request."""
+
+    help: str
+    define: Callable[[flags.FlagValues], None]
+    request: Callable[[list[str], Any], VerbRequest]
+
+    def flags(self) -> flags.FlagValues:
+        """Return the flags of this verb, not parsed yet."""
+        values = flags.FlagValues()
+        flags.DEFINE_bool("json", False, "Print JSON.", flag_values=values)
+        self.define(values)
+        return values
+
+
+OF_READING = """
+  --fit=pad|ink|crop|squash     how a page becomes a square: pad (default) keeps it, ink moves each drawing to the
+                                middle of a page that it fills, crop cuts the edges off, squash stretches
+  --polarity=auto|dark|light    whether ink is darker or lighter than its paper (default: found out)
+  --checkpoint=best             the network: best comes with the package; or the folder of a run
+  --json                        print JSON for programs
+"""
+
+
+def define_reading(values: flags.FlagValues) -> None:
+    flags.DEFINE_enum("fit", "pad", FITS, "How a page becomes a square.", flag_values=values)
+    flags.DEFINE_enum("polarity", "auto", POLARITIES, "Ink darker or lighter than paper.", flag_values=values)
+    flags.DEFINE_string("checkpoint", "best", "The network.", flag_values=values)
+
+
+def gallery_of(words: str, values: Any) -> str:
+    """Return the --gallery; UserError if there is none."""
+    if not values.gallery:
+        raise UserError(
+            f"no gallery is named: add --gallery=FILE, for example siamese-jax {words} --gallery=my.gallery"
+        )
+    return values.gallery
