@@ -10,7 +10,7 @@ LIBRARIES = {
     "search": ("optuna",),
     "postgresql": ("psycopg",),
     "export": ("onnx", "safetensors"),
-    "serve": ("fastapi", "python_multipart", "prometheus_client", "uvicorn"),
+    "serve": ("fastapi", "prometheus_client", "python_multipart", "uvicorn"),
 }
 """The modules that each extra of pyproject.toml installs."""
 
