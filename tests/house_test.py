@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parent.parent / "siamese_jax"
 LAYERS = {
     "shared by all": {"errors", "experiments", "extras", "keys", "published", "records", "results", "specs"},
     "pure functions": {"images", "learning", "network", "sampling", "statistics"},
-    "input and output": {"data", "devices", "plots", "report", "storage"},
+    "input and output": {"data", "devices", "pages", "plots", "report", "storage"},
     "jobs": {"checks", "evaluation", "gallery", "pretrained", "runs", "search", "training"},
     "command line": {"__init__", "command", "main"},
 }

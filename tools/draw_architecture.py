@@ -60,6 +60,7 @@ ABOUT = {
     "learning": "losses, optimizers, health",
     "main": "one request to one job",
     "network": "towers, energies, convolutions",
+    "pages": "web pages that recognise",
     "plots": "pictures",
     "pretrained": "networks in use",
     "published": "figures of other systems",

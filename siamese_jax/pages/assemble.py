@@ -1,0 +1,67 @@
+"""Puts the parts of a page together."""
+
+import base64
+import hashlib
+import html
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).parent
+
+
+def assemble(body: str, title: str, scripts: Sequence[str], data: Mapping[str, str], connect: str) -> str:
+    """Return a page.
+
+    Args:
+      body: The file with its body.
+      title: Its title, any text.
+      scripts: The files with its scripts, in the order in which they run.
+      data: Text that its scripts read, by the id of the element that holds it. It contains no "<".
+      connect: Where its scripts may send requests to, as in a content security policy.
+    """
+    style, code = _text("style.css"), [_text(name) for name in scripts]
+    policy = "; ".join(
+        [
+            "default-src 'none'",
+            f"script-src {' '.join(map(_source, code))}",
+            f"style-src {_source(style)}",
+            "img-src data: blob:",
+            "worker-src blob:",
+            f"connect-src {connect}",
+            "base-uri 'none'",
+            "form-action 'none'",
+        ]
+    )
+    head = [
+        '<meta charset="utf-8">',
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        '<meta name="color-scheme" content="light dark">',
+        f"<title>{html.escape(title)}</title>",
+        f"<style>{style}</style>",
+    ]
+    kept = [f'<script type="text/plain" id="{name}">{text}</script>' for name, text in data.items()]
+    run = [f'<script id="{Path(name).stem}-code">{text}</script>' for name, text in zip(scripts, code, strict=True)]
+    shown = _text(body).replace("TITLE", html.escape(title))
+    return "\n".join(['<!doctype html>\n<html lang="en">\n<head>', *head, "</head>", shown, *kept, *run, "</html>\n"])
+
+
+def as_json(value: Any) -> str:
+    """Return JSON that can stand inside an HTML element, whatever text it holds."""
+    return json.dumps(value, allow_nan=False).replace("<", "\\u003c")
+
+
+def as_base64(content: bytes) -> str:
+    """Return bytes as text."""
+    return base64.b64encode(content).decode()
+
+
+def _text(name: str) -> str:
+    return (FOLDER / name).read_text(encoding="utf-8")
+
+
+def _source(text: str) -> str:
+    """Return what names an inline script or style in a content security policy."""
+    return f"'sha256-{as_base64(hashlib.sha256(text.encode()).digest())}'"
