@@ -50,7 +50,7 @@ def test_a_network_with_another_tower_is_refused_with_the_way_to_onnx():
 
 
 def test_a_network_that_reads_colour_is_refused_with_the_way_to_onnx():
-    colour = with_value(with_value(RESIDUAL, "data.name", "folder"), "data.channels", 3)
+    colour = with_value(RESIDUAL, "data.name", "folder")
     model = replace(make_model(experiment=RESIDUAL), experiment=colour)
     with pytest.raises(UserError, match="reads colour: export it as ONNX"):
         draw_page(model, None)
