@@ -12,7 +12,7 @@ from absl import flags
 from siamese_jax.errors import UserError
 
 FITS = ("pad", "ink", "crop", "squash")
-POLARITIES = ("auto", "dark", "light")
+POLARITIES = ("auto", "dark", "light", "keep")
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,8 @@ class Verb(NamedTuple):
 OF_READING = """
   --fit=pad|ink|crop|squash     how a page becomes a square: pad (default) keeps it, ink moves each drawing to the
                                 middle of a page that it fills, crop cuts the edges off, squash stretches
-  --polarity=auto|dark|light    whether ink is darker or lighter than its paper (default: found out)
+  --polarity=auto|dark|light    whether ink is darker or lighter than its paper (default: found out); keep leaves grey
+                                as it is, for pictures that are no drawings
   --checkpoint=best             the network: best comes with the package; or the folder of a run
   --json                        print JSON for programs
 """

@@ -127,11 +127,12 @@ class Folder(DataSpec):
     side: int = 48
     """Rows and columns that pictures are resized to."""
     colour: bool = True
-    """Whether pictures have three channels. False: grey, with the ink of drawings brought to one level."""
+    """Whether pictures have three channels. False: grey, as `polarity` says."""
     fit: Literal["pad", "crop", "squash"] = "pad"
     """How a picture that is not square becomes square: centred on paper, cut, or distorted."""
-    polarity: Literal["auto", "dark", "light"] = "auto"
-    """Without colour: whether ink is darker or lighter than its paper; `auto` finds out for each picture."""
+    polarity: Literal["auto", "dark", "light", "keep"] = "auto"
+    """Without colour: whether ink is darker or lighter than its paper. `auto` finds out for each picture; `keep` leaves
+    grey as it is, for pictures that are no drawings."""
     author: Literal["unknown", "stem"] = "unknown"
     """`stem`: the name of a file without its ending is its author. Pairs and trials then have two authors."""
     split: Literal["auto", "group", "class"] = "auto"

@@ -28,7 +28,7 @@ WIDE = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")
 WHITE_LEVELS = (1, 255, 1023, 4095, 16383, 65535)
 """What white may be in wide pixels: 1 in floating point, else the largest number of 8, 10, 12, 14 or 16 bits."""
 FITS = ("pad", "ink", "crop", "squash")
-POLARITIES = ("auto", "dark", "light")
+POLARITIES = ("auto", "dark", "light", "keep")
 MAX_PIXELS = 64_000_000
 """Larger images are refused: a small file can hold an image that fills the memory."""
 MAX_BYTES = 256_000_000
@@ -67,8 +67,8 @@ def read_image(source: Source, side: int, channels: int = 1, fit: str = "pad", p
     """Read one image and resize it exactly as training does.
 
     A drawing (one channel) becomes black ink on white paper: light ink on dark paper is inverted, grey paper becomes
-    white and faint ink black. Colour (three channels) is left as it is. Transparent pixels become white paper. A
-    photograph is turned as its EXIF orientation says.
+    white and faint ink black. Colour (three channels) is left as it is, and so is grey with polarity="keep".
+    Transparent pixels become white paper. A photograph is turned as its EXIF orientation says.
 
     Args:
       source: A path, the bytes of a file, a file opened in binary mode, or a Pillow image. Files are PNG, JPEG, WebP,
@@ -79,8 +79,8 @@ def read_image(source: Source, side: int, channels: int = 1, fit: str = "pad", p
         fills as well as Omniglot's drawings do. "pad" does so if the page is not square, or the drawing very small on
         it. For colour both put the image on a square of white paper. "crop" keeps the square in the middle, and
         "squash" stretches the page.
-      polarity: "dark" if a drawing's ink is darker than its paper, "light" if it is lighter, "auto" to find out. It
-        does not matter for colour.
+      polarity: "dark" if a drawing's ink is darker than its paper, "light" if it is lighter, "auto" to find out. "keep"
+        leaves the levels of grey as they are, for pictures that are no drawings. It does not matter for colour.
 
     Returns:
       uint8 [side, side, channels], 0 for white paper, 255 for black ink.
@@ -108,12 +108,18 @@ def read_picture(source: Source, side: int, channels: int = 1, fit: str = "pad",
     try:
         image = _turned(image, notes)
         page = _on_paper(image, "white", notes)
-        pixels = _drawing(image, page, side, fit, polarity, notes) if channels == 1 else _colour(page, side, fit, notes)
+        if channels == 1 and polarity != "keep":
+            pixels = _drawing(image, page, side, fit, polarity, notes)
+        else:
+            pixels = _as_it_is(page, "L" if channels == 1 else "RGB", side, fit, notes)
         reduced = _thumbnail(page)
     except Exception as error:  # decoders raise many kinds of errors for damaged files
         raise UserError(f"{name} is damaged ({error}): replace the file") from error
     if pixels is None:
-        raise UserError(f"{name} is blank, nothing on it can be told from its paper: use an image that shows something")
+        keep = '; for pictures that are no drawings, polarity is "keep"' if channels == 1 and polarity != "keep" else ""
+        raise UserError(
+            f"{name} is blank, nothing on it can be told from its paper: use an image that shows something{keep}"
+        )
     return Picture(pixels, tuple(notes), image.size, reduced)
 
 
@@ -270,11 +276,18 @@ def _lightness(page: Image.Image) -> np.ndarray:
     return np.asarray(grey, np.float32) / np.float32(255)
 
 
-def _colour(page: Image.Image, side: int, fit: str, notes: list[str]) -> np.ndarray | None:
-    """Return an image on paper as uint8 [side, side, 3], 0 for white; None if all its pixels are equal."""
+def _as_it_is(page: Image.Image, mode: str, side: int, fit: str, notes: list[str]) -> np.ndarray | None:
+    """Return an image on paper as uint8 [side, side, C], 0 for white; None if all its pixels are equal.
+
+    Args:
+      page: The image on white paper.
+      mode: "L" for one channel, "RGB" for three.
+      side: As in `read_image`, like `fit`.
+      notes: What is done is added here.
+    """
     if page.mode == "F":
         page = Image.fromarray(np.rint(np.asarray(page)).astype(np.uint8))
-    inverse = 255 - np.moveaxis(np.asarray(page.convert("RGB")), -1, 0)
+    inverse = 255 - np.moveaxis(np.atleast_3d(np.asarray(page.convert(mode))), -1, 0)
     if (inverse == inverse[:, :1, :1]).all():
         return None
     return _fitted(inverse, side, fit, notes)

@@ -56,7 +56,7 @@ def read_pictures(
       side: As in `read_image`, like the other arguments.
       channels: 1 or 3.
       fit: "pad", "ink", "crop" or "squash".
-      polarity: "auto", "dark" or "light".
+      polarity: "auto", "dark", "light" or "keep".
 
     Yields:
       Each path with its picture, or with the reason why it was skipped, which begins with the path.

@@ -137,6 +137,25 @@ def test_what_was_done_to_a_drawing_is_said(kind):
     assert list(read_picture(SAME[kind], SIDE).notes) == TO_SAY[kind]
 
 
+@pytest.mark.parametrize("fit", ["pad", "ink"])
+def test_grey_is_left_as_it_is_where_pictures_are_no_drawings(fit):
+    filled = np.full((SIDE, SIDE), 230, np.uint8)
+    filled[2:-2, 2:-2] = 205  # a drawing of this would be blank
+    with pytest.raises(UserError, match="is blank.*polarity is .keep."):
+        read_image(Image.fromarray(filled), SIDE)
+    np.testing.assert_array_equal(
+        read_image(Image.fromarray(filled), SIDE, fit=fit, polarity="keep")[..., 0], 255 - filled
+    )
+
+
+def test_grey_of_colours_weighs_them_as_eyes_do():
+    red = Image.new("RGB", (SIDE, SIDE), "white")
+    red.paste((255, 0, 0), (0, 0, 5, 5))
+    pixels = read_image(red, SIDE, polarity="keep")
+    assert pixels[0, 0, 0] == 255 - round(0.299 * 255)
+    assert pixels[-1, -1, 0] == 0
+
+
 def test_polarity_can_be_given():
     np.testing.assert_array_equal(read_image(SAME["white ink on black paper"], SIDE, polarity="light"), EXPECTED)
     np.testing.assert_array_equal(read_image(SAME["grey"], SIDE, polarity="dark"), EXPECTED)
@@ -378,7 +397,7 @@ def test_an_endless_file_is_read_no_further_than_the_limit(monkeypatch):
 @pytest.mark.parametrize("change", [{"fit": "stretch"}, {"polarity": "black"}])
 def test_choices_that_do_not_exist_are_refused_with_those_that_do(change):
     ((name, value),) = change.items()
-    with pytest.raises(UserError, match=f"{name}='{value}' is unknown: use .*(squash|light)$"):
+    with pytest.raises(UserError, match=f"{name}='{value}' is unknown: use .*(squash|keep)$"):
         read_image(SAME["grey"], SIDE, **change)
 
 
