@@ -4,6 +4,7 @@ import base64
 import hashlib
 import html
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ def assemble(body: str, title: str, scripts: Sequence[str], data: Mapping[str, s
     """Return a page.
 
     Args:
-      body: The file with its body.
+      body: The file with its body. `<!-- NAME.html -->` in it is replaced by another file.
       title: Its title, any text.
       scripts: The files with its scripts, in the order in which they run.
       data: Text that its scripts read, by the id of the element that holds it. It contains no "<".
@@ -44,8 +45,10 @@ def assemble(body: str, title: str, scripts: Sequence[str], data: Mapping[str, s
     ]
     kept = [f'<script type="text/plain" id="{name}">{text}</script>' for name, text in data.items()]
     run = [f'<script id="{Path(name).stem}-code">{text}</script>' for name, text in zip(scripts, code, strict=True)]
-    shown = _text(body).replace("TITLE", html.escape(title))
-    return "\n".join(['<!doctype html>\n<html lang="en">\n<head>', *head, "</head>", shown, *kept, *run, "</html>\n"])
+    whole = re.sub(r"<!-- (\w+\.html) -->", lambda part: _text(part[1]).rstrip(), _text(body))
+    shown = whole.replace("TITLE", html.escape(title))
+    shown = shown.removesuffix("</body>\n")
+    return "\n".join(['<!doctype html>\n<html lang="en">\n<head>', *head, "</head>", shown, *kept, *run, "</body>\n</html>\n"])
 
 
 def as_json(value: Any) -> str:

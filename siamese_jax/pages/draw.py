@@ -83,7 +83,7 @@ def draw_page(model: Network, classes: Gallery | None) -> str:
         "embeddings": packed(np.concatenate([np.zeros(0), *(values for _, _, values in enrolled)])),
         "glyphs": as_base64((FOLDER / "glyphs.gz").read_bytes()),
     }
-    return assemble("draw.html", "Draw and recognise", SCRIPTS, data, connect="'none'")
+    return assemble("draw.html", "Draw it once", SCRIPTS, data, connect="'none'")
 
 
 def packed(values: np.ndarray) -> str:

@@ -1,1 +1,146 @@
 "use strict";
+// The page of a service: it sends what is drawn or chosen, and shows the answer.
+
+const facts = JSON.parse(document.getElementById("facts").textContent);
+const form = document.getElementById("enrol"), nameField = document.getElementById("name");
+const tokenForm = document.getElementById("token-form"), tokenField = document.getElementById("token");
+const fileField = document.getElementById("file"), pad = makePad(() => (forget(), identify()));
+const shown = element("img", "", "chosen");
+let token = "", chosen = null, latest = null, afterToken = null;
+
+/** Sends a request; returns the answer. Throws a sentence for people, or null if a newer request has taken its place. */
+async function send(address, { body, signal } = {}) {
+  const headers = token ? { Authorization: `Bearer ${token}` } : {};
+  let answer;
+  try {
+    answer = await fetch(address, { method: body ? "POST" : "GET", headers, body, signal });
+  } catch (error) {
+    throw error.name === "AbortError" ? null : "The service does not answer. Is it still running?";
+  }
+  if (answer.ok) return answer;
+  if (answer.status === 401) {
+    tokenForm.hidden = false;
+    tokenField.focus();
+  }
+  const { detail } = await answer.json().catch(() => ({}));
+  throw typeof detail === "string" ? detail : `The service answered with status ${answer.status}.`;
+}
+
+/** Does something that sends requests; what goes wrong is shown, and after a token was given it is done again. */
+async function attempt(what) {
+  afterToken = what;
+  try {
+    await what();
+  } catch (why) {
+    if (why !== null) showAnswer({ why: `${why}` });
+  }
+}
+
+/** Returns the picture file to send, or null if there is none. */
+async function picture() {
+  if (chosen) return chosen;
+  const sheet = framed(pad.sheet());
+  if (!sheet) return null;
+  const canvas = element("canvas"), context = canvas.getContext("2d");
+  showSheet(canvas, sheet);
+  context.globalCompositeOperation = "destination-over"; // white paper under the ink
+  context.fillStyle = "#fff";
+  context.fillRect(0, 0, canvas.width, canvas.height);
+  return new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
+}
+
+function formOf(file, fields) {
+  const data = new FormData();
+  data.append("file", file, file.name || "drawing.png");
+  for (const [name, value] of Object.entries(fields)) data.append(name, value);
+  return data;
+}
+
+const identify = () =>
+  attempt(async () => {
+    latest?.abort();
+    latest = new AbortController();
+    const { signal } = latest, file = await picture();
+    if (!file) return showAnswer({ why: "Nothing is drawn or chosen yet." });
+    const answer = await (await send("identify", { body: formOf(file, { top: 5 }), signal })).json();
+    const [{ unknown, why, matches, remarks }] = answer.pictures;
+    const ranked = await Promise.all(
+      matches.map(async ({ class_name, probability, score, thumbnail }) => {
+        const image = element("img"), content = await (await send(thumbnail, { signal })).blob();
+        image.alt = "";
+        image.src = URL.createObjectURL(content);
+        image.addEventListener("load", () => URL.revokeObjectURL(image.src), { once: true });
+        return { name: class_name, probability, score, picture: image };
+      }),
+    );
+    const note = remarks.map((remark) => `${remark[0].toUpperCase()}${remark.slice(1)}.`).join(" ");
+    showAnswer({ unknown, why, matches: ranked, note });
+  });
+
+const count = () =>
+  attempt(async () => {
+    const { classes, pictures } = await (await send("classes")).json(), names = Object.keys(classes);
+    document.getElementById("count").textContent = `Gallery: ${pictures} pictures of ${names.length} classes.`;
+    const option = (name) => Object.assign(element("option"), { value: name });
+    document.getElementById("names").replaceChildren(...names.map(option));
+  });
+
+form.hidden = !facts.mayEnrol;
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  attempt(async () => {
+    const file = await picture(), name = nameField.value.trim();
+    if (!file) return showAnswer({ why: "Draw or choose a picture first, then enrol it." });
+    await send("enrol", { body: formOf(file, { class_name: name }) });
+    nameField.value = "";
+    await count();
+    forget();
+    pad.clear();
+    showAnswer({ why: `Enrolled: ${name}.` });
+  });
+});
+
+tokenForm.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  token = tokenField.value;
+  tokenField.value = "";
+  tokenForm.hidden = true;
+  const what = afterToken;
+  await count();
+  if (what && what !== count) await attempt(what);
+});
+
+/** Shows a picture file on the pad, and asks about it. */
+function choose(file) {
+  if (!file) return;
+  forget();
+  chosen = file;
+  shown.alt = `The chosen picture: ${file.name}`;
+  shown.src = URL.createObjectURL(file);
+  document.querySelector(".pad").append(shown);
+  identify();
+}
+
+function forget() {
+  if (!chosen) return;
+  URL.revokeObjectURL(shown.src);
+  shown.remove();
+  chosen = null;
+  fileField.value = "";
+}
+
+const place = document.getElementById("picture");
+place.addEventListener("dragover", (event) => {
+  event.preventDefault();
+  place.classList.add("dropping");
+});
+for (const name of ["dragleave", "drop"]) place.addEventListener(name, () => place.classList.remove("dropping"));
+place.addEventListener("drop", (event) => {
+  event.preventDefault();
+  choose(event.dataTransfer.files[0]);
+});
+document.addEventListener("paste", (event) => choose(event.clipboardData.files[0]));
+fileField.addEventListener("change", () => choose(fileField.files[0]));
+
+showAnswer({ why: "Nothing is drawn or chosen yet." });
+count().then(() => (document.body.dataset.ready = "true"));
