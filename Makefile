@@ -1,5 +1,6 @@
 # `make check` before each commit (under 2 minutes), `make test` before each merge, `make docs` for the site in build/site.
-.PHONY: check lint types quick test docs format
+# `make browser` tests the pages in Node and Chromium.
+.PHONY: check lint types quick test browser docs format
 
 check: lint types quick
 
@@ -15,6 +16,9 @@ quick:
 
 test:
 	pytest
+
+browser:
+	pytest browser -n 0
 
 docs:
 	sphinx-build -W -q docs build/site

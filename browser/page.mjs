@@ -2,7 +2,7 @@
 //
 //     node browser/page.mjs draw.html < request.json
 //
-// The request has lists of numbers; the answer has what the page computes from them, as JSON. See `node.py`.
+// The request has lists of numbers; the answer has what the page computes from them, as JSON. `node` in conftest.py asks it.
 import { readFileSync } from "node:fs";
 import vm from "node:vm";
 
@@ -34,6 +34,7 @@ const answer = `(async (request) => {
       scoreOfClass(compare, facts.combine, query, classes.filter((_, place) => of[place] === name))));
     found.decisions = found.scores.map((scores) => decide(facts.decisions, scores));
   }
+  if (request.rankings) found.rankings = request.rankings.map((scores) => decide(facts.decisions, scores));
   if (request.glyphs) {
     const { scripts, drawers, drawing } = readGlyphs(await unzipped(ofPage("glyphs")));
     found.glyphs = { scripts, drawers, drawings: request.glyphs.map((one) => [...drawing(...one).ink]) };

@@ -4,7 +4,8 @@ Their parts are the JavaScript, CSS and HTML files beside this one. No page load
 policy in its head forbids it, and allows only the scripts and the style that the page was made with.
 """
 
+from siamese_jax.pages.assemble import FOLDER
 from siamese_jax.pages.draw import Gallery, Network, draw_page
 from siamese_jax.pages.service import service_page
 
-__all__ = ["Gallery", "Network", "draw_page", "service_page"]
+__all__ = ["FOLDER", "Gallery", "Network", "draw_page", "service_page"]

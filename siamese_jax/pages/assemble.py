@@ -16,7 +16,7 @@ def assemble(body: str, title: str, scripts: Sequence[str], data: Mapping[str, s
     """Return a page.
 
     Args:
-      body: The file with its body. `<!-- NAME.html -->` in it is replaced by another file.
+      body: The file with what it shows. `<!-- NAME.html -->` in it is replaced by another file.
       title: Its title, any text.
       scripts: The files with its scripts, in the order in which they run.
       data: Text that its scripts read, by the id of the element that holds it. It contains no "<".
@@ -35,20 +35,20 @@ def assemble(body: str, title: str, scripts: Sequence[str], data: Mapping[str, s
             "form-action 'none'",
         ]
     )
-    head = [
-        '<meta charset="utf-8">',
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
-        '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        '<meta name="color-scheme" content="light dark">',
-        f"<title>{html.escape(title)}</title>",
-        f"<style>{style}</style>",
-    ]
-    kept = [f'<script type="text/plain" id="{name}">{text}</script>' for name, text in data.items()]
+    held = [f'<script type="text/plain" id="{name}">{text}</script>' for name, text in data.items()]
     run = [f'<script id="{Path(name).stem}-code">{text}</script>' for name, text in zip(scripts, code, strict=True)]
-    whole = re.sub(r"<!-- (\w+\.html) -->", lambda part: _text(part[1]).rstrip(), _text(body))
-    shown = whole.replace("TITLE", html.escape(title))
-    shown = shown.removesuffix("</body>\n")
-    return "\n".join(['<!doctype html>\n<html lang="en">\n<head>', *head, "</head>", shown, *kept, *run, "</body>\n</html>\n"])
+    shown = re.sub(r"<!-- (\w+\.html) -->", lambda part: _text(part[1]).rstrip(), _text(body))
+    named = html.escape(title)
+    shown = shown.replace("TITLE", named)
+    filled = {
+        "POLICY": policy,
+        "TITLE": named,
+        "STYLE": style,
+        "BODY": shown,
+        "DATA": "\n".join(held),
+        "SCRIPTS": "\n".join(run),
+    }
+    return re.sub("|".join(filled), lambda part: filled[part[0]], _text("page.html"))
 
 
 def as_json(value: Any) -> str:

@@ -77,13 +77,12 @@ const identify = () =>
     showAnswer({ unknown, why, matches: ranked, note });
   });
 
-const count = () =>
-  attempt(async () => {
-    const { classes, pictures } = await (await send("classes")).json(), names = Object.keys(classes);
-    document.getElementById("count").textContent = `Gallery: ${pictures} pictures of ${names.length} classes.`;
-    const option = (name) => Object.assign(element("option"), { value: name });
-    document.getElementById("names").replaceChildren(...names.map(option));
-  });
+const refresh = async () => {
+  const { classes, pictures } = await (await send("classes")).json(), names = Object.keys(classes);
+  document.getElementById("count").textContent = `Gallery: ${pictures} pictures of ${names.length} classes.`;
+  const option = (name) => Object.assign(element("option"), { value: name });
+  document.getElementById("names").replaceChildren(...names.map(option));
+};
 
 form.hidden = !facts.mayEnrol;
 form.addEventListener("submit", (event) => {
@@ -93,7 +92,7 @@ form.addEventListener("submit", (event) => {
     if (!file) return showAnswer({ why: "Draw or choose a picture first, then enrol it." });
     await send("enrol", { body: formOf(file, { class_name: name }) });
     nameField.value = "";
-    await count();
+    await refresh();
     forget();
     pad.clear();
     showAnswer({ why: `Enrolled: ${name}.` });
@@ -106,8 +105,8 @@ tokenForm.addEventListener("submit", async (event) => {
   tokenField.value = "";
   tokenForm.hidden = true;
   const what = afterToken;
-  await count();
-  if (what && what !== count) await attempt(what);
+  await attempt(refresh);
+  if (what !== refresh) await attempt(what);
 });
 
 /** Shows a picture file on the pad, and asks about it. */
@@ -143,4 +142,4 @@ document.addEventListener("paste", (event) => choose(event.clipboardData.files[0
 fileField.addEventListener("change", () => choose(fileField.files[0]));
 
 showAnswer({ why: "Nothing is drawn or chosen yet." });
-count().then(() => (document.body.dataset.ready = "true"));
+attempt(refresh).then(() => (document.body.dataset.ready = "true"));
