@@ -98,18 +98,15 @@ def test_every_residual_tower_energy_and_combination_is_that_of_jax(tower, energ
 
 
 def pad_sheet(kind: int) -> np.ndarray:
-    """A page of a pad, uint8 [420, 420], 0 for paper: strokes with soft edges, some small or off the middle, and dust."""
+    """A page of a pad, uint8 [420, 420], 0 for paper: soft strokes, some small or off the middle, and dust."""
     rng = np.random.default_rng(kind)
     side, scale = 420, 3
     lines = Image.new("L", (side * scale, side * scale), 0)
     centre, reach = rng.uniform(100, 320, 2), rng.uniform(20, 100)
     for _ in range(rng.integers(1, 4)):
         points = centre + rng.uniform(-reach, reach, (4, 2))
-        from PIL import ImageDraw
-
-        ImageDraw.Draw(lines).line(
-            [tuple(point * scale) for point in points], fill=255, width=12 * scale, joint="curve"
-        )
+        path = [tuple(point * scale) for point in points]
+        ImageDraw.Draw(lines).line(path, fill=255, width=12 * scale, joint="curve")
     sheet = np.asarray(lines.reduce(scale)).copy()
     if kind % 3 == 0:
         sheet[5, 9] = 255
