@@ -22,7 +22,7 @@ from siamese_jax.command.picture_verbs import (
 from siamese_jax.command.verb import Reading, VerbRequest
 from siamese_jax.data.unpack import unpack
 from siamese_jax.errors import UserError
-from siamese_jax.gallery import Answer, Enrolment, Gallery
+from siamese_jax.gallery import Answer, Enrolment, Gallery, answers
 from siamese_jax.pretrained import Model, load_pretrained
 from siamese_jax.storage.files import explained
 from siamese_jax.storage.image_files import Picture, read_picture
@@ -84,21 +84,21 @@ def identify(request: Identify) -> tuple[dict[str, Any], str]:
         if not pictures:
             raise UserError(skipped_in_words(skipped))
         embeddings = model.embed(np.stack([picture.pixels for picture in pictures.values()]))
-        answers = dict(zip(pictures, gallery.identify(embeddings, request.top, request.fpir), strict=True))
+        found = dict(zip(pictures, gallery.identify(embeddings, request.top, request.fpir), strict=True))
         search = gallery.search
     remarks = _remarks(pictures, model)
     answer = {
         "gallery": request.gallery,
         "search": search,
         "fpir": request.fpir,
-        "pictures": [_answer(path, given) for path, given in answers.items()],
+        "pictures": [answers.identified(str(path), given) for path, given in found.items()],
         "skipped": {str(path): reason for path, reason in skipped.items()},
         "remarks": remarks,
     }
-    lines = [line for path, given in answers.items() for line in _answer_in_words(path, given)]
-    if why := next((given.why for given in answers.values() if given.why), ""):
+    lines = [line for path, given in found.items() for line in _answer_in_words(path, given)]
+    if why := next((given.why for given in found.values() if given.why), ""):
         lines.append(why)
-    if any(given.unknown for given in answers.values()):
+    if any(given.unknown for given in found.values()):
         lines.append(
             f"unknown: the best class is not near enough for --fpir={request.fpir:g}, the share of pictures of other "
             "classes that may be accepted"
@@ -109,33 +109,18 @@ def identify(request: Identify) -> tuple[dict[str, Any], str]:
 
 def verify(request: Verify) -> tuple[dict[str, Any], str]:
     """Say whether two pictures show the same class."""
-    if not 0 < request.prior < 1:
-        raise UserError(
-            f"--prior={request.prior:g} is not between 0 and 1: give the share of pairs that show one class"
-        )
+    answers.check_prior(request.prior)
     model = load_pretrained(request.checkpoint)
     paths, reading = (request.first, request.second), request.reading
     pictures = [read_picture(path, model.side, model.channels, reading.fit, reading.polarity) for path in paths]
     first, second = model.embed(np.stack([picture.pixels for picture in pictures]))
-    score, rules = float(model.scores(first[None], second[None])[0, 0]), model.decisions
     remarks = _remarks(dict(zip(paths, pictures, strict=True)), model)
-    threshold = model.threshold if rules is None else rules.same_threshold(request.prior)
-    probability = None if rules is None else float(rules.p_same(np.array(score), request.prior))
-    same = score >= threshold
-    answer = {
-        "same": same,
-        "probability": probability,
-        "score": score,
-        "threshold": threshold,
-        "prior": request.prior if rules else None,
-        "false_match_rate": rules.measured.pairs.false_match_rate if rules else None,
-        "false_non_match_rate": rules.measured.pairs.false_non_match_rate if rules else None,
-        "remarks": remarks,
-    }
-    verdict = "same" if same else "different"
+    answer = {**answers.verified(model, first, second, request.prior), "remarks": remarks}
+    rules, probability = model.decisions, answer["probability"]
+    verdict = "same" if answer["same"] else "different"
     chance = "" if probability is None else f", p(same) = {probability:.1%}"
-    side = "at or above" if same else "below"
-    lines = [f"{verdict}{chance}", f"the score {score:.2f} is {side} the threshold {threshold:.2f}"]
+    side = "at or above" if answer["same"] else "below"
+    lines = [f"{verdict}{chance}", f"the score {answer['score']:.2f} is {side} the threshold {answer['threshold']:.2f}"]
     if rules is None:
         lines.append(
             f"the network {model.card.name!r} has no calibrated probabilities: its threshold fits validation pairs"
@@ -242,14 +227,9 @@ def _read_some(
 
 
 def _remarks(pictures: Mapping[Path, Picture], model: Model) -> dict[str, list[str]]:
-    """Return what should be known of each picture by its path: what was done to it, and whether it looks unfamiliar."""
-    images, rules = [picture.pixels for picture in pictures.values()], model.decisions
-    odd = np.zeros(len(images), bool) if rules is None or not images else rules.unfamiliar(np.stack(images))
-    remarks = {
-        str(path): [*picture.notes, *(["unlike the pictures that the network was trained on"] if strange else [])]
-        for (path, picture), strange in zip(pictures.items(), odd.tolist(), strict=True)
-    }
-    return {path: said for path, said in remarks.items() if said}
+    """Return the remarks on each picture, by its path; pictures without remarks are left out."""
+    found = zip(pictures, answers.remarks(list(pictures.values()), model), strict=True)
+    return {str(path): said for path, said in found if said}
 
 
 def _in_words(remarks: Mapping[str, Sequence[str]]) -> list[str]:
@@ -260,17 +240,6 @@ def _in_words(remarks: Mapping[str, Sequence[str]]) -> list[str]:
         on = [path for path, said in remarks.items() if remark in said]
         lines.append(f"{', '.join(on) if count <= SHOWN else _count(count, 'picture')}: {remark}")
     return lines
-
-
-def _answer(path: Path, answer: Answer) -> dict[str, Any]:
-    """Return an answer as it is printed for programs."""
-    return {
-        "path": str(path),
-        "unknown": answer.unknown,
-        "threshold": answer.threshold,
-        "why": answer.why,
-        "matches": [match._asdict() for match in answer.matches],
-    }
 
 
 def _answer_in_words(path: Path, answer: Answer) -> Iterator[str]:

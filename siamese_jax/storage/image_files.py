@@ -92,14 +92,24 @@ def read_image(source: Source, side: int, channels: int = 1, fit: str = "pad", p
     return read_picture(source, side, channels, fit, polarity).pixels
 
 
-def read_picture(source: Source, side: int, channels: int = 1, fit: str = "pad", polarity: str = "auto") -> Picture:
-    """Read one image as `read_image`; return what was done to it and a thumbnail, too."""
+def read_picture(
+    source: Source,
+    side: int,
+    channels: int = 1,
+    fit: str = "pad",
+    polarity: str = "auto",
+    max_pixels: int = MAX_PIXELS,
+) -> Picture:
+    """Read one image as `read_image`; return what was done to it and a thumbnail, too.
+
+    Images of more than `max_pixels` are refused before they are decoded.
+    """
     check_choices(side, channels, fit, polarity)
     name = _name(source)
     image = source if isinstance(source, Image.Image) else _opened(_content(source, name), name)
-    if image.height * image.width > MAX_PIXELS:
+    if image.height * image.width > max_pixels:
         raise UserError(
-            f"{name} has {image.width}×{image.height} pixels, more than {MAX_PIXELS:,}: reduce it, for example to "
+            f"{name} has {image.width}×{image.height} pixels, more than {max_pixels:,}: reduce it, for example to "
             f"{side}×{side}"
         )
     if image.mode not in NARROW + WIDE:
