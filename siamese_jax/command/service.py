@@ -1,0 +1,47 @@
+"""The verb `serve`: an address, a warning where anyone may ask, and the service until it is stopped."""
+
+import ipaddress
+import sys
+from typing import Any
+
+from siamese_jax import extras
+from siamese_jax.command.serve_verb import TOKEN, Serve
+from siamese_jax.pretrained import load_pretrained
+
+
+def serve(request: Serve) -> tuple[dict[str, Any], str]:
+    """Answer requests until the process is told to stop."""
+    extras.require("serve")
+    from siamese_jax import serve as service
+
+    local = _is_local(request.host)
+    with service.listen(request.host, request.port) as listening:
+        model = load_pretrained(request.checkpoint)
+        app = service.make_app(
+            model,
+            request.gallery,
+            token=request.token,
+            read_only=request.read_only,
+            only_local=local and request.token is None,
+        )
+        name = f"[{request.host}]" if ":" in request.host else request.host
+        address = f"http://{name}:{listening.getsockname()[1]}"
+        if not local and request.token is None:
+            _say(f"anyone who can reach {request.host} may use this service: set {TOKEN}, or listen on 127.0.0.1")
+        _say(f"{model.card.name} answers on {address} when its programs are compiled; Ctrl-C stops it")
+        service.serve(app, listening)
+    return {"address": address, "network": model.card.name, "gallery": request.gallery}, f"{address} is closed"
+
+
+SERVICE_JOBS = {Serve: serve}
+
+
+def _is_local(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _say(text: str) -> None:
+    print(f"siamese_jax: {text}", file=sys.stderr, flush=True)
