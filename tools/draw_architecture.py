@@ -70,6 +70,7 @@ ABOUT = {
     "runs": "train, resume, evaluate",
     "sampling": "indices, no pixels",
     "search": "many candidates",
+    "serve": "a service over HTTP",
     "specs": "the fields of an experiment",
     "statistics": "intervals, scores, mistakes",
     "storage": "checkpoints, logs, files",
