@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from siamese_jax.errors import UserError
     from siamese_jax.experiments import find
+    from siamese_jax.export import export_model
     from siamese_jax.gallery import Gallery
     from siamese_jax.pretrained import Model, load_pretrained
     from siamese_jax.records import Dataset, Images
@@ -32,6 +33,7 @@ __all__ = [
     "UserError",
     "__version__",
     "compare_runs",
+    "export_model",
     "find",
     "load_pretrained",
     "make_plan",
@@ -52,6 +54,7 @@ _MODULES = {
     "Run": "runs",
     "UserError": "errors",
     "compare_runs": "report.compare",
+    "export_model": "export",
     "find": "experiments",
     "load_pretrained": "pretrained",
     "make_plan": "search.plan",

@@ -9,7 +9,7 @@ LIBRARIES = {
     "report": ("markdown_it", "matplotlib", "sklearn"),
     "search": ("optuna",),
     "postgresql": ("psycopg",),
-    "export": ("onnx", "safetensors"),
+    "export": ("onnx", "onnxruntime", "safetensors"),
     "serve": ("fastapi", "prometheus_client", "python_multipart", "uvicorn"),
 }
 """The modules that each extra of pyproject.toml installs."""

@@ -53,6 +53,7 @@ ABOUT = {
     "errors": "mistakes of the user",
     "evaluation": "protocols and accuracies",
     "experiments": "the registry",
+    "export": "networks for other runtimes",
     "extras": "optional dependencies",
     "gallery": "enrol pictures, identify new ones",
     "images": "distort and resize pixels",

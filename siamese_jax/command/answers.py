@@ -1,11 +1,12 @@
 """The answer to a verb, in words or as JSON for programs."""
 
+from siamese_jax.command.exports import EXPORT_JOBS
 from siamese_jax.command.pictures import PICTURE_JOBS
 from siamese_jax.command.service import SERVICE_JOBS
 from siamese_jax.command.verb import VerbRequest
 from siamese_jax.storage.files import to_json
 
-JOBS = {**PICTURE_JOBS, **SERVICE_JOBS}
+JOBS = {**PICTURE_JOBS, **EXPORT_JOBS, **SERVICE_JOBS}
 
 
 def perform(request: VerbRequest) -> str:

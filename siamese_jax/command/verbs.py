@@ -7,12 +7,13 @@ import sys
 
 from absl import flags
 
+from siamese_jax.command.export_verb import EXPORT_VERBS
 from siamese_jax.command.picture_verbs import PICTURE_VERBS
 from siamese_jax.command.serve_verb import SERVE_VERBS
 from siamese_jax.command.verb import VerbRequest
 from siamese_jax.errors import UserError, did_you_mean
 
-VERBS = {**PICTURE_VERBS, **SERVE_VERBS}
+VERBS = {**PICTURE_VERBS, **EXPORT_VERBS, **SERVE_VERBS}
 
 
 def read_request(words: list[str]) -> VerbRequest:

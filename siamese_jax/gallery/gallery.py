@@ -153,6 +153,19 @@ class Gallery:
             raise UserError(f"{self._store.place} has no {_missing(None, picture, {})}")
         return found[0] or found[1]
 
+    def one_of_each(self) -> list[tuple[str, bytes, np.ndarray]]:
+        """Return the first picture of each class, sorted by name: the name, a PNG file, and the embedding [D].
+
+        Raises:
+          UserError: A picture is damaged.
+        """
+        found: dict[str, tuple[str, bytes, np.ndarray]] = {}
+        for _, row in self._store.rows():
+            if isinstance(row, str):
+                raise UserError(row)
+            found.setdefault(row.class_name, (row.class_name, row.thumbnail or row.image, row.embedding))
+        return [found[name] for name in sorted(found)]
+
     def identify(self, embeddings: np.ndarray, top: int = 5, fpir: float = FPIR) -> list[Answer]:
         """Say which class each query is of, or that it is of none.
 

@@ -87,6 +87,15 @@ def test_a_match_names_its_nearest_picture(gallery):
     assert {match.class_name: match.picture for match in answer.matches}["c0"] == 3
 
 
+def test_one_of_each_is_the_first_picture_of_each_class_by_name(gallery):
+    gallery.enrol([picture(20), picture(3, "c0"), picture(0), picture(21)])
+    first, second = gallery.one_of_each()
+    assert (first[0], second[0]) == ("c0", "c1")
+    np.testing.assert_array_equal([first[2], second[2]], embedded(MODEL, 3, 20))
+    with Image.open(io.BytesIO(first[1])) as image:
+        np.testing.assert_array_equal(np.asarray(image), 255 - IMAGES[3, ..., 0])
+
+
 def test_a_picture_that_its_class_has_is_not_enrolled_twice(gallery):
     first = gallery.enrol([picture(0), picture(0), picture(1)])
     assert len(first) == 2

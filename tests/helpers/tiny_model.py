@@ -11,6 +11,7 @@ from siamese_jax.gallery import Enrolment
 from siamese_jax.network.siamese import init_params
 from siamese_jax.pretrained import Model
 from siamese_jax.report.model_card import make_card
+from siamese_jax.results import ModelCard
 from siamese_jax.specs import Experiment, WeightedL1, with_value
 
 EXPERIMENT = with_value(make_experiment(), "data.side", SIDE)
@@ -18,13 +19,18 @@ IMAGES = make_dataset().images.images
 """[600, 12, 12, 1]; 20 of each class."""
 
 
+def card(name: str = "tiny", side: int = SIDE) -> ModelCard:
+    """A card without decisions."""
+    results = dataclasses.replace(with_data(image_side=side), decisions=None)
+    return make_card(name, EXPERIMENT, results, "0123456789")
+
+
 def make_model(seed: int = 0, experiment: Experiment = EXPERIMENT, decisions: object = None, side: int = SIDE) -> Model:
     """A network whose parameters depend on the seed. All its α are negative: different images have low scores."""
     params = init_params(jax.random.key(seed), experiment.network, (side, side, 1))
     if isinstance(experiment.network.energy, WeightedL1):
         params["out"]["weight"] = -abs(params["out"]["weight"])
-    results = dataclasses.replace(with_data(image_side=side), decisions=None)
-    model = Model(experiment, params, make_card(f"tiny{seed}", experiment, results, "0123456789"))
+    model = Model(experiment, params, card(f"tiny{seed}", side))
     return dataclasses.replace(model) if decisions is None else _WithDecisions(decisions, model)
 
 
