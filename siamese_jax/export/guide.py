@@ -11,10 +11,10 @@ import numpy as np
 
 from siamese_jax import __version__
 from siamese_jax.export.parity import TOLERANCE, Parity, Wanted
-from siamese_jax.export.reading import reading
+from siamese_jax.export.reading import FITS, reading
 from siamese_jax.pretrained import Model
 from siamese_jax.report.model_card import card_text
-from siamese_jax.report.tables import bullets, table
+from siamese_jax.report.tables import bullets, sentence, table
 from siamese_jax.results import to_json
 from siamese_jax.storage import files
 from siamese_jax.storage.experiment_file import write_experiment
@@ -159,6 +159,7 @@ def _onnx(model: Model) -> str:
 
 
 def _pictures(model: Model) -> str:
+    fit = reading(model)["picture"]["fit"]
     if model.channels == 1:
         value = "* A pixel is 0 for white paper and 255 for black ink: 255 minus the lightness."
         more = (
@@ -169,7 +170,7 @@ def _pictures(model: Model) -> str:
         more = ""
     return (
         f"## How a picture is read\n\n{value}\n"
-        "* A picture that is not square is centred on white paper.\n"
+        f"* {sentence(FITS[fit][:1].upper() + FITS[fit][1:])}\n"
         f"* Each of the {model.side}×{model.side} pixels is the mean of the area that it covers. Other ways to resize "
         f"give other results.\n\n`read` in the examples does this.{more}"
     )

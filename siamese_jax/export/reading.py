@@ -7,12 +7,18 @@ from siamese_jax.results import Decisions
 
 FORMAT = 1
 """Version of reading.json."""
+FITS = {
+    "pad": "a picture that is not square is centred on white paper",
+    "crop": "of a picture that is not square the square in the middle is taken",
+    "squash": "a picture that is not square is stretched",
+}
+"""How a page becomes a square, by the field `data.fit`. Drawings of the built-in sources are square."""
 
 
 def reading(model: Model) -> dict[str, Any]:
     """Return what a program needs to know, beside the files of the network, in order to use it."""
     height, width, channels = model.experiment.data.image_shape
-    measured = model.card.results.decisions
+    measured, fit = model.card.results.decisions, getattr(model.experiment.data, "fit", "pad")
     return {
         "format": FORMAT,
         "name": model.card.name,
@@ -27,8 +33,9 @@ def reading(model: Model) -> dict[str, Any]:
             "value": "255 - lightness, where lightness is (19595 R + 38470 G + 7471 B + 32768) >> 16"
             if channels == 1
             else "255 - R, 255 - G, 255 - B",
-            "resize": "a picture that is not square is centred on white paper; then each new pixel is the mean of the "
-            "area that it covers",
+            "fit": fit,
+            "resize": f"{FITS[fit]}; then each new pixel is the mean of the area that it covers",
+            "read_image": {"fit": fit, "polarity": getattr(model.experiment.data, "polarity", "auto")},
         },
         "embedding_size": model.embedding_size,
         "scores": {

@@ -21,6 +21,7 @@ import siamese_jax
 from siamese_jax import data
 from siamese_jax.errors import UserError
 from siamese_jax.export import export_model, in_float32, onnx_files, parity, trials
+from siamese_jax.export.reading import reading
 from siamese_jax.network import convolution, energies
 from siamese_jax.results import ModelCard, from_json
 from siamese_jax.specs import Dense, Experiment, Folder, InMemory, Residual, from_nested
@@ -86,16 +87,16 @@ def test_the_folder_holds_the_card_the_recipe_the_licence_and_sums_that_match(ex
 
 def test_reading_is_the_same_in_every_file_and_holds_the_fingerprint(exported):
     model, folder, _ = exported
-    reading = json.loads((folder / "reading.json").read_text())
-    assert (reading["fingerprint"], reading["embedding_size"]) == (model.fingerprint, 6)
-    assert [reading["picture"][name] for name in ("height", "width", "channels")] == [12, 12, 1]
+    found = json.loads((folder / "reading.json").read_text())
+    assert (found["fingerprint"], found["embedding_size"]) == (model.fingerprint, 6)
+    assert [found["picture"][name] for name in ("height", "width", "channels")] == [12, 12, 1]
     for name in ("embed.onnx", "compare.onnx"):
         (kept,) = [prop.value for prop in onnx.load(folder / name).metadata_props if prop.key == "reading"]
-        assert json.loads(kept) == reading
+        assert json.loads(kept) == found
     with safetensors.safe_open(folder / "params.safetensors", "numpy") as file:
-        assert json.loads(file.metadata()["reading"]) == reading
-    found = safetensors.numpy.load_file(folder / "params.safetensors")
-    np.testing.assert_array_equal(found["fc/kernel"], model.params["fc"]["kernel"])
+        assert json.loads(file.metadata()["reading"]) == found
+    params = safetensors.numpy.load_file(folder / "params.safetensors")
+    np.testing.assert_array_equal(params["fc/kernel"], model.params["fc"]["kernel"])
 
 
 def test_decisions_of_the_card_are_applied_by_the_python_example_as_by_the_package(exported, tmp_path, monkeypatch):
@@ -127,6 +128,23 @@ def test_the_python_example_compares_itself_with_jax_and_reads_pictures_as_the_p
     assert first.startswith(f"{paths[2]}: score")  # the same picture again
     assert second.startswith(f"{paths[1]}: score")
     assert example.main(paths[:1]) == 2
+
+
+@pytest.mark.parametrize("fit", ["pad", "crop", "squash"])
+def test_pictures_are_read_as_those_that_the_network_was_trained_on(fit, exported, tmp_path, monkeypatch):
+    _, folder, _ = exported
+    example = load(folder / "example.py")
+    model = random_model(tower=TOWERS["dense"], shape=(9, 9, 3))
+    model = replace(model, experiment=replace(model.experiment, data=Folder(side=9, fit=fit)))
+    monkeypatch.setattr(example, "READING", reading(model))
+    assert example.READING["picture"]["read_image"] == {"fit": fit, "polarity": "auto"}
+    colours = np.random.default_rng(0).integers(0, 256, (13, 22, 4), np.uint8)
+    for name, turned in (("wide", colours), ("high", colours.transpose(1, 0, 2))):
+        Image.fromarray(turned[..., :3]).save(tmp_path / f"{name}.png")
+        path = tmp_path / f"{name}.png"
+        difference = example.read(path).astype(int) - model.read(path, fit=fit)
+        assert abs(difference).max() <= 1  # where a mean is a half
+        assert (difference == 0).mean() > 0.98
 
 
 def test_the_python_example_finds_a_damaged_network(exported, tmp_path):

@@ -46,27 +46,26 @@ export async function open(ort, load) {
 // Turns pixels of a canvas, RGBA, into what the network takes: Uint8Array [H, W, C].
 export function read(rgba, width, height, reading) {
   const size = reading.picture;
-  const square = Math.max(width, height);
-  const top = Math.floor((square - height) / 2);
-  const left = Math.floor((square - width) / 2);
-  const rows = shares(square, size.height);
-  const columns = shares(square, size.width);
-  const ink = Array.from({ length: size.channels }, () => new Float64Array(square * square));
-  for (let y = 0; y < height; y++) {
-    for (let x = 0; x < width; x++) {
-      const place = 4 * (y * width + x);
+  const side = { pad: Math.max(width, height), crop: Math.min(width, height) }[size.fit];
+  const [wide, high] = [side ?? width, side ?? height]; // the page that is resized; "squash" takes it as it is
+  const [left, top] = [between(wide, width), between(high, height)];
+  const ink = Array.from({ length: size.channels }, () => new Float64Array(wide * high));
+  for (let y = Math.max(0, top); y < Math.min(high, top + height); y++) {
+    for (let x = Math.max(0, left); x < Math.min(wide, left + width); x++) {
+      const place = 4 * ((y - top) * width + x - left);
       const alpha = rgba[place + 3] / 255;
       const [r, g, b] = [0, 1, 2].map((c) => Math.round(rgba[place + c] * alpha + 255 * (1 - alpha)));
       const values = size.channels === 1 ? [(19595 * r + 38470 * g + 7471 * b + 32768) >> 16] : [r, g, b];
-      values.forEach((value, c) => (ink[c][(y + top) * square + x + left] = 255 - value));
+      values.forEach((value, c) => (ink[c][y * wide + x] = 255 - value));
     }
   }
+  const [rows, columns] = [shares(high, size.height), shares(wide, size.width)];
   const picture = new Uint8Array(size.height * size.width * size.channels);
   for (let c = 0; c < size.channels; c++) {
     for (let y = 0; y < size.height; y++) {
-      const line = new Float64Array(square); // the mean of the rows that this one covers
+      const line = new Float64Array(wide); // the mean of the rows that this one covers
       for (const [row, share] of rows[y]) {
-        for (let x = 0; x < square; x++) line[x] += share * ink[c][row * square + x];
+        for (let x = 0; x < wide; x++) line[x] += share * ink[c][row * wide + x];
       }
       for (let x = 0; x < size.width; x++) {
         let value = 0;
@@ -76,6 +75,11 @@ export function read(rgba, width, height, reading) {
     }
   }
   return picture;
+}
+
+// Where a picture of `length` pixels begins on a page of `space` pixels, in the middle; below 0 where it is cut.
+function between(space, length) {
+  return Math.trunc((space - length) / 2);
 }
 
 // For each new pixel: the old ones that it covers, with their shares in its mean.

@@ -32,10 +32,15 @@ def read(path):
     ink = 255 - np.asarray(paper.convert("RGB").convert("L" if size["channels"] == 1 else "RGB"), np.float32)
     ink = ink.reshape(*ink.shape[:2], size["channels"])
     height, width = ink.shape[:2]
-    square = max(height, width)
-    top, left = (square - height) // 2, (square - width) // 2
-    ink = np.pad(ink, ((top, square - height - top), (left, square - width - left), (0, 0)))
-    rows, columns = shares(square, size["height"]), shares(square, size["width"])
+    if size["fit"] == "crop":
+        square = min(height, width)
+        top, left = (height - square) // 2, (width - square) // 2
+        ink = ink[top : top + square, left : left + square]
+    elif size["fit"] == "pad":
+        square = max(height, width)
+        top, left = (square - height) // 2, (square - width) // 2
+        ink = np.pad(ink, ((top, square - height - top), (left, square - width - left), (0, 0)))
+    rows, columns = shares(ink.shape[0], size["height"]), shares(ink.shape[1], size["width"])
     return np.rint(np.einsum("yh,hwc,xw->yxc", rows, ink, columns)).astype(np.uint8)
 
 
