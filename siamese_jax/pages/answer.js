@@ -25,6 +25,9 @@ function showAnswer({ unknown = null, matches = [], why = "", note = "" }) {
   verdict.classList.toggle("unknown", unknown === true);
   verdict.classList.toggle("waiting", !best);
   verdict.textContent = !best ? why : unknown ? "Unknown" : best.name;
+  const near = document.getElementById("pad-answer"); // where the page is narrow the answer is far below the pad
+  near.hidden = !best;
+  near.textContent = verdict.textContent;
   ranking.replaceChildren(
     ...matches.map(({ name, probability, score, picture }) => {
       const item = element("li"), bar = element("span", "", "bar"), filled = element("span");
@@ -37,6 +40,6 @@ function showAnswer({ unknown = null, matches = [], why = "", note = "" }) {
       return item;
     }),
   );
-  const nearest = unknown ? "It is not near enough to any class. If it is one of these, it is probably the first. " : "";
+  const nearest = unknown ? "Not near enough to any class. The probabilities hold if it is one of them. " : "";
   document.getElementById("note").textContent = best ? nearest + (why || note) : "";
 }
