@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from siamese_jax.pages import draw_page
 from siamese_jax.pretrained import Model, load_pretrained
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+expect.set_options(timeout=20_000)  # other programs may run on the machine
 Node = Callable[..., dict[str, Any]]
 Visit = Callable[..., Page]
 
@@ -71,7 +72,12 @@ def visit(chromium: Browser) -> Iterator[Visit]:
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(30_000)
-        page.on("console", lambda said: faults.append(said.text) if expected not in said.text else None)
+        page.on(
+            "console",
+            lambda said: (
+                faults.append(said.text) if said.type in ("error", "warning") and expected not in said.text else None
+            ),
+        )
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.on("dialog", lambda dialog: (faults.append(f"dialog: {dialog.message}"), dialog.dismiss()))
         origin = address.split("/", 3)[:3]

@@ -6,7 +6,7 @@ const form = document.getElementById("enrol"), nameField = document.getElementBy
 const tokenForm = document.getElementById("token-form"), tokenField = document.getElementById("token");
 const fileField = document.getElementById("file"), pad = makePad(() => (forget(), identify()));
 const shown = element("img", "", "chosen");
-let token = "", chosen = null, latest = null, afterToken = null;
+let token = "", enrolled = 0, chosen = null, latest = null, afterToken = null;
 
 /** Sends a request; returns the answer. Throws a sentence for people, or null if a newer request has taken its place. */
 async function send(address, { body, signal } = {}) {
@@ -21,10 +21,13 @@ async function send(address, { body, signal } = {}) {
   if (answer.status === 401) {
     tokenForm.hidden = false;
     tokenField.focus();
+    throw token ? "This token is wrong." : "The service answers those who have its token.";
   }
   const { detail } = await answer.json().catch(() => ({}));
-  throw typeof detail === "string" ? detail : `The service answered with status ${answer.status}.`;
+  throw typeof detail === "string" ? sentence(detail) : `The service answered with status ${answer.status}.`;
 }
+
+const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
 /** Does something that sends requests; what goes wrong is shown, and after a token was given it is done again. */
 async function attempt(what) {
@@ -36,8 +39,8 @@ async function attempt(what) {
   }
 }
 
-/** Returns the picture file to send, or null if there is none. */
-async function picture() {
+/** Returns the picture file to send, or a promise of it, or null if there is none. */
+function picture() {
   if (chosen) return chosen;
   const sheet = framed(pad.sheet());
   if (!sheet) return null;
@@ -60,9 +63,11 @@ const identify = () =>
   attempt(async () => {
     latest?.abort();
     latest = new AbortController();
-    const { signal } = latest, file = await picture();
+    const { signal } = latest, file = picture();
     if (!file) return showAnswer({ why: "Nothing is drawn or chosen yet." });
-    const answer = await (await send("identify", { body: formOf(file, { top: 5 }), signal })).json();
+    if (!enrolled) await refresh();
+    if (!enrolled) return signal.aborted || showAnswer({ why: "Nothing is enrolled yet." });
+    const answer = await (await send("identify", { body: formOf(await file, { top: 5 }), signal })).json();
     const [{ unknown, why, matches, remarks }] = answer.pictures;
     const ranked = await Promise.all(
       matches.map(async ({ class_name, probability, score, thumbnail }) => {
@@ -73,12 +78,13 @@ const identify = () =>
         return { name: class_name, probability, score, picture: image };
       }),
     );
-    const note = remarks.map((remark) => `${remark[0].toUpperCase()}${remark.slice(1)}.`).join(" ");
+    const note = remarks.map((remark) => `${sentence(remark)}.`).join(" ");
     showAnswer({ unknown, why, matches: ranked, note });
   });
 
 const refresh = async () => {
   const { classes, pictures } = await (await send("classes")).json(), names = Object.keys(classes);
+  enrolled = names.length;
   document.getElementById("count").textContent = `Gallery: ${pictures} pictures of ${names.length} classes.`;
   const option = (name) => Object.assign(element("option"), { value: name });
   document.getElementById("names").replaceChildren(...names.map(option));
@@ -88,9 +94,11 @@ form.hidden = !facts.mayEnrol;
 form.addEventListener("submit", (event) => {
   event.preventDefault();
   attempt(async () => {
-    const file = await picture(), name = nameField.value.trim();
+    const file = picture(), name = nameField.value.trim();
     if (!file) return showAnswer({ why: "Draw or choose a picture first, then enrol it." });
-    await send("enrol", { body: formOf(file, { class_name: name }) });
+    latest?.abort(); // what was asked before must not be shown after this
+    showAnswer({ why: "Enrolling …" });
+    await send("enrol", { body: formOf(await file, { class_name: name }) });
     nameField.value = "";
     await refresh();
     forget();
