@@ -270,6 +270,24 @@ def galleries() -> str:
     return table(["pictures", *of_both, "database: recall@1"], lines)
 
 
+def page() -> str:
+    """The page that needs no server: size, speed, and differences from JAX."""
+    measured = json.loads((ROOT / "benchmarks" / "results" / "page.json").read_text())
+    node, chromium, trials = measured["node"], measured["chromium"], measured["node"]["trials"]
+    lines = [
+        ["size of the file", f"{measured['bytes'] / 1e6:.2f} MB"],
+        ["until the page can be used, opened from disk in Chromium", f"{chromium['open_s']:.1f} s"],
+        ["time for one picture in Chromium", f"{chromium['embed_ms']:.0f} ms"],
+        ["time for one picture in Node", f"{node['embed_ms']:.0f} ms"],
+        ["largest difference of embeddings from JAX, Chromium", f"{chromium['embedding_difference']:.1e}"],
+        ["largest difference of embeddings from JAX, Node", f"{node['embedding_difference']:.1e}"],
+        ["largest difference of scores from JAX, Node", f"{node['score_difference']:.1e}"],
+        [f"same choices as JAX, of {trials} official trials", f"{node['same_choices']}"],
+        ["right choices of the page in these trials", percent(node["accuracy"]) + " %"],
+    ]
+    return table(["", "measured"], lines)
+
+
 def table_1() -> str:
     """The paper's table 1."""
     lines = [[f"{pairs:,}", f"{plain:.2f}", f"{copies:.2f}"] for pairs, (plain, copies) in published.TABLE_1.items()]
@@ -367,6 +385,7 @@ GENERATED: dict[str, Callable[[], str]] = {
     "prediction-sets": sets_of_classes,
     "galleries": galleries,
     "own-pictures": own_pictures,
+    "page": page,
     "table-1": table_1,
     "table-2": table_2,
     "table-3": table_3,

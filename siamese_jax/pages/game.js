@@ -33,7 +33,7 @@ function sample(count, below) {
 /** Returns a sentence on a choice of the network. */
 function probably({ probability, seconds }) {
   const sure = probability === null ? "" : ` and gave it a probability of ${percent(probability)}`;
-  return `It chose in ${seconds.toFixed(1)} s${sure}.`;
+  return `The network chose in ${seconds.toFixed(1)} s${sure}.`;
 }
 
 /** Plays on this page. `embed` and `choose` are the network: images -> embeddings, and (query, supports) -> scores. */
