@@ -224,6 +224,11 @@ def test_a_gallery_is_shown_and_recognised(model, visit, tmp_path: Path):
     expect(page.locator("#ranking li").first).not_to_contain_text("c3")
 
 
+def test_the_network_runs_in_a_worker_so_that_the_page_answers_meanwhile(best_page, visit):
+    page = visit(best_page.as_uri())
+    assert len(page.workers) == 1
+
+
 def test_a_browser_without_workers_is_served_as_well(best_page, visit):
     page = visit(best_page.as_uri(), before="Worker = class { constructor() { throw new Error('forbidden'); } };")
     page.locator("#fill").click()
