@@ -37,7 +37,6 @@ MAX_LENGTH = 64 << 20
 """Bytes that one value may have."""
 SCANNED = 10_000
 """Embeddings that are read at a time."""
-MAGIC = b"SQLite format 3\0"
 
 TABLES = (
     "CREATE TABLE about (network TEXT NOT NULL, fingerprint TEXT NOT NULL, embedding_size INTEGER NOT NULL, "
@@ -56,9 +55,10 @@ class SqliteStore:
         """Open the file; UserError if it is missing, damaged or not a gallery."""
         self.place = os.fspath(path)
         self._lock = threading.RLock()
-        with explained(self.place, "opened"), Path(path).open("rb") as file:
-            if file.read(len(MAGIC)) != MAGIC:
-                raise UserError(f"{self.place} is not a gallery: give the path of a file that enrol made")
+        # Only SQLite may open the file: when a process closes a file, POSIX takes away all its locks on it, also those
+        # of another connection. Then another process removes the log beside it, and what is written next is lost.
+        with explained(self.place, "opened"):
+            os.stat(path)
         with self._explained():
             self._database = _connect(Path(path))
         try:
@@ -300,6 +300,6 @@ _ADVICE = {
     "SQLITE_READONLY": "choose a file and a folder that you may write to",
     "SQLITE_CANTOPEN": "choose a file in a folder that you may write to",
     "SQLITE_CORRUPT": "the file is damaged, restore it from a copy",
-    "SQLITE_NOTADB": "the file is damaged, restore it from a copy",
+    "SQLITE_NOTADB": "give the path of a file that enrol made, or restore it from a copy",
     "SQLITE_TOOBIG": "the file is damaged, restore it from a copy",
 }

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import random
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -110,6 +111,18 @@ def test_threads_share_one_object(tmp_path):
         for thread in threads:
             thread.join()
         assert len(gallery) == 10
+
+
+def test_what_one_of_two_objects_enrols_is_kept_when_another_process_closes_the_file(tmp_path):
+    place = tmp_path / "g"
+    with Gallery.open(place, MODEL, create=True) as one, Gallery.open(place, MODEL):
+        one.enrol([picture(0)])
+        read = "import sys, sqlite3; sqlite3.connect(sys.argv[1]).execute('SELECT * FROM pictures').fetchall()"
+        subprocess.run([sys.executable, "-S", "-c", read, place], check=True)
+        one.enrol([picture(20)])
+        shutil.copytree(tmp_path, tmp_path / "killed")  # as a process that is killed leaves the files
+    with Gallery.open(tmp_path / "killed" / "g", MODEL) as gallery:
+        assert set(gallery.classes()) == {"c0", "c1"}
 
 
 def test_who_waits_too_long_for_another_writer_is_told_so(tmp_path, monkeypatch):
