@@ -113,12 +113,13 @@ class Model:
         """Read one image as `embed` takes it, uint8 [side, side, channels]; see `siamese_jax.read_image`."""
         return read_image(source, self.side, self.channels, fit, polarity)
 
-    def embed(self, images: np.ndarray) -> np.ndarray:
+    def embed(self, images: np.ndarray, batch: int | None = None) -> np.ndarray:
         """Embed images. Any number takes bounded memory and compiles at most two programs.
 
         Args:
           images: uint8 [N, side, side, channels], 0 for paper and 255 for full ink. With one channel,
             [N, side, side] is accepted, too.
+          batch: Images that are embedded at a time; a program is compiled for each number. None: FEW or MANY.
 
         Returns:
           float32 [N, D].
@@ -129,7 +130,7 @@ class Model:
         images = self._checked(images)
         if not len(images):
             return np.zeros((0, self.embedding_size), np.float32)
-        size = FEW if len(images) <= FEW else MANY
+        size = batch or (FEW if len(images) <= FEW else MANY)
         embed = functools.partial(_embed, self.experiment.network, self.params)
         return np.concatenate([np.asarray(embed(batch)) for batch in _batches(images, size)])[: len(images)]
 

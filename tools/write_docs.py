@@ -288,6 +288,56 @@ def page() -> str:
     return table(["", "measured"], lines)
 
 
+def serving() -> str:
+    """How many requests a service answers in a second, and how long they take."""
+    names = {"batched": "as it is", "one_at_a_time": "each picture embedded alone"}
+    figures = ("per_second", "p50_ms", "p99_ms")
+    lines = [
+        [names[one["mode"]], str(one["clients"]), *(f"{one[figure]:.0f}" for figure in figures)]
+        for one in _of_serving()["load"]
+    ]
+    return table(["service", "clients", "requests/s", "p50 (ms)", "p99 (ms)"], lines)
+
+
+def serving_memory() -> str:
+    """What memory a service takes after an hour's worth of requests."""
+    measured = _of_serving()["memory"]
+    marks = {"at the start": 0, "after a quarter": len(measured["rss_mb"]) // 4, "at the end": -1}
+    lines = [[when, f"{measured['rss_mb'][place]:.0f}"] for when, place in marks.items()]
+    what = f"{measured['requests']:,.0f} requests in {measured['seconds'] / 60:.1f} minutes"
+    return table([what, "memory (MB)"], lines)
+
+
+def hostile() -> str:
+    """What a service answers to hostile requests."""
+    return table(
+        ["requests", "number", "answers"],
+        [
+            [HOSTILE[kind], f"{sum(counts.values()):,}", ", ".join(f"{status}: {n}" for status, n in counts.items())]
+            for kind, counts in _of_serving()["hostile"]["kinds"].items()
+        ],
+    )
+
+
+HOSTILE = {
+    "truncated": "pictures that end anywhere",
+    "damaged": "pictures with wrong bytes",
+    "bombs": "small files of many pixels or much text",
+    "json_bombs": "deep or long JSON, or none",
+    "too_long": "bodies that are too long",
+    "many_parts": "forms with thousands of parts or headers",
+    "slow": "a byte at a time, and never a whole request",
+    "half_closed": "connections that the client half closes",
+    "malformed": "what is not HTTP",
+    "odd_values": "fields at and beyond their bounds",
+    "schemathesis": "made by schemathesis from the description",
+}
+
+
+def _of_serving() -> dict[str, Any]:
+    return json.loads((ROOT / "benchmarks" / "results" / "serving.json").read_text())
+
+
 def table_1() -> str:
     """The paper's table 1."""
     lines = [[f"{pairs:,}", f"{plain:.2f}", f"{copies:.2f}"] for pairs, (plain, copies) in published.TABLE_1.items()]
@@ -384,6 +434,9 @@ GENERATED: dict[str, Callable[[], str]] = {
     "unknown": unknown,
     "prediction-sets": sets_of_classes,
     "galleries": galleries,
+    "serving": serving,
+    "serving-memory": serving_memory,
+    "serving-hostile": hostile,
     "own-pictures": own_pictures,
     "page": page,
     "table-1": table_1,

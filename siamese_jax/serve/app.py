@@ -133,7 +133,7 @@ def _for_anyone(service: Service, app: FastAPI) -> APIRouter:
     async def show_reference() -> Response:
         return HTMLResponse(reference_page(app.openapi()), headers={"Content-Security-Policy": POLICY})
 
-    @router.get("/health", response_model=answers.Health, responses={503: {"model": answers.Health}, **_DEFAULT})
+    @router.get("/health", response_model=answers.Health, responses=_OF_HEALTH)
     async def health() -> Response:
         """Tell whether the service answers: 200 if it is ready, 503 while it starts."""
         about = {
@@ -246,7 +246,10 @@ def _for_users(service: Service, metrics: Metrics) -> APIRouter:
     return router
 
 
-_DEFAULT: dict[int | str, dict[str, Any]] = {"default": REFUSED["default"]}
+_OF_HEALTH: dict[int | str, dict[str, Any]] = {
+    503: {"model": answers.Health, "description": "The service is starting, or has failed."},
+    "default": REFUSED["default"],
+}
 
 
 def _body_of(model: type[Remove]) -> dict[str, Any]:

@@ -20,20 +20,28 @@ class Job(NamedTuple):
 class Batcher:
     """Embeds the images of all requests in one thread of its own.
 
-    It takes what is there, in the order of arrival, and waits a moment for more. While it embeds, the next batch
-    gathers. A job is never divided.
+    It takes what is there, in the order of arrival, and waits a moment if more is coming. While it embeds, the next
+    batch gathers. A job is never divided.
     """
 
-    def __init__(self, embed: Callable[[np.ndarray], np.ndarray], most: int, wait: float, seen: Callable[[int], None]):
+    def __init__(
+        self,
+        embed: Callable[[np.ndarray], np.ndarray],
+        most: int,
+        wait: float,
+        coming: Callable[[], bool],
+        seen: Callable[[int], None],
+    ):
         """Start the thread.
 
         Args:
           embed: uint8 [N, side, side, C] -> float32 [N, D], as `Model.embed`.
           most: Images that are embedded together, unless one job has more.
-          wait: Seconds that the first job waits for others.
+          wait: Seconds that the first job waits for others, at most.
+          coming: Returns whether other jobs are about to be submitted.
           seen: Is called with the number of images in each batch.
         """
-        self._embed, self._most, self._wait, self._seen = embed, most, wait, seen
+        self._embed, self._most, self._wait, self._coming, self._seen = embed, most, wait, coming, seen
         self._jobs: deque[Job] = deque()
         self._changed = threading.Condition()
         self._closed = False
@@ -90,7 +98,9 @@ class Batcher:
             while not self._jobs and not self._closed:
                 self._changed.wait()
             end = time.monotonic() + self._wait
-            while self._count() < self._most and not self._closed and (left := end - time.monotonic()) > 0:
+            while self._count() < self._most and self._coming() and not self._closed:
+                if (left := end - time.monotonic()) <= 0:
+                    break
                 self._changed.wait(left)
             jobs, count = [], 0
             while self._jobs and (not jobs or count + len(self._jobs[0].images) <= self._most):

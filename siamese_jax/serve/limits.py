@@ -21,7 +21,7 @@ class Limits:
       request_seconds: To answer a request (503).
       stop_seconds: To answer what was accepted, when the service stops.
       batch: Pictures that are embedded together.
-      wait_seconds: How long a picture waits for others to be embedded with.
+      wait_seconds: How long a picture waits for others that are being read, to be embedded with them.
     """
 
     body_bytes: int = 20_000_000

@@ -13,7 +13,7 @@ import numpy as np
 
 from siamese_jax.errors import UserError
 from siamese_jax.gallery import Gallery, answers
-from siamese_jax.pretrained import FEW, Model
+from siamese_jax.pretrained import FEW, MANY, Model
 from siamese_jax.serve.batcher import Batcher
 from siamese_jax.serve.bodies import Fields, Upload
 from siamese_jax.serve.limits import Limits
@@ -52,12 +52,13 @@ class Service:
           UserError: The gallery cannot be opened.
         """
         self.model, self.limits, self.status = model, limits, "starting"
+        self._reading = 0  # requests whose pictures are read; only the event loop changes it
         self.gallery = self._writer = None
         if gallery is not None:
             # A writer waits for writers of other processes; readers must not wait for it.
             self._writer = Gallery.open(gallery, model, create=True) if may_enrol else None
             self.gallery = Gallery.open(gallery, model)
-        self.batcher = Batcher(model.embed, limits.batch, limits.wait_seconds, seen)
+        self.batcher = Batcher(self._embed, limits.batch, limits.wait_seconds, lambda: self._reading > 0, seen)
         self._readers = ThreadPoolExecutor(os.cpu_count(), "reader")
         self._callers = ThreadPoolExecutor(CALLS, "gallery")
 
@@ -88,7 +89,7 @@ class Service:
         """Compile every program, then be ready."""
         model = self.model
         try:
-            for count in (1, FEW + 1):
+            for count in (1, FEW, MANY):
                 images = np.zeros((count, model.side, model.side, model.channels), np.uint8)
                 embeddings = await self.embed(images)
             await self._call(self._callers, lambda: self._start_scores(embeddings))
@@ -97,6 +98,11 @@ class Service:
             LOG.exception("the service cannot answer")
         else:
             self.status = "ready"
+
+    def _embed(self, images: np.ndarray) -> np.ndarray:
+        """Embed images, with little filling: on a CPU an image that fills a batch costs as much as another."""
+        count = len(images)
+        return self.model.embed(images, 1 if count == 1 else FEW if count <= MANY - 2 * FEW else MANY)
 
     def _start_scores(self, embeddings: np.ndarray) -> None:
         self.model.scores(embeddings[:1], embeddings[:1])
@@ -111,7 +117,11 @@ class Service:
             pictures = [self._picture(upload, fields) for upload in uploads]
             return pictures, answers.remarks(pictures, self.model)
 
-        return await self._call(self._readers, read)
+        self._reading += 1
+        try:
+            return await self._call(self._readers, read)
+        finally:
+            self._reading -= 1
 
     async def embed(self, images: np.ndarray) -> np.ndarray:
         """Return the embeddings of uint8 [N, side, side, C], float32 [N, D], together with those of other requests."""

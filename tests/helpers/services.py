@@ -44,11 +44,11 @@ class Held(Model):
         object.__setattr__(self, "gate", threading.Event())
         object.__setattr__(self, "begun", threading.Event())
 
-    def embed(self, images: np.ndarray) -> np.ndarray:
+    def embed(self, images: np.ndarray, batch: int | None = None) -> np.ndarray:
         """Wait for the gate."""
         self.begun.set()
         assert self.gate.wait(60)
-        return super().embed(images)
+        return super().embed(images, batch)
 
 
 def wait_for(client: httpx.Client, status: str) -> None:

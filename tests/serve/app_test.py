@@ -301,7 +301,7 @@ def test_two_services_in_one_process_count_their_own_requests():
             'siamese_jax_requests_total{endpoint="other",status="404"} 1.0',
             "siamese_jax_ready 1.0",
             "siamese_jax_waiting_pictures 0.0",
-            "siamese_jax_batch_pictures_sum 9.0",  # two warm-ups of 1 and 5
+            "siamese_jax_batch_pictures_sum 40.0",  # 1, 4 and 32 to start with
         ):
             assert line in metrics.splitlines()
         assert 'endpoint="/embed"' not in other.get("/metrics").text

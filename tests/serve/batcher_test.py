@@ -37,7 +37,7 @@ def embed():
 
 @pytest.fixture
 def batcher(embed):
-    batcher = Batcher(embed, 4, 0.0, lambda count: None)
+    batcher = Batcher(embed, 4, 0.0, lambda: True, lambda count: None)
     yield batcher
     embed.gate.set()
     batcher.close()
@@ -69,13 +69,19 @@ def test_a_job_that_is_larger_than_a_batch_is_embedded_alone(batcher, embed):
     assert embed.sizes == [1, 6, 1]
 
 
-def test_a_moment_is_waited_for_others(embed):
+def test_a_moment_is_waited_for_others_that_are_coming(embed):
     embed.gate.set()
-    batcher = Batcher(embed, 2, 30.0, lambda count: None)
-    one = batcher.submit(images(1))
-    two = batcher.submit(images(2))
+    batcher = Batcher(embed, 2, 30.0, lambda: True, lambda count: None)
+    one, two = batcher.submit(images(1)), batcher.submit(images(2))
     assert [one.result(20).tolist(), two.result(20).tolist()] == [[[1]], [[2]]]
     assert embed.sizes == [2]
+    batcher.close()
+
+
+def test_nothing_is_waited_for_if_nothing_is_coming(embed):
+    embed.gate.set()
+    batcher = Batcher(embed, 2, 30.0, lambda: False, lambda count: None)
+    assert batcher.submit(images(1)).result(20).tolist() == [[1]]
     batcher.close()
 
 
@@ -101,7 +107,7 @@ def test_a_job_that_was_cancelled_is_not_embedded(batcher, embed):
 
 
 def test_closing_embeds_what_was_submitted_and_refuses_more(embed):
-    batcher = Batcher(embed, 4, 30.0, lambda count: None)
+    batcher = Batcher(embed, 4, 30.0, lambda: True, lambda count: None)
     jobs = [batcher.submit(images(value)) for value in range(3)]
     embed.gate.set()
     batcher.close()
@@ -111,7 +117,7 @@ def test_closing_embeds_what_was_submitted_and_refuses_more(embed):
 
 
 def test_embeddings_are_those_of_the_network_whatever_they_are_embedded_with():
-    batcher = Batcher(MODEL.embed, 32, 0.05, lambda count: None)
+    batcher = Batcher(MODEL.embed, 32, 0.05, lambda: True, lambda count: None)
     jobs = [batcher.submit(IMAGES[first : first + 3]) for first in range(0, 30, 3)]
     together = np.concatenate([job.result(60) for job in jobs])
     batcher.close()

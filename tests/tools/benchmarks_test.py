@@ -18,7 +18,7 @@ from siamese_jax.storage.image_files import read_image
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 TIMED = (
     "train_step", "train_loop", "one_shot_eval", "small_step", "convolution", "scaling", "input", "profile_step",
-    "gallery",
+    "gallery", "page", "serving",
 )  # fmt: skip
 SCRIPTS = (*TIMED, "reading", "emoji_tutorial")
 
