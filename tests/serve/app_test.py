@@ -283,6 +283,15 @@ def test_a_gallery_that_does_not_answer_is_a_failure_of_the_service(client, monk
     assert refused(client.post("/identify", files=files(0)), 500) == "the service failed: its log says why"
 
 
+def test_a_service_that_has_ended_has_closed_its_gallery(tmp_path):
+    with client_of(gallery=enrolled(tmp_path / "g", 0)) as client:
+        service = client.app.state.service
+    with pytest.raises(UserError, match="closed"):
+        service.gallery.classes()
+    with pytest.raises(RuntimeError, match="closed"):
+        service.batcher.submit(pixels(0))
+
+
 def test_a_network_that_fails_is_never_ready(monkeypatch):
     model = Held()
     monkeypatch.setattr(type(model), "embed", lambda *_: 1 / 0)
