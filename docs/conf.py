@@ -53,6 +53,7 @@ def write_api(folder):
     package = Path(siamese_jax.__file__).parent
     for room in sorted(path for path in package.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()):
         files = [room] if room.is_file() else sorted(room.rglob("*.py"))
+        files = [file for file in files if (file.parent / "__init__.py").exists()]  # others are no modules
         modules = [".".join(file.relative_to(package.parent).with_suffix("").parts) for file in files]
         modules = [module.removesuffix(".__init__") for module in modules]
         if modules == ["siamese_jax"]:

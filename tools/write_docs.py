@@ -338,6 +338,48 @@ def _of_serving() -> dict[str, Any]:
     return json.loads((ROOT / "benchmarks" / "results" / "serving.json").read_text())
 
 
+def export_parity() -> str:
+    """How far exported networks are from JAX, in two runtimes."""
+    lines = []
+    for point in exports():
+        names = [point["network"].replace("best, as shipped", "`best`"), f"`{point['energy']}`"]
+        side, channels = point["image"][0], point["image"][2]
+        assert channels == 1
+        assert point["source"] == "Lake's 20 official runs"
+        cells = [
+            f"{found[what]['largest']:.1e} ({found[what]['range']:.2g})"
+            for found in (point["onnxruntime"], point["onnxruntime_web"])
+            for what in ("embeddings", "scores")
+        ]
+        same = [point[runtime]["choices"] for runtime in ("onnxruntime", "onnxruntime_web")]
+        lines.append([f"{names[0]}, {side}×{side}", names[1], *cells, " and ".join(map(str, same))])
+    of_each = [f"{runtime}: {what}" for runtime in ("native", "wasm") for what in ("embeddings", "scores")]
+    return table(["tower", "energy", *of_each, "same choices of 400"], lines)
+
+
+def export_formats() -> str:
+    """How far the other formats of the shipped network are from JAX."""
+    (best,) = [point for point in exports() if "stablehlo" in point]
+    lines = [
+        [
+            name,
+            best[name]["runtime"],
+            *(
+                f"{best[name][what]['largest']:.1e} ({best[name][what]['range']:.2g})"
+                for what in ("embeddings", "scores")
+            ),
+            str(best[name]["choices"]),
+        ]
+        for name in ("stablehlo", "safetensors")
+    ]
+    return table(["format", "read by", "embeddings", "scores", "same choices of 400"], lines)
+
+
+def exports() -> list[dict[str, Any]]:
+    """Return what the benchmark of exports found for each network."""
+    return json.loads((ROOT / "benchmarks" / "results" / "export_parity.json").read_text())["points"]
+
+
 def table_1() -> str:
     """The paper's table 1."""
     lines = [[f"{pairs:,}", f"{plain:.2f}", f"{copies:.2f}"] for pairs, (plain, copies) in published.TABLE_1.items()]
@@ -437,6 +479,8 @@ GENERATED: dict[str, Callable[[], str]] = {
     "serving": serving,
     "serving-memory": serving_memory,
     "serving-hostile": hostile,
+    "export-parity": export_parity,
+    "export-formats": export_formats,
     "own-pictures": own_pictures,
     "page": page,
     "table-1": table_1,

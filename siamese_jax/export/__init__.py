@@ -82,7 +82,8 @@ def export_model(
     from siamese_jax.export import guide, parity, trials
     from siamese_jax.export.output import written_whole
 
-    model = in_float32(model)
+    exact = in_float32(model)
+    notes, model = () if exact is model else (guide.ROUNDED,), exact
     modules = {name: importlib.import_module(f"siamese_jax.export.{FORMATS[name]}") for name in dict.fromkeys(formats)}
     with written_whole(Path(folder)) as unfinished:
         for module in modules.values():
@@ -93,7 +94,7 @@ def export_model(
         for name, module in modules.items():
             found[name] = parity.compare(module.read(model, unfinished), expected)
             parity.check(name, found[name], count)
-        guide.write(model, unfinished, expected, found)
+        guide.write(model, unfinished, expected, found, notes)
     written = {path.name: path.stat().st_size for path in sorted(Path(folder).iterdir())}
     return Export(folder=Path(folder), files=written, source=some.source, trials=count, parity=found)
 

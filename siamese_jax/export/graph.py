@@ -12,7 +12,7 @@ from siamese_jax import __version__
 from siamese_jax.errors import UserError
 
 OPSET = 21
-"""The first version of the operators with group normalisation as it is used here."""
+"""The version of ONNX's operators. onnxruntime 1.18 and newer have it."""
 IR = 10
 """The version of the file format that belongs to the opset. Newer ones are refused by runtimes of the opset's age."""
 LARGEST = 2**31 - 2**20

@@ -2,7 +2,7 @@
 
 import base64
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +32,28 @@ ABOUT = {
 """The files of each format."""
 
 
-def write(model: Model, folder: Path, expected: Wanted, found: Mapping[str, Parity]) -> None:
-    """Write the guide, the card, the licence, the examples, reading.json, parity.json and check.json."""
+ROUNDED = (
+    "The network was trained and measured in bfloat16. Here it computes in float32, so its results differ from those "
+    "of the card by the rounding of bfloat16."
+)
+
+
+def write(model: Model, folder: Path, expected: Wanted, found: Mapping[str, Parity], notes: Sequence[str] = ()) -> None:
+    """Write the guide, the card, the licence, the examples, reading.json, parity.json and check.json.
+
+    Args:
+      model: The network that was written.
+      folder: Where its files are.
+      expected: What JAX computes.
+      found: How far each format is from it.
+      notes: What a user should know first, in sentences.
+    """
     files.write_json(folder / "reading.json", reading(model))
     files.write_json(folder / "parity.json", parity_json(expected, found))
     files.write_json(folder / "card.json", to_json(model.card))
     files.write_text(folder / "MODEL_CARD.md", card_text(model.card, model.channels))
     files.write_text(folder / "LICENSE", licence(model))
-    files.write_text(folder / "README.md", guide(model, expected, found))
+    files.write_text(folder / "README.md", guide(model, expected, found, notes))
     write_experiment(folder, model.experiment)
     if "onnx" in found:
         files.write_json(folder / "check.json", check_json(expected))
@@ -86,8 +100,8 @@ def licence(model: Model) -> str:
     )
 
 
-def guide(model: Model, expected: Wanted, found: Mapping[str, Parity]) -> str:
-    """Return README.md."""
+def guide(model: Model, expected: Wanted, found: Mapping[str, Parity], notes: Sequence[str]) -> str:
+    """Return README.md; the arguments are those of `write`."""
     height, width, channels = model.experiment.data.image_shape
     length = model.embedding_size
     colour = "in grey" if channels == 1 else "in colour"
@@ -95,6 +109,7 @@ def guide(model: Model, expected: Wanted, found: Mapping[str, Parity]) -> str:
         f"# {model.card.name}\n\nA siamese network for one-shot learning, exported by siamese_jax {__version__}.\n"
         f"It embeds pictures of {height}×{width} pixels {colour} as {length} numbers, and compares embeddings.\n"
         "[MODEL_CARD.md](MODEL_CARD.md) says what it was trained on and how good it is.",
+        *notes,
         _files(found),
     ]
     if "onnx" in found:

@@ -47,7 +47,7 @@ def cosine(graph: Graph, params: Arrays, left: str, right: str) -> str:
     return _line(graph, above, np.asarray(params["weight"])[0], params["bias"])
 
 
-ENERGIES: Mapping[type, Callable[..., str]] = {
+ENERGIES: dict[type, Callable[..., str]] = {
     WeightedL1: weighted_l1,
     L1Distance: l1_distance,
     Euclidean: euclidean,

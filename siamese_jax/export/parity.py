@@ -124,13 +124,13 @@ def check(name: str, parity: Parity, trials: int) -> None:
         if not apart.relative <= TOLERANCE:  # NaN is above it, too
             raise UserError(
                 f"the {name} export was not written, its {what} differ from JAX's by up to {apart.largest:.2g} of "
-                f"{apart.range:.3g}, and {TOLERANCE * max(1.0, apart.range):.2g} is allowed: evaluate the network "
-                "again, its parameters may have diverged"
+                f"{apart.range:.3g}, and {TOLERANCE * max(1.0, apart.range):.2g} is allowed: leave {name} out of "
+                "--format"
             )
     if parity.choices != trials:
         raise UserError(
             f"the {name} export was not written, {trials - parity.choices} of its {trials} choices differ from JAX's: "
-            "evaluate the network again, its scores may hardly differ"
+            f"leave {name} out of --format"
         )
 
 

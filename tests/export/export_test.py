@@ -60,6 +60,15 @@ def test_every_tower_with_every_energy_computes_what_jax_does(tower, energy, tmp
     assert found.scores.range > 0.01
 
 
+def test_the_packaged_network_is_within_one_ten_thousandth_of_jax(tmp_path):
+    best = siamese_jax.load_pretrained("best")
+    some = trials.glyph_trials(best.experiment.data.image_shape, n_way=4, runs=1)
+    onnx_files.write(best, tmp_path)
+    found = parity.compare(onnx_files.read(best, tmp_path), parity.wanted(best, some))
+    assert (found.choices, found.ties, found.accuracy) == (16, 0, 1.0)
+    assert max(found.embeddings.largest, found.scores.largest) < 1e-4
+
+
 def test_every_format_computes_what_jax_does_and_the_folder_says_so(exported):
     _, folder, done = exported
     assert list(done.parity) == ["onnx", "stablehlo", "safetensors"]
@@ -224,6 +233,14 @@ def test_differences_count_as_parts_of_the_largest_value_from_1_on():
 def test_an_unknown_format_is_refused_before_anything_is_done(formats, message, tmp_path):
     with pytest.raises(UserError, match=message):
         export_model(None, tmp_path / "out", formats)
+
+
+def test_the_guide_of_a_network_in_bfloat16_says_that_it_computes_in_float32_now(tmp_path):
+    model = random_model(tower=replace(TOWERS["dense"], compute_dtype="bfloat16"))
+    done = export_model(model, tmp_path / "out", dataset=DATASET)
+    assert done.parity["onnx"].embeddings.relative < 1e-5
+    assert "trained and measured in bfloat16" in (tmp_path / "out" / "README.md").read_text()
+    assert json.loads((tmp_path / "out" / "experiment.json").read_text())["network"]["compute_dtype"] == "float32"
 
 
 def test_a_network_in_bfloat16_is_exported_in_float32():

@@ -51,8 +51,9 @@ def test_a_tower_embeds_as_in_jax_for_any_number_of_images(name, tmp_path, monke
     found = onnx_files.read(model, tmp_path)
     expected = np.asarray(jax.jit(build(model.experiment.network).embed_images)(model.params, IMAGES))
     assert np.ptp(expected) > 0.1
-    np.testing.assert_allclose(found.embed(IMAGES), expected, atol=1e-5 * max(1, abs(expected).max()))
-    np.testing.assert_array_equal(found.embed(IMAGES[:1]), found.embed(IMAGES)[:1])
+    for count in (1, 2, len(IMAGES)):
+        embeddings = found.embed(IMAGES[:count])
+        np.testing.assert_allclose(embeddings, expected[:count], atol=1e-5 * max(1, abs(expected).max()))
 
 
 @pytest.mark.parametrize("combine", ["mean_score", "best_score", "mean_embedding"])

@@ -20,7 +20,7 @@ TIMED = (
     "train_step", "train_loop", "one_shot_eval", "small_step", "convolution", "scaling", "input", "profile_step",
     "gallery", "page", "serving",
 )  # fmt: skip
-SCRIPTS = (*TIMED, "reading", "emoji_tutorial")
+SCRIPTS = (*TIMED, "reading", "emoji_tutorial", "export_parity")
 
 
 @pytest.fixture(autouse=True)
