@@ -1,3 +1,4 @@
+import jax
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -6,15 +7,22 @@ from layouts import RAGGED, classes_that_serve, make_layout, ragged_layout, rows
 
 from siamese_jax.errors import UserError
 from siamese_jax.keys import root_key
+from siamese_jax.records import Episodes, Layout
 from siamese_jax.sampling.episodes import sample_episodes
 
 
-@settings(max_examples=10)
+def sampled(seed: int, layout: Layout, trials: int, n_way: int, k_shot: int = 1) -> Episodes:
+    """Episodes on the host. The sampling is compiled as a whole: op by op it takes seconds."""
+    sample = jax.jit(lambda key: sample_episodes(key, layout, trials, n_way, k_shot))
+    return Episodes(*map(np.asarray, sample(root_key(seed))))
+
+
+@settings(max_examples=5)
 @given(st.lists(st.integers(5, 30), min_size=1, max_size=5), st.integers(2, 5), st.integers(1, 4), st.integers(0, 1000))
 def test_trials_keep_the_promises_of_the_paper(counts, n_way, k_shot, seed):
     layout = make_layout(counts, 6)
-    runs = 2 * len(counts)
-    support, query, answer = map(np.asarray, sample_episodes(root_key(seed), layout, runs * n_way, n_way, k_shot))
+    runs = 4 * len(counts)
+    support, query, answer = sampled(seed, layout, runs * n_way, n_way, k_shot)
     assert support.shape == (runs, n_way, k_shot)
     assert query.shape == answer.shape == (runs, n_way)
     alphabet_of = np.repeat(np.arange(len(counts)), counts)
@@ -32,28 +40,28 @@ def test_trials_keep_the_promises_of_the_paper(counts, n_way, k_shot, seed):
 
 def test_runs_do_not_depend_on_how_many_are_drawn():
     layout = make_layout([25, 30], 4)
-    few, many = sample_episodes(root_key(0), layout, 60, 20), sample_episodes(root_key(0), layout, 600, 20)
+    few, many = sampled(0, layout, 60, 20), sampled(0, layout, 600, 20)
     for a, b in zip(few, many, strict=True):
         np.testing.assert_array_equal(a, b[: len(a)])
 
 
 def test_all_classes_and_authors_take_part():
-    support, query, answer = map(np.asarray, sample_episodes(root_key(0), make_layout([25], 4), 4000, 20))
+    support, query, answer = sampled(0, make_layout([25], 4), 4000, 20)
     assert set(support.ravel()) == set(query.ravel()) == set(range(100))
     assert abs(answer[:, 0].mean() - 9.5) < 1.5
 
 
-@settings(max_examples=10)
+@settings(max_examples=5)
 @given(st.lists(st.integers(2, 9), min_size=2, max_size=12), st.integers(0, 1000))
 def test_without_authors_an_episode_of_all_classes_takes_two_different_images_of_each(counts, seed):
     n_way = len(counts)
     layout = ragged_layout([[[-1] * count for count in counts]])
-    support, query, answer = map(np.asarray, sample_episodes(root_key(seed), layout, 4 * n_way, n_way))
-    assert (support.shape, query.shape, answer.shape) == ((4, n_way, 1), (4, n_way), (4, n_way))
+    support, query, answer = sampled(seed, layout, 8 * n_way, n_way)
+    assert (support.shape, query.shape, answer.shape) == ((8, n_way, 1), (8, n_way), (8, n_way))
     class_of = np.repeat(np.arange(n_way), counts)
-    np.testing.assert_array_equal(class_of[support[..., 0]], np.tile(np.arange(n_way), (4, 1)))
+    np.testing.assert_array_equal(class_of[support[..., 0]], np.tile(np.arange(n_way), (8, 1)))
     np.testing.assert_array_equal(class_of[query], answer)
-    np.testing.assert_array_equal(np.sort(answer), np.tile(np.arange(n_way), (4, 1)))
+    np.testing.assert_array_equal(np.sort(answer), np.tile(np.arange(n_way), (8, 1)))
     assert not set(support[0, :, 0]) & set(query[0])
 
 
@@ -65,9 +73,8 @@ def check_episodes(groups, seed, n_way, k_shot):
             sample_episodes(root_key(seed), layout, 4 * n_way, n_way, k_shot)
         return
     served = sorted(set(rows.group[np.isin(rows.class_, list(kept))]))
-    count = 2 * len(served)
-    found = sample_episodes(root_key(seed), layout, count * n_way, n_way, k_shot)
-    support, query, answer = map(np.asarray, found)
+    count = 4 * len(served)
+    support, query, answer = sampled(seed, layout, count * n_way, n_way, k_shot)
     assert support.shape == (count, n_way, k_shot)
     for r in range(count):
         classes = rows.class_[support[r]]
@@ -81,13 +88,13 @@ def check_episodes(groups, seed, n_way, k_shot):
         assert all(len({*rows.author[support[r, way]], of_query[way]}) == k_shot + 1 for way in range(n_way))
 
 
-@settings(max_examples=10)
+@settings(max_examples=6)
 @given(RAGGED, st.integers(0, 1000), st.integers(2, 4), st.integers(1, 2))
 def test_episodes_of_unequal_classes_keep_the_same_promises(groups, seed, n_way, k_shot):
     check_episodes(groups, seed, n_way, k_shot)
 
 
-@settings(max_examples=10)
+@settings(max_examples=6)
 @given(
     st.lists(st.lists(st.integers(1, 6), min_size=1, max_size=6), min_size=1, max_size=3),
     st.integers(0, 1000),
@@ -101,7 +108,7 @@ def test_episodes_without_authors_are_of_different_images(sizes, seed, n_way, k_
 @pytest.mark.parametrize("author", [0, -1])
 def test_all_classes_and_images_of_a_group_take_part_equally_often(author):
     groups = [[[author + (author == 0) * i for i in range(size)] for size in (2, 3, 4, 4)]]
-    support, query, _ = map(np.asarray, sample_episodes(root_key(0), ragged_layout(groups), 12_000, 2))
+    support, query, _ = sampled(0, ragged_layout(groups), 12_000, 2)
     expected = np.repeat([1 / 8, 1 / 12, 1 / 16, 1 / 16], (2, 3, 4, 4))
     for rows in (support, query):
         np.testing.assert_allclose(np.bincount(rows.ravel()) / 12_000, expected, atol=0.012)
@@ -109,7 +116,7 @@ def test_all_classes_and_images_of_a_group_take_part_equally_often(author):
 
 def test_groups_with_too_few_classes_are_left_out():
     layout = make_layout([20, 30], 4)
-    support, *_ = sample_episodes(root_key(0), layout, 21 * 10, 21)
+    support, *_ = sampled(0, layout, 21 * 10, 21)
     assert np.min(support) >= 20 * 4
 
 

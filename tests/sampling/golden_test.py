@@ -45,7 +45,7 @@ PAIRS = {
 @pytest.mark.parametrize(("name", "seed", "different"), PAIRS)
 def test_pairs_are_those_of_version_0_1(name, seed, different):
     place, key = make_layout(*LAYOUTS[name]), root_key(seed)
-    found = jax.vmap(lambda index: sample_pair(key, index, place, different))(jnp.arange(500))
+    found = jax.jit(jax.vmap(lambda index: sample_pair(key, index, place, different)))(jnp.arange(500))
     assert digest(*found) == PAIRS[name, seed, different]
 
 
@@ -62,7 +62,7 @@ TRIPLETS = {
 @pytest.mark.parametrize(("name", "seed", "different"), TRIPLETS)
 def test_triplets_are_those_of_version_0_1(name, seed, different):
     place, key = make_layout(*LAYOUTS[name]), root_key(seed)
-    found = jax.vmap(lambda index: sample_triplet(key, index, place, different))(jnp.arange(500))
+    found = jax.jit(jax.vmap(lambda index: sample_triplet(key, index, place, different)))(jnp.arange(500))
     assert digest(*found) == TRIPLETS[name, seed, different]
 
 
@@ -80,7 +80,7 @@ def test_grids_are_those_of_version_0_1(name, seed, shape, rotations):
     groups, classes, authors = shape
     spec = Omniglot(batch_alphabets=groups, batch_characters=classes, batch_drawers=authors, rotations=rotations)
     place = make_layout(*LAYOUTS[name])
-    found = jax.vmap(lambda key: sample_grid(key, place, spec))(jax.random.split(root_key(seed), 20))
+    found = jax.jit(jax.vmap(lambda key: sample_grid(key, place, spec)))(jax.random.split(root_key(seed), 20))
     assert digest(*found) == GRIDS[name, seed, shape, rotations]
 
 
@@ -95,7 +95,8 @@ EPISODES = {
 
 @pytest.mark.parametrize(("name", "seed", "n_way", "k_shot"), EPISODES)
 def test_episodes_are_those_of_version_0_1(name, seed, n_way, k_shot):
-    found = sample_episodes(root_key(seed), make_layout(*LAYOUTS[name]), 40 * n_way, n_way, k_shot)
+    place = make_layout(*LAYOUTS[name])
+    found = jax.jit(lambda key: sample_episodes(key, place, 40 * n_way, n_way, k_shot))(root_key(seed))
     assert digest(*found) == EPISODES[name, seed, n_way, k_shot]
 
 
@@ -109,7 +110,7 @@ AUTHORLESS = {
 @pytest.mark.parametrize(("counts", "seed"), AUTHORLESS)
 def test_episodes_without_authors_are_those_of_version_0_1(counts, seed):
     place = ragged_layout([[[-1] * count for count in counts]])
-    found = sample_episodes(root_key(seed), place, 40 * len(counts), len(counts))
+    found = jax.jit(lambda key: sample_episodes(key, place, 40 * len(counts), len(counts)))(root_key(seed))
     assert digest(*found) == AUTHORLESS[counts, seed]
 
 
@@ -123,7 +124,7 @@ ORDERS = {
 @pytest.mark.parametrize(("size", "seed"), ORDERS)
 def test_orders_are_those_of_version_0_1(size, seed):
     key = root_key(seed)
-    found = jax.vmap(lambda position: shuffled(key, position, size))(jnp.arange(min(size, 1000)))
+    found = jax.jit(jax.vmap(lambda position: shuffled(key, position, size)))(jnp.arange(min(size, 1000)))
     assert digest(found) == ORDERS[size, seed]
 
 
@@ -148,7 +149,7 @@ TRIALS = {
 @pytest.mark.parametrize("name", TRIALS)
 def test_trials_of_every_protocol_are_those_of_version_0_1(name):
     dataset = make_dataset(characters=20)
-    runs = sample(name, PROTOCOLS[name], dataset, split(dataset, "paper"))
+    runs = jax.jit(lambda: sample(name, PROTOCOLS[name], dataset, split(dataset, "paper")))()
     assert card(PROTOCOLS[name], dataset.images, runs, {}).trials_id == TRIALS[name]
 
 
@@ -161,8 +162,8 @@ DIGIT_TRIALS = {
 @pytest.mark.parametrize("name", DIGIT_TRIALS)
 def test_trials_of_digits_are_those_of_version_0_1(name):
     digits = make_digits(8)
-    found = card(DIGITS[name], digits, sample_digits(name, DIGITS[name], digits), {}).trials_id
-    assert found == DIGIT_TRIALS[name]
+    episodes = jax.jit(lambda: sample_digits(name, DIGITS[name], digits))()
+    assert card(DIGITS[name], digits, episodes, {}).trials_id == DIGIT_TRIALS[name]
 
 
 def test_validation_trials_are_those_of_version_0_1():
