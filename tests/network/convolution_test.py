@@ -249,15 +249,23 @@ def test_wrong_arguments_are_named():
         convolve(image[..., :1], kernel)
 
 
-@settings(max_examples=8)
+@settings(max_examples=5)
 @given(height=st.integers(2, 9), width=st.integers(2, 9), channels=st.integers(1, 3), seed=st.integers(0, 99))
 def test_max_pool_has_the_value_of_flax_and_its_gradient_where_no_two_are_equal(height, width, channels, seed):
     image = np.random.default_rng(seed).permutation(height * width * channels).reshape(height, width, channels)
     cotangent, image = arrays(seed, (height // 2, width // 2, channels))[0], image.astype(np.float32)
-    value, pullback = jax.vjp(max_pool, image)
-    wanted, wanted_pullback = jax.vjp(lambda x: nn.max_pool(x[None], (2, 2), (2, 2))[0], image)
-    np.testing.assert_array_equal(value, wanted)
-    np.testing.assert_array_equal(pullback(cotangent)[0], wanted_pullback(cotangent)[0])
+
+    def of_flax(image):
+        return nn.max_pool(image[None], (2, 2), (2, 2))[0]
+
+    @partial(jax.jit, static_argnums=0)
+    def run(pool, image, cotangent):
+        value, pullback = jax.vjp(pool, image)
+        return value, *pullback(cotangent)
+
+    ours, wanted = run(max_pool, image, cotangent), run(of_flax, image, cotangent)
+    np.testing.assert_array_equal(ours[0], wanted[0])
+    np.testing.assert_array_equal(ours[1], wanted[1])
 
 
 def test_the_gradient_of_max_pool_agrees_with_finite_differences():
