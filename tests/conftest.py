@@ -18,6 +18,7 @@ import jaxlib
 import pytest
 
 from siamese_jax import data
+from siamese_jax.evaluation import protocols
 
 # Processes that tests start find the helpers, too.
 os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent / "helpers"), os.environ.get("PYTHONPATH", "")])
@@ -73,6 +74,13 @@ def once(tmp_path_factory) -> Callable[[str, Callable[[Path], Any]], Path]:
         return folder
 
     return folder_of
+
+
+@pytest.fixture
+def few_protocols(monkeypatch) -> None:
+    """Only the protocols of the paper's task: the grid of ways and shots compiles a program for each cell."""
+    wanted = {name: one for name, one in protocols.PROTOCOLS.items() if name not in protocols.GRID}
+    monkeypatch.setattr(protocols, "PROTOCOLS", wanted)
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from absl import flags
 from tiny import SIDE, make_dataset, make_digits
 from tiny import make_experiment as make_tiny
 
-from siamese_jax import data, main, pretrained
+from siamese_jax import data, main, pretrained, runs
 from siamese_jax.command.request import Evaluate, Train
 from siamese_jax.errors import UserError
 from siamese_jax.experiments import LAYERS
@@ -175,6 +175,7 @@ def test_digits_are_measured_by_networks_and_baselines_and_say_that_nobody_knows
     assert few != many
 
 
+@pytest.mark.usefixtures("few_protocols")
 @pytest.mark.parametrize("method", ["siamese", "baselines"])
 def test_without_digits_the_rest_is_measured_and_the_reason_is_told(finished, tmp_path, monkeypatch, method):
     def missing(*_):
@@ -229,6 +230,7 @@ def test_a_network_that_was_shipped_reproduces_its_cards_figures_in_a_folder_of_
     assert read_results(trained) == before
 
 
+@pytest.mark.usefixtures("few_protocols")
 def test_views_can_be_asked_for_in_an_evaluation_and_stand_apart(finished):
     assert read_results(finished).one_shot_views == {}
     evaluation = replace(make_experiment().evaluation, views=3)
@@ -236,6 +238,7 @@ def test_views_can_be_asked_for_in_an_evaluation_and_stand_apart(finished):
     assert {result.card.views for result in read_results(finished).one_shot_views.values()} == {3}
 
 
+@pytest.mark.usefixtures("few_protocols")
 def test_measured_with_other_ways_the_epoch_is_still_judged_by_the_trials_it_was_chosen_by(finished):
     before = read_results(finished)
     two = replace(make_experiment().evaluation, n_way=2, combine="best_score")
@@ -249,10 +252,11 @@ def test_measured_with_other_ways_the_epoch_is_still_judged_by_the_trials_it_was
     assert (finished / "report.md").read_text() == said
 
 
+@pytest.mark.usefixtures("few_protocols")
 def test_a_picture_of_an_earlier_measurement_does_not_stay(tmp_path):
-    run(tmp_path, "--mode=train", experiment=make_experiment(distort=DistortSpec(copies=0)))
+    run = runs.train(make_experiment(distort=DistortSpec(copies=0), max_epochs=1), tmp_path)
     (tmp_path / "distortions.png").write_bytes(b"of another day")  # without distortions it is not drawn
-    run(tmp_path, "--mode=evaluate", experiment=make_experiment(distort=DistortSpec(copies=0)))
+    run.evaluate()
     assert not (tmp_path / "distortions.png").exists()
     assert (tmp_path / "training.png").exists()
 
@@ -304,7 +308,7 @@ def test_bad_values_are_one_sentence_and_exit_code_2(tmp_path, monkeypatch, caps
 def test_a_mistake_found_before_training_leaves_no_claim_on_the_workdir(tmp_path):
     with pytest.raises(UserError, match="batch_size=100"):
         run(tmp_path, experiment=make_experiment(batch_size=100))
-    run(tmp_path)
+    runs.train(make_experiment(), tmp_path)
 
 
 def test_data_that_cannot_be_loaded_leave_no_folder_behind(finished, tmp_path, monkeypatch):
@@ -351,8 +355,7 @@ def test_sigterm_saves_says_how_to_go_on_and_exits_as_a_shell_expects(tmp_path, 
     assert stopped.value.code == 128 + signal.SIGTERM
     assert f"--workdir={tmp_path} resumes" in capsys.readouterr().err
     monkeypatch.setattr(fitting, "compile_update", real)
-    run(tmp_path)
-    assert read_results(tmp_path).training.steps == 18
+    assert runs.train(make_experiment(), tmp_path).training.steps == 18
 
 
 def test_a_users_mistake_anywhere_is_one_sentence_and_exit_code_2(monkeypatch, capsys):

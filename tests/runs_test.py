@@ -20,6 +20,9 @@ EXPERIMENT = replace(
 )  # without digits, so that nothing is read from a disk
 
 
+pytestmark = pytest.mark.usefixtures("few_protocols")
+
+
 def train(workdir, experiment=EXPERIMENT, **how):
     return runs.train(experiment, workdir, dataset=make_dataset(), **how)
 

@@ -1,3 +1,4 @@
+import jax
 import numpy as np
 import pytest
 from tiny import make_dataset, make_digits
@@ -26,7 +27,7 @@ SEEN = {"trained": SETS["train"], "chosen": SETS["validation"]}
 
 
 def drawn(name: str, dataset=DATASET, sets=SETS) -> Episodes:
-    return Episodes(*map(np.asarray, sample(name, PROTOCOLS[name], dataset, sets)))
+    return Episodes(*map(np.asarray, jax.jit(lambda: sample(name, PROTOCOLS[name], dataset, sets))()))
 
 
 def drawers_of(runs: Episodes, alphabets=DATASET.images) -> set[int]:
@@ -46,7 +47,7 @@ def test_every_protocol_has_the_trials_its_name_says_and_passes_the_doctor(name)
 @pytest.mark.parametrize("name", DIGITS)
 def test_trials_of_digits_have_the_number_that_is_stated_pass_the_doctor_and_know_no_drawers(name):
     digits = make_digits(8)
-    runs = Episodes(*map(np.asarray, sample_digits(name, DIGITS[name], digits)))
+    runs = Episodes(*map(np.asarray, jax.jit(lambda: sample_digits(name, DIGITS[name], digits))()))
     assert runs.query.size == DIGITS[name].trials
     examine_episodes(digits, runs, 10, SEEN)
     about = card(DIGITS[name], digits, runs, SEEN)
@@ -132,7 +133,8 @@ def test_the_grid_is_refused_where_all_authors_made_training_images():
 def test_without_authors_the_grid_takes_all_images_of_the_test_classes():
     nobody = DATASET._replace(images=DATASET.images._replace(author=np.full(2400, -1, np.int32), origins=()))
     sets = split(nobody, "paper")
-    episodes = Episodes(*map(np.asarray, sample("5_way_5_shot", GRID["5_way_5_shot"], nobody, sets)))
+    sampled = jax.jit(lambda: sample("5_way_5_shot", GRID["5_way_5_shot"], nobody, sets))()
+    episodes = Episodes(*map(np.asarray, sampled))
     shown = np.union1d(episodes.support, episodes.query)
     assert set(shown.tolist()) == set(sets["test"].rows.tolist())
     examine_episodes(nobody.images, episodes, 5, {"trained": sets["train"], "chosen": sets["validation"]})

@@ -27,6 +27,7 @@ from siamese_jax.storage.checkpoint import Checkpoints
 
 SWEEPS = sorted((Path(__file__).parents[2] / "experiments" / "sweeps").glob("*.flags"))
 BASE = make_experiment()
+pytestmark = pytest.mark.usefixtures("few_protocols")
 
 
 def give(*given: str) -> None:

@@ -58,6 +58,7 @@ def test_layers_that_do_not_fit_are_fresh_and_named():
         adapted(GREY, {"dense1": {"kernel": jnp.zeros((4, 4))}})
 
 
+@pytest.mark.usefixtures("few_protocols")
 def test_a_run_starts_from_the_network_of_another_run(tmp_path):
     experiment = make_experiment(
         network=NETWORK,
