@@ -78,6 +78,16 @@ class Model:
         return self.experiment.data.image_shape[2]
 
     @property
+    def fit(self) -> str:
+        """How pictures became square in training, as in `read_image`; "pad" for the built-in sources."""
+        return getattr(self.experiment.data, "fit", "pad")
+
+    @property
+    def polarity(self) -> str:
+        """How ink was told from paper in training, as in `read_image`; "auto" for the built-in sources."""
+        return getattr(self.experiment.data, "polarity", "auto")
+
+    @property
     def threshold(self) -> float:
         """Score from which two images are called same, a logit. It is the best one on validation pairs."""
         assert self.card.results.verification is not None  # `read` has checked it
@@ -109,9 +119,12 @@ class Model:
             found.update(values.tobytes())
         return found.hexdigest()
 
-    def read(self, source: Source, fit: str = "pad", polarity: str = "auto") -> np.ndarray:
-        """Read one image as `embed` takes it, uint8 [side, side, channels]; see `siamese_jax.read_image`."""
-        return read_image(source, self.side, self.channels, fit, polarity)
+    def read(self, source: Source, fit: str | None = None, polarity: str | None = None) -> np.ndarray:
+        """Read one image as `embed` takes it, uint8 [side, side, channels]; see `siamese_jax.read_image`.
+
+        None for `fit` or `polarity` reads as training did.
+        """
+        return read_image(source, self.side, self.channels, fit or self.fit, polarity or self.polarity)
 
     def embed(self, images: np.ndarray, batch: int | None = None) -> np.ndarray:
         """Embed images. Any number takes bounded memory and compiles at most two programs.

@@ -20,7 +20,7 @@ from siamese_jax import pretrained
 from siamese_jax.errors import UserError
 from siamese_jax.network.siamese import build, init_params
 from siamese_jax.report.model_card import card_text, make_card
-from siamese_jax.specs import with_value
+from siamese_jax.specs import Folder, with_value
 from siamese_jax.storage import files
 
 EXPERIMENT = with_value(make_experiment(), "data.side", SIDE)
@@ -160,6 +160,17 @@ def test_how_a_file_becomes_a_square_and_its_polarity_can_be_given(model):
         expected = siamese_jax.read_image(Image.fromarray(page), SIDE, 1, **choice)
         np.testing.assert_array_equal(model.read(Image.fromarray(page), **choice), expected)
         assert not np.array_equal(expected, model.read(Image.fromarray(page))) or choice == {"fit": "ink"}
+
+
+def test_files_are_read_as_in_training_unless_it_is_asked_otherwise(model):
+    page = np.full((40, 20), 230, np.uint8)
+    page[5:20, 8:11] = 100
+    folder = Folder(fit="crop", polarity="keep", side=SIDE, colour=False)
+    cropped = dataclasses.replace(model, experiment=dataclasses.replace(model.experiment, data=folder))
+    assert (model.fit, model.polarity) == ("pad", "auto")
+    for changed, expected in (({}, ("crop", "keep")), ({"fit": "squash"}, ("squash", "keep"))):
+        wanted = siamese_jax.read_image(Image.fromarray(page), SIDE, 1, *expected)
+        np.testing.assert_array_equal(cropped.read(Image.fromarray(page), **changed), wanted)
 
 
 def test_a_model_can_be_pickled_and_copied_before_and_after_it_is_used(model):

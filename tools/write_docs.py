@@ -441,12 +441,14 @@ def earlier_runs() -> str:
 
 def own_pictures() -> str:
     """One-shot recognition of emoji by networks that were trained on a folder, and by what they are compared with."""
-    colour = runs()["emoji"][0]
+    colour, grey = runs()["emoji"][0], runs()["emoji_grey"][0]
     tutorial = json.loads((ROOT / "benchmarks" / "results" / "emoji_tutorial.json").read_text())
     rows = [
         ("`own_images`", colour["one_shot"]["within_alphabet"], f"{colour['minutes']:.0f}"),
+        ("the same in grey", grey["one_shot"]["within_alphabet"], f"{grey['minutes']:.0f}"),
         ("contrastive network of PyTorch tutorials", tutorial, f"{tutorial['minutes']:.0f}"),
         ("nearest neighbour on pixels", colour["nearest_neighbour"]["within_alphabet"], "–"),
+        ("nearest neighbour on pixels in grey", grey["nearest_neighbour"]["within_alphabet"], "–"),
     ]
     lines = [
         [who, f"{percent(result['accuracy'])} ({interval_of(result)})", f"{result['trials']:,}", minutes]

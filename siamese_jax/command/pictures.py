@@ -111,8 +111,8 @@ def verify(request: Verify) -> tuple[dict[str, Any], str]:
     """Say whether two pictures show the same class."""
     answers.check_prior(request.prior)
     model = load_pretrained(request.checkpoint)
-    paths, reading = (request.first, request.second), request.reading
-    pictures = [read_picture(path, model.side, model.channels, reading.fit, reading.polarity) for path in paths]
+    paths, reading = (request.first, request.second), _reading(request.reading, model)
+    pictures = [read_picture(path, model.side, model.channels, *reading) for path in paths]
     first, second = model.embed(np.stack([picture.pixels for picture in pictures]))
     remarks = _remarks(dict(zip(paths, pictures, strict=True)), model)
     answer = {**answers.verified(model, first, second, request.prior), "remarks": remarks}
@@ -218,12 +218,17 @@ def _read_some(
 ) -> tuple[dict[Path, Picture], dict[Path, str]]:
     """Return the pictures that could be read, and the reasons for the others."""
     pictures, skipped = {}, {}
-    for path, found in read_pictures(paths, model.side, model.channels, reading.fit, reading.polarity):
+    for path, found in read_pictures(paths, model.side, model.channels, *_reading(reading, model)):
         if isinstance(found, str):
             skipped[path] = found
         else:
             pictures[path] = found
     return pictures, skipped
+
+
+def _reading(reading: Reading, model: Model) -> tuple[str, str]:
+    """Return `fit` and `polarity` of `read_image`: those of the flags, else those of training."""
+    return reading.fit or model.fit, reading.polarity or model.polarity
 
 
 def _remarks(pictures: Mapping[Path, Picture], model: Model) -> dict[str, list[str]]:

@@ -17,10 +17,10 @@ POLARITIES = ("auto", "dark", "light", "keep")
 
 @dataclass(frozen=True)
 class Reading:
-    """How pictures are read, as the arguments of `read_image`."""
+    """How pictures are read, as the arguments of `read_image`. None: as in training."""
 
-    fit: str
-    polarity: str
+    fit: str | None
+    polarity: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,18 +46,19 @@ class Verb(NamedTuple):
 
 
 OF_READING = """
-  --fit=pad|ink|crop|squash     how a page becomes a square: pad (default) keeps it, ink moves each drawing to the
-                                middle of a page that it fills, crop cuts the edges off, squash stretches
-  --polarity=auto|dark|light    whether ink is darker or lighter than its paper (default: found out); keep leaves grey
-                                as it is, for pictures that are no drawings
+  --fit=pad|ink|crop|squash     how a page becomes a square: pad keeps it, ink moves each drawing to the middle of a
+                                page that it fills, crop cuts the edges off, squash stretches
+  --polarity=auto|dark|light    whether ink is darker or lighter than its paper; auto finds out. keep leaves grey as it
+                                is, for pictures that are no drawings. Without these two flags pictures are read as in
+                                training; for best that is pad and auto
   --checkpoint=best             the network: best comes with the package; or the folder of a run
   --json                        print JSON for programs
 """
 
 
 def define_reading(values: flags.FlagValues) -> None:
-    flags.DEFINE_enum("fit", "pad", FITS, "How a page becomes a square.", flag_values=values)
-    flags.DEFINE_enum("polarity", "auto", POLARITIES, "Ink darker or lighter than paper.", flag_values=values)
+    flags.DEFINE_enum("fit", None, FITS, "How a page becomes a square.", flag_values=values)
+    flags.DEFINE_enum("polarity", None, POLARITIES, "Ink darker or lighter than paper.", flag_values=values)
     flags.DEFINE_string("checkpoint", "best", "The network.", flag_values=values)
 
 

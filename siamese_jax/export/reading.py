@@ -18,7 +18,7 @@ FITS = {
 def reading(model: Model) -> dict[str, Any]:
     """Return what a program needs to know, beside the files of the network, in order to use it."""
     height, width, channels = model.experiment.data.image_shape
-    measured, fit = model.card.results.decisions, getattr(model.experiment.data, "fit", "pad")
+    measured, fit = model.card.results.decisions, model.fit
     return {
         "format": FORMAT,
         "name": model.card.name,
@@ -35,7 +35,7 @@ def reading(model: Model) -> dict[str, Any]:
             else "255 - R, 255 - G, 255 - B",
             "fit": fit,
             "resize": f"{FITS[fit]}; then each new pixel is the mean of the area that it covers",
-            "read_image": {"fit": fit, "polarity": getattr(model.experiment.data, "polarity", "auto")},
+            "read_image": {"fit": fit, "polarity": model.polarity},
         },
         "embedding_size": model.embedding_size,
         "scores": {

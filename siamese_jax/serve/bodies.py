@@ -21,6 +21,7 @@ MAX_ID = (1 << 63) - 1
 SHOWN = 60
 """Characters of a value or a name that a sentence repeats."""
 
+AS_TRAINED = "Without it pictures are read as in training."
 ONE = {"type": "string", "contentEncoding": "base64", "description": "A picture file in base64."}
 
 
@@ -28,8 +29,10 @@ class Fields(BaseModel):
     """Fields that every request with pictures has."""
 
     model_config = ConfigDict(extra="forbid")
-    fit: Literal[FITS] = Field("pad", description="How a page becomes a square.")  # type: ignore[valid-type]
-    polarity: Literal[POLARITIES] = Field("auto", description="Whether ink is darker or lighter than its paper.")  # type: ignore[valid-type]
+    fit: Literal[FITS] | None = Field(None, description=f"How a page becomes a square. {AS_TRAINED}")  # type: ignore[valid-type]
+    polarity: Literal[POLARITIES] | None = Field(  # type: ignore[valid-type]
+        None, description=f"Whether ink is darker or lighter than its paper. {AS_TRAINED}"
+    )
 
 
 class EmbedFields(Fields):

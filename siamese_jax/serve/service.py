@@ -154,7 +154,8 @@ class Service:
         file = io.BytesIO(upload.content)
         file.name = upload.name
         model = self.model
-        return read_picture(file, model.side, model.channels, fields.fit, fields.polarity, self.limits.pixels)
+        fit, polarity = fields.fit or model.fit, fields.polarity or model.polarity
+        return read_picture(file, model.side, model.channels, fit, polarity, self.limits.pixels)
 
     async def _in_gallery(self, call: Callable[[], T]) -> T:
         try:

@@ -21,7 +21,7 @@ from siamese_jax.data.unpack import BUILT_IN
 from siamese_jax.errors import UserError
 from siamese_jax.storage import image_files
 
-READING = Reading("pad", "auto")
+READING = Reading(None, None)
 REQUESTS = {
     "unpack glyphs d --json": Unpack(source="glyphs", folder=Path("d"), data_dir=None, archives=None, json=True),
     "enrol d e --gallery=g": Enrol(
