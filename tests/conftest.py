@@ -6,11 +6,16 @@ import hashlib
 import os
 import platform
 from collections.abc import Callable, Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 # Before JAX is imported: programs of tests are small, so that compiling them costs more than running them.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+if version("jaxlib").startswith(
+    "0.10."
+):  # XLA's older emitters compile in a third of the time; newer jaxlibs lack them
+    os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
 
 import hypothesis
 import jax

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from example_run import with_data
 from PIL import Image
-from tiny import SHAPE, SIDE, make_dataset, make_experiment
+from tiny import SIDE, make_dataset, make_experiment, make_params
 
 import siamese_jax
 from siamese_jax import pretrained
 from siamese_jax.errors import UserError
-from siamese_jax.network.siamese import build, init_params
+from siamese_jax.network.siamese import build
 from siamese_jax.report.model_card import card_text, make_card
 from siamese_jax.specs import Folder, with_value
 from siamese_jax.storage import files
@@ -28,7 +28,7 @@ EXPERIMENT = with_value(make_experiment(), "data.side", SIDE)
 
 @pytest.fixture
 def folder(tmp_path):
-    params = init_params(jax.random.key(0), EXPERIMENT.network, SHAPE)
+    params = make_params(EXPERIMENT.network)
     card = make_card("tiny", EXPERIMENT, with_data(image_side=SIDE), "0123456789")
     pretrained.write(tmp_path / "tiny", EXPERIMENT, params, card)
     return tmp_path / "tiny"
@@ -38,7 +38,7 @@ def test_what_was_written_is_read_to_the_bit(folder):
     model = pretrained.read(str(folder))
     experiment, params, card = model.experiment, model.params, model.card
     assert experiment == EXPERIMENT
-    wanted = init_params(jax.random.key(0), EXPERIMENT.network, SHAPE)
+    wanted = make_params(EXPERIMENT.network)
     assert jax.tree.structure(params) == jax.tree.structure(wanted)
     jax.tree.map(np.testing.assert_array_equal, params, wanted)
     assert (card.name, card.commit, card.results) == ("tiny", "0123456789", with_data(image_side=SIDE))
@@ -49,7 +49,7 @@ def model(folder):
     return pretrained.read(folder)
 
 
-NET, PARAMS = build(EXPERIMENT.network), init_params(jax.random.key(0), EXPERIMENT.network, SHAPE)
+NET, PARAMS = build(EXPERIMENT.network), make_params(EXPERIMENT.network)
 DRAWINGS = make_dataset().images.images[:70]
 
 

@@ -6,7 +6,7 @@ import functools
 import numpy as np
 import pytest
 from scipy.special import expit, softmax
-from tiny import SHAPE, make_dataset, make_experiment
+from tiny import make_dataset, make_experiment, make_params
 
 import siamese_jax
 from siamese_jax import data
@@ -16,13 +16,13 @@ from siamese_jax.evaluation.decisions import made_up_images, measure_decisions
 from siamese_jax.evaluation.embedder import Evaluator
 from siamese_jax.evaluation.verification import ScoredPairs
 from siamese_jax.keys import root_key
-from siamese_jax.network.siamese import build, init_params
+from siamese_jax.network.siamese import build
 from siamese_jax.sampling.splits import split
 from siamese_jax.statistics.rules import DecisionRules
 
 EXPERIMENT = make_experiment()
 SETS = split(make_dataset(), "paper")
-PARAMS = init_params(root_key(0), EXPERIMENT.network, SHAPE)
+PARAMS = make_params(EXPERIMENT.network)
 RNG = np.random.default_rng(0)
 
 

@@ -4,21 +4,20 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy import stats
-from tiny import SHAPE, make_dataset, make_experiment
+from tiny import make_dataset, make_experiment, make_params
 
 from siamese_jax.errors import UserError
 from siamese_jax.evaluation import embedder, one_shot, verification, views
 from siamese_jax.evaluation.protocols import protocols
 from siamese_jax.images.distort import Affine, apply_affine
-from siamese_jax.keys import root_key
-from siamese_jax.network.siamese import as_input, build, init_params
+from siamese_jax.network.siamese import as_input, build
 from siamese_jax.results import GroupResult
 from siamese_jax.sampling.splits import split
 from siamese_jax.specs import DistortSpec
 
 EXPERIMENT = make_experiment()
 NET = build(EXPERIMENT.network)
-PARAMS = init_params(root_key(0), EXPERIMENT.network, SHAPE)
+PARAMS = make_params(EXPERIMENT.network)
 DATASET = make_dataset()
 SETS = split(DATASET, "paper")
 SEEN = {"trained": SETS["train"], "chosen": SETS["validation"]}
@@ -98,7 +97,7 @@ def test_all_protocols_and_verification_together_embed_each_image_once(monkeypat
 
 def test_other_parameters_are_never_given_the_embeddings_of_the_last():
     evaluator, images = make_evaluator(), DATASET.images.images[:5]
-    other = init_params(root_key(1), EXPERIMENT.network, SHAPE)
+    other = make_params(EXPERIMENT.network, seed=1)
     first = evaluator.embed(PARAMS, images)
     np.testing.assert_allclose(evaluator.embed(other, images), NET.embed_images(other, jnp.asarray(images)), rtol=1e-4)
     np.testing.assert_array_equal(evaluator.embed(PARAMS, images), first)

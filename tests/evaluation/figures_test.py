@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from example_run import changed
 from scipy.special import expit
-from tiny import SHAPE, make_dataset, make_experiment
+from tiny import SHAPE, make_dataset, make_experiment, make_params
 
 from siamese_jax import plots
 from siamese_jax.evaluation import embedder, figures, measure, one_shot
 from siamese_jax.evaluation.protocols import protocols
 from siamese_jax.keys import root_key
-from siamese_jax.network.siamese import build, init_params
+from siamese_jax.network.siamese import build
 from siamese_jax.sampling.splits import split
 from siamese_jax.specs import DistortSpec, with_value, with_values
 
@@ -24,7 +24,7 @@ EXPERIMENT = make_experiment()
 DATASET = make_dataset()
 SETS = split(DATASET, "paper")
 NET = build(EXPERIMENT.network)
-PARAMS = init_params(root_key(0), EXPERIMENT.network, SHAPE)
+PARAMS = make_params(EXPERIMENT.network)
 EVALUATOR = embedder.Evaluator(NET, embed_batch=16)
 WANTED = {
     n: p
@@ -111,7 +111,7 @@ def test_units_are_those_of_the_first_trials_right_and_strongest_wrong_support(s
 
 def test_filters_are_named_after_the_layer_that_they_are_from(saved):
     residual = with_values(EXPERIMENT.network, {"tower": "residual", "width": 8, "stages": 1})
-    net, params = build(residual), init_params(root_key(0), residual, SHAPE)
+    net, params = build(residual), make_params(residual)
     evaluator = embedder.Evaluator(net, embed_batch=16)
     figures.plot_network(Path(), EXPERIMENT, DATASET.images, MEASURED["official_runs"], evaluator, params)
     kernel, layer = saved["filters.png"]
@@ -124,7 +124,7 @@ def test_filters_are_named_after_the_layer_that_they_are_from(saved):
 
 def test_a_tower_without_convolutions_has_no_picture_of_filters(saved):
     dense = with_values(EXPERIMENT.network, {"tower": "dense", "hidden": 5})
-    net, params = build(dense), init_params(root_key(0), dense, SHAPE)
+    net, params = build(dense), make_params(dense)
     evaluator = embedder.Evaluator(net, embed_batch=16)
     figures.plot_network(Path(), EXPERIMENT, DATASET.images, MEASURED["official_runs"], evaluator, params)
     assert set(saved) == {"units.png"}

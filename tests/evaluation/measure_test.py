@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tiny import SHAPE, make_dataset, make_digits, make_experiment
+from tiny import make_dataset, make_digits, make_experiment, make_params
 
 from siamese_jax import data, devices, runs
 from siamese_jax.errors import UserError
@@ -14,8 +14,7 @@ from siamese_jax.evaluation import embedder, figures, measure, one_shot
 from siamese_jax.evaluation.baselines import BASELINES
 from siamese_jax.evaluation.protocols import DIGITS, PROTOCOLS
 from siamese_jax.experiments import find
-from siamese_jax.keys import root_key
-from siamese_jax.network.siamese import build, init_params
+from siamese_jax.network.siamese import build
 from siamese_jax.report import write_report
 from siamese_jax.sampling.splits import split
 from siamese_jax.storage import files
@@ -24,7 +23,7 @@ from siamese_jax.training.fit import Fitted
 from siamese_jax.training.listeners import History
 
 EXPERIMENT = make_experiment()
-PARAMS = init_params(root_key(0), EXPERIMENT.network, SHAPE)
+PARAMS = make_params(EXPERIMENT.network)
 UNTRAINED = measure.training_summary(EXPERIMENT, Fitted(PARAMS, 0, History()))
 
 

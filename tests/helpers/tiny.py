@@ -2,9 +2,11 @@
 
 from dataclasses import replace
 
+import jax
 import numpy as np
 
 from siamese_jax.experiments import find
+from siamese_jax.network.siamese import Params, init_params
 from siamese_jax.records import Dataset, Episodes, Images, Words
 from siamese_jax.specs import (
     Conv,
@@ -64,6 +66,11 @@ def make_images(groups: int = 5, side: int = SIDE) -> Images:
         author=np.full(len(class_index), -1, np.int32),
         group_names=tuple(f"set {number}" for number in range(groups)),
     )
+
+
+def make_params(spec: NetSpec, shape: tuple[int, int, int] = SHAPE, seed: int = 0) -> Params:
+    """Return parameters to start from. They are one program: operation by operation would compile dozens."""
+    return jax.jit(lambda key: init_params(key, spec, shape))(jax.random.key(seed))
 
 
 def make_digits(side: int | None) -> Images:

@@ -2,13 +2,11 @@
 
 import dataclasses
 
-import jax
 import numpy as np
 from example_run import with_data
-from tiny import SIDE, make_dataset, make_experiment
+from tiny import SIDE, make_dataset, make_experiment, make_params
 
 from siamese_jax.gallery import Enrolment
-from siamese_jax.network.siamese import init_params
 from siamese_jax.pretrained import Model
 from siamese_jax.report.model_card import make_card
 from siamese_jax.results import ModelCard
@@ -27,7 +25,7 @@ def card(name: str = "tiny", side: int = SIDE) -> ModelCard:
 
 def make_model(seed: int = 0, experiment: Experiment = EXPERIMENT, decisions: object = None, side: int = SIDE) -> Model:
     """A network whose parameters depend on the seed. All its α are negative: different images have low scores."""
-    params = init_params(jax.random.key(seed), experiment.network, (side, side, 1))
+    params = make_params(experiment.network, (side, side, 1), seed)
     if isinstance(experiment.network.energy, WeightedL1):
         params["out"]["weight"] = -abs(params["out"]["weight"])
     model = Model(experiment, params, card(f"tiny{seed}", side))

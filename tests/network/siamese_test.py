@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiny import SHAPE, make_dataset, make_experiment
+from tiny import make_dataset, make_experiment, make_params
 
 from siamese_jax.errors import UserError
 from siamese_jax.experiments import find
@@ -17,7 +17,7 @@ from siamese_jax.specs import EvalSpec, with_value
 
 SPEC = make_experiment().network
 NET = build(SPEC)
-PARAMS = init_params(root_key(0), SPEC, SHAPE)
+PARAMS = make_params(SPEC)
 IMAGES = make_dataset().images.images[::17][:8]
 
 
@@ -29,13 +29,15 @@ def test_the_paper_network_has_38_951_745_parameters():
 def test_vmapped_pairs_equal_a_loop_over_pairs():
     left, right = as_input(jnp.asarray(IMAGES[:4])), as_input(jnp.asarray(IMAGES[4:]))
     embed = partial(NET.embed, PARAMS)
-    loop = [NET.compare(PARAMS, embed(a), embed(b)) for a, b in zip(left, right, strict=True)]
-    np.testing.assert_allclose(NET.pair_logits(PARAMS, left, right), jnp.stack(loop), rtol=1e-5, atol=1e-6)
+    one = jax.jit(lambda a, b: NET.compare(PARAMS, embed(a), embed(b)))
+    loop = [one(a, b) for a, b in zip(left, right, strict=True)]
+    np.testing.assert_allclose(jax.jit(NET.pair_logits)(PARAMS, left, right), jnp.stack(loop), rtol=1e-5, atol=1e-6)
 
 
 def test_a_pair_scores_the_same_either_way_round():
     left, right = as_input(jnp.asarray(IMAGES[:4])), as_input(jnp.asarray(IMAGES[4:]))
-    there, back = NET.pair_logits(PARAMS, left, right), NET.pair_logits(PARAMS, right, left)
+    score = jax.jit(NET.pair_logits)
+    there, back = score(PARAMS, left, right), score(PARAMS, right, left)
     np.testing.assert_allclose(there, back, rtol=1e-6, atol=1e-7)
 
 
@@ -45,14 +47,14 @@ def test_gradients_add_up_over_the_two_twins():
     def untied(first, second):
         return NET.compare(first, NET.embed(first, left), NET.embed(second, right))
 
-    by_twin = jax.grad(untied, argnums=(0, 1))(PARAMS, PARAMS)
-    tied = jax.grad(lambda params: NET.pair_logits(params, left[None], right[None])[0])(PARAMS)
+    by_twin = jax.jit(jax.grad(untied, argnums=(0, 1)))(PARAMS, PARAMS)
+    tied = jax.jit(jax.grad(lambda params: NET.pair_logits(params, left[None], right[None])[0]))(PARAMS)
     jax.tree.map(lambda a, b, c: np.testing.assert_allclose(a + b, c, rtol=1e-4, atol=1e-6), *by_twin, tied)
 
 
 def test_comparing_embeddings_equals_comparing_images():
-    embeddings = NET.embed_images(PARAMS, jnp.asarray(IMAGES))
-    from_images = NET.pair_logits(PARAMS, as_input(jnp.asarray(IMAGES[:4])), as_input(jnp.asarray(IMAGES[4:])))
+    embeddings = jax.jit(NET.embed_images)(PARAMS, jnp.asarray(IMAGES))
+    from_images = jax.jit(NET.pair_logits)(PARAMS, as_input(jnp.asarray(IMAGES[:4])), as_input(jnp.asarray(IMAGES[4:])))
     np.testing.assert_allclose(
         NET.compare_pairs(PARAMS, embeddings[:4], embeddings[4:]), from_images, rtol=1e-5, atol=1e-6
     )
@@ -61,8 +63,8 @@ def test_comparing_embeddings_equals_comparing_images():
 @pytest.mark.parametrize("energy", ["weighted_l1", "l1_distance", "euclidean", "cosine"])
 def test_what_the_units_contribute_and_the_bias_are_the_logit(energy):
     spec = with_value(SPEC, "energy", energy)
-    net, params = build(spec), init_params(root_key(0), spec, SHAPE)
-    left, right = net.embed_images(params, jnp.asarray(IMAGES[:2]))
+    net, params = build(spec), make_params(spec)
+    left, right = jax.jit(net.embed_images)(params, jnp.asarray(IMAGES[:2]))
     contributions, rest = net.contributions(params, left, right)
     assert contributions.shape == left.shape
     assert rest == params["out"]["bias"][0]
@@ -83,9 +85,9 @@ def mean_embedding(shots, query):
 
 @pytest.mark.parametrize("combine", [mean_score, best_score, mean_embedding])
 def test_a_trial_scores_every_query_against_the_combined_shots_of_every_class(combine):
-    embeddings = NET.embed_images(PARAMS, jnp.asarray(IMAGES))
+    embeddings = jax.jit(NET.embed_images)(PARAMS, jnp.asarray(IMAGES))
     support, query = embeddings[:6].reshape(3, 2, -1), embeddings[6:]
-    scores = np.asarray(NET.trial_logits(PARAMS, support, query, combine.__name__))
+    scores = np.asarray(jax.jit(NET.trial_logits, static_argnums=3)(PARAMS, support, query, combine.__name__))
     for q in range(2):
         for way in range(3):
             np.testing.assert_allclose(scores[q, way], combine(support[way], query[q]), rtol=1e-5, atol=1e-6)
@@ -112,9 +114,9 @@ def test_all_images_of_a_group_are_compared_with_all_however_many_at_once(energy
     net = build(with_value(NET.spec, "energy", energy))
     embeddings = jnp.asarray(np.random.default_rng(0).normal(size=(2, 3, 2, 8)), jnp.float32)
     params = {"out": net.energy.init(root_key(1), embeddings[0, 0, 0], embeddings[0, 0, 0])["params"]}
-    logits = np.asarray(net.grid_logits(params, embeddings))
+    logits, one = np.asarray(jax.jit(net.grid_logits)(params, embeddings)), jax.jit(net.compare)
     for a, i, m, j, n in np.ndindex(2, 3, 2, 3, 2):
-        expected = net.compare(params, embeddings[a, i, m], embeddings[a, j, n])
+        expected = one(params, embeddings[a, i, m], embeddings[a, j, n])
         np.testing.assert_allclose(logits[a, i, m, j, n], expected, rtol=1e-4, atol=1e-3)
 
 
@@ -151,7 +153,7 @@ def compared_at_once(net, params, units):
 def test_the_gradient_of_a_grid_is_that_of_all_its_pairs_compared_at_once(energy, rows, monkeypatch):
     monkeypatch.setattr("siamese_jax.network.siamese.AT_ONCE", rows * 2 * 10 * 8)
     net, params, units = grid_of(energy)
-    expected = jax.grad(partial(compared_at_once, net), argnums=(0, 1))(params, units)
+    expected = jax.jit(jax.grad(partial(compared_at_once, net), argnums=(0, 1)))(params, units)
 
     def in_pieces(params, units):
         return some_loss(net.grid_logits(params, jax.nn.sigmoid(units)))
@@ -172,5 +174,6 @@ def test_a_population_of_grids_has_the_gradients_of_each_on_its_own(monkeypatch)
         return jax.tree.map(lambda *values: jnp.stack(values), *trees)
 
     together = jax.jit(jax.vmap(gradient))(*stack(*each))
-    expected = stack(*(jax.grad(partial(compared_at_once, net), argnums=(0, 1))(*one) for one in each))
+    at_once = jax.jit(jax.grad(partial(compared_at_once, net), argnums=(0, 1)))
+    expected = stack(*(at_once(*one) for one in each))
     chex.assert_trees_all_close(together, expected, rtol=1e-3, atol=1e-5)

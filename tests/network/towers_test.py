@@ -57,14 +57,15 @@ def test_a_dense_tower_equals_its_layers_written_out_in_numpy():
 @pytest.mark.parametrize("tower", [TINY, DENSE])
 def test_bfloat16_computes_in_eight_bits_what_float32_does_and_keeps_parameters_gradients_and_embeddings(tower):
     image = np.random.default_rng(1).random((17, 17, 1)).astype(np.float32)
-    params = module_of(tower).init(root_key(0), image)
+    params = jax.jit(module_of(tower).init)(root_key(0), image)
     exact, rough = (module_of(replace(tower, compute_dtype=dtype)) for dtype in ("float32", "bfloat16"))
     assert "bf16" not in str(jax.make_jaxpr(exact.apply)(params, image))
     assert "bf16" in str(jax.make_jaxpr(rough.apply)(params, image))
-    embedding, difference = rough.apply(params, image), rough.apply(params, image) - exact.apply(params, image)
+    embedding = jax.jit(rough.apply)(params, image)
+    difference = embedding - jax.jit(exact.apply)(params, image)
     assert 0 < np.abs(difference).max() < 1e-2
-    gradients = jax.grad(lambda params: rough.apply(params, image).sum())(params)
-    drawn = rough.init(root_key(0), image)["params"]
+    gradients = jax.jit(jax.grad(lambda params: rough.apply(params, image).sum()))(params)
+    drawn = jax.jit(rough.init)(root_key(0), image)["params"]
     assert {leaf.dtype for leaf in jax.tree.leaves((embedding, gradients, drawn))} == {jnp.dtype("float32")}
 
 
@@ -74,7 +75,7 @@ def test_the_paper_network_has_the_shapes_of_its_table():
 
 def test_the_paper_initialiser_has_the_means_and_deviations_of_the_paper():
     tower = replace(TINY, conv4=ConvSpec(64, 1, False), units=512)
-    params = module_of(tower, "paper").init(root_key(0), jnp.zeros((17, 17, 1)))["params"]
+    params = jax.jit(module_of(tower, "paper").init)(root_key(0), jnp.zeros((17, 17, 1)))["params"]
     for layer, name, mean, deviation in (
         ("conv4", "kernel", 0, 0.01), ("conv4", "bias", 0.5, 0.01), ("fc", "kernel", 0, 0.2), ("fc", "bias", 0.5, 0.01),
     ):  # fmt: skip
@@ -141,7 +142,8 @@ def test_a_residual_tower_equals_its_layers_written_out_in_numpy(normalisation, 
         features = np.maximum(pooled(around + inner), 0)
     units = features.ravel() @ np.asarray(params["fc"]["kernel"], np.float64) + np.asarray(params["fc"]["bias"])
     expected = units if head == "linear" else 1 / (1 + np.exp(-units))
-    np.testing.assert_allclose(module_of(spec).apply({"params": params}, image), expected, rtol=2e-3, atol=1e-4)
+    found = jax.jit(module_of(spec).apply)({"params": params}, image)
+    np.testing.assert_allclose(found, expected, rtol=2e-3, atol=1e-4)
     assert spec.sides(17) == {"stage1": 4, "stage2": 2}
 
 

@@ -97,7 +97,8 @@ def test_a_population_has_the_parameters_that_its_members_have_one_by_one(severa
         ours, alone = jax.tree.map(lambda stacked, place=place: stacked[place], together), after_steps([experiment], 7)
         if experiment.loss.name == "n_way":  # a choice has no use for a bias: AdamW makes steps of what is rounding
             del ours["out"]["bias"], alone["out"]["bias"]
-        chex.assert_trees_all_close(ours, alone, rtol=1e-4, atol=1e-5)
+        # AdamW also makes whole steps, of up to 0.01 here, where a gradient is small: rounding of it shows more.
+        chex.assert_trees_all_close(ours, alone, rtol=1e-4, atol=1e-5 if experiment.loss.name != "n_way" else 5e-4)
 
 
 def test_trials_of_one_shape_compile_once():

@@ -18,6 +18,8 @@ CODE = """
     import sys
     from pathlib import Path
     from plans import SETS, make_grid_plan
+    from siamese_jax.search import storage
+    storage.HEARTBEAT, storage.GRACE = 1, 8  # half a minute would be waited for
     from siamese_jax.search.study import Study
     from siamese_jax.search.worker import work
     plan = make_grid_plan(["optimizer.layers.fc.learning_rate=0.01..0.1"], {trials}, sampler="bayesian")
