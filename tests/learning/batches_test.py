@@ -200,7 +200,7 @@ def test_colours_change_in_training_images_and_their_warps_stay(loss):
             np.testing.assert_array_equal(one, other)  # the same pairs, the same classes
             continue
         one, other = (part.reshape(-1, 12, 12, 3) for part in (one, other))
-        inks = [(part > 1e-3).any(axis=-1) for part in (one, other)]  # a warp leaves rounding on paper
-        np.testing.assert_array_equal(*inks)  # paper is where it was
-        changed = (one != other).any(axis=(1, 2, 3)).mean()
+        inks = [part.any(axis=-1) for part in (one, other)]
+        assert (inks[0] != inks[1]).mean() < 0.003  # paper is where it was; rounding may move a pixel over the edge
+        changed = (abs(one - other) > 1e-4).any(axis=(1, 2, 3)).mean()
         assert (0.9 < changed < 1) if loss.of_grids else (0.3 < changed < 0.7)  # half of the pairs are undistorted
