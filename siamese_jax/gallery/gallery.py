@@ -87,6 +87,11 @@ class Gallery:
         self._store.close()
 
     @property
+    def place(self) -> str:
+        """What messages call the gallery: its path, or the address of its database without a password."""
+        return self._store.place
+
+    @property
     def search(self) -> str:
         """Which search `identify` uses, in words."""
         with self._lock:

@@ -133,13 +133,11 @@ class Service:
 
     async def search(self, call: Callable[[Gallery], T]) -> T:
         """Return what a call that reads the gallery returns."""
-        gallery = self.check_gallery()
-        return await self._in_gallery(lambda: call(gallery))
+        return await self._in_gallery(self.check_gallery(), call)
 
     async def change(self, call: Callable[[Gallery], T]) -> T:
         """Return what a call that changes the gallery returns."""
-        gallery = self.check_may_enrol()
-        return await self._in_gallery(lambda: call(gallery))
+        return await self._in_gallery(self.check_may_enrol(), call)
 
     def close(self) -> None:
         """Finish what was begun, and close the gallery."""
@@ -157,15 +155,15 @@ class Service:
         fit, polarity = fields.fit or model.fit, fields.polarity or model.polarity
         return read_picture(file, model.side, model.channels, fit, polarity, self.limits.pixels)
 
-    async def _in_gallery(self, call: Callable[[], T]) -> T:
+    async def _in_gallery(self, gallery: Gallery, call: Callable[[Gallery], T]) -> T:
         try:
-            return await self._call(self._callers, call)
+            return await self._call(self._callers, lambda: call(gallery))
         except UserError as error:
             cause = error.__cause__
             if isinstance(cause, OSError | sqlite3.Error) or type(cause).__module__.startswith("psycopg"):
                 LOG.error("%s", error)
                 raise busy("the gallery cannot be used now: the log of the service says why") from error
-            raise
+            raise UserError(str(error).replace(gallery.place, "the gallery")) from error  # its path is not for visitors
 
     async def _call(self, pool: ThreadPoolExecutor, call: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(pool, call)

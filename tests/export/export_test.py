@@ -4,6 +4,7 @@ import base64
 import hashlib
 import importlib.util
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -158,10 +159,9 @@ def test_pictures_are_read_as_those_that_the_network_was_trained_on(fit, exporte
 
 def test_the_python_example_finds_a_damaged_network(exported, tmp_path):
     _, folder, _ = exported
-    for path in folder.iterdir():
-        (tmp_path / path.name).write_bytes(path.read_bytes())
-    onnx_files.write(random_model("best_score", tower=TOWERS["dense"], energy=energies_of("cosine")), tmp_path)
-    assert load(tmp_path / "example.py").main([]) == 1
+    damaged = Path(shutil.copytree(folder, tmp_path / "damaged"))
+    onnx_files.write(random_model("best_score", tower=TOWERS["dense"], energy=energies_of("cosine")), damaged)
+    assert load(damaged / "example.py").main([]) == 1
 
 
 def energies_of(name):

@@ -249,6 +249,14 @@ def test_a_gallery_can_be_read_only_and_need_not_be_there(tmp_path):
         make_app(make_model(1), str(tmp_path / "g"))
 
 
+def test_a_visitor_is_not_told_where_the_gallery_lies(tmp_path):
+    with client_of(gallery=str(tmp_path / "g")) as client:
+        empty = refused(client.post("/identify", files=files(0)), 400)
+        assert empty == "the gallery is empty: enrol pictures of each class first"
+        unknown = refused(client.post("/remove", json={"class_name": "x"}), 404)
+        assert unknown.startswith("the gallery has no class 'x'")
+
+
 def test_pages_of_other_places_may_not_use_a_service():
     with client_of(only_local=True) as client:
         client.headers["host"] = "localhost:8000"
