@@ -17,16 +17,18 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import _timing
 import numpy as np
-from playwright.sync_api import Browser, sync_playwright
 
 import siamese_jax
 from siamese_jax import data
 from siamese_jax.pages import draw_page
 from siamese_jax.records import Episodes
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 NODE = Path(__file__).parent.parent / "browser" / "page.mjs"
 IN_CHROMIUM = """async (images) => {
@@ -104,6 +106,8 @@ def in_node(path: Path, **request: Any) -> dict[str, Any]:
 
 def in_chromium(path: Path, images: list[list[int]], repeats: int) -> dict[str, Any]:
     """Open the page some times, then embed the images."""
+    from playwright.sync_api import sync_playwright  # for developers only: the options can be shown without it
+
     with sync_playwright() as playwright:
         unsafe = ["--no-sandbox"] if os.getuid() == 0 else []  # Chromium's sandbox does not start for root
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=unsafe)
@@ -122,7 +126,7 @@ def in_chromium(path: Path, images: list[list[int]], repeats: int) -> dict[str, 
     }
 
 
-def seconds_to_open(browser: Browser, path: Path) -> float:
+def seconds_to_open(browser: "Browser", path: Path) -> float:
     """Return the time until the page can be used."""
     page = browser.new_page()
     began = time.perf_counter()
