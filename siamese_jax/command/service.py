@@ -1,6 +1,5 @@
 """The verb `serve`: an address, a warning where anyone may ask, and the service until it is stopped."""
 
-import ipaddress
 import sys
 from typing import Any
 
@@ -13,8 +12,9 @@ def serve(request: Serve) -> tuple[dict[str, Any], str]:
     """Answer requests until the process is told to stop."""
     extras.require("serve")
     from siamese_jax import serve as service
+    from siamese_jax.serve.guard import is_local
 
-    local = _is_local(request.host)
+    local = is_local(request.host)
     with service.listen(request.host, request.port) as listening:
         model = load_pretrained(request.checkpoint)
         app = service.make_app(
@@ -34,13 +34,6 @@ def serve(request: Serve) -> tuple[dict[str, Any], str]:
 
 
 SERVICE_JOBS = {Serve: serve}
-
-
-def _is_local(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _say(text: str) -> None:

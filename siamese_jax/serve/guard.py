@@ -96,7 +96,7 @@ class Guard:
     def _check(self, path: str, headers: Headers) -> None:
         """Raise Refusal for what should not reach the application."""
         host, origin, length = headers.get("host", ""), headers.get("origin"), headers.get("content-length", "")
-        if self._only_local and not _is_local(host):
+        if self._only_local and not _names_this_machine(host):
             raise Refusal(
                 403,
                 f"the host {host[:100]!r} is not this machine: use http://127.0.0.1, or start the service with a token",
@@ -149,11 +149,18 @@ def _too_long(limits: Limits) -> Refusal:
     return Refusal(413, f"the body is longer than {limits.body_bytes:,} bytes: send smaller or fewer pictures")
 
 
-def _is_local(host: str) -> bool:
-    """Tell whether a Host header names this machine itself."""
+def is_local(name: str) -> bool:
+    """Tell whether the name or the address of a host is this machine's own, which no other machine can reach."""
     try:
-        name = urlsplit(f"//{host}").hostname or ""
         return name == "localhost" or ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def _names_this_machine(host: str) -> bool:
+    """Tell whether a Host header, which may have a port, names this machine itself."""
+    try:
+        return is_local(urlsplit(f"//{host}").hostname or "")
     except ValueError:
         return False
 
