@@ -1,6 +1,6 @@
 # `make check` before each commit (under 2 minutes), `make test` before each merge, `make docs` for the site in build/site.
-# `make browser` tests the pages in Node and Chromium.
-.PHONY: check lint types quick test browser docs format
+# `make browser` tests the pages in Node and Chromium. `make faults` injects faults into the command, in about 10 minutes.
+.PHONY: check lint types quick test browser faults docs format
 
 check: lint types quick
 
@@ -19,6 +19,9 @@ test:
 
 browser:
 	pytest browser -n 0
+
+faults:
+	pytest faults
 
 docs:
 	sphinx-build -W -q docs build/site

@@ -1,11 +1,10 @@
 """Settings for every test: strict ranks, a fixed hypothesis profile, and where the real archives are."""
 
 import contextlib
-import fcntl
 import hashlib
 import os
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,9 +20,12 @@ import hypothesis
 import jax
 import jaxlib
 import pytest
+from sharing import once
 
 from siamese_jax import data
 from siamese_jax.evaluation import protocols
+
+__all__ = ["once"]
 
 # Processes that tests start find the helpers, too.
 os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent / "helpers"), os.environ.get("PYTHONPATH", "")])
@@ -59,26 +61,6 @@ def archives() -> Path:
     if not folder:
         pytest.skip("set SIAMESE_JAX_ARCHIVES to a folder with omniglot/ and mnist/ to run the tests of real data")
     return Path(folder)
-
-
-@pytest.fixture(scope="session")
-def once(tmp_path_factory) -> Callable[[str, Callable[[Path], Any]], Path]:
-    """`once(name, build)` returns a folder that `build` fills: once in a session, whichever worker asks first."""
-    workers_share = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        workers_share = workers_share.parent
-
-    def folder_of(name: str, build: Callable[[Path], Any]) -> Path:
-        folder = workers_share / name
-        with folder.with_suffix(".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if not folder.exists():
-                unfinished = tmp_path_factory.mktemp(name)
-                build(unfinished)
-                unfinished.rename(folder)
-        return folder
-
-    return folder_of
 
 
 @pytest.fixture
