@@ -26,6 +26,7 @@ from siamese_jax.storage import files
 from siamese_jax.storage.checkpoint import Checkpoints
 from siamese_jax.storage.experiment_file import read_experiment, read_written, write_experiment
 from siamese_jax.storage.log import read_metrics
+from siamese_jax.storage.workdir import check_not_in_use, opened
 from siamese_jax.training import sizes
 from siamese_jax.training.fit import fit, read_fitted
 from siamese_jax.training.listeners import Listener
@@ -106,9 +107,13 @@ class Run:
           The results, as results.json holds them.
 
         Raises:
-          UserError: the data cannot serve the evaluation, or the workdir cannot be written.
+          UserError: the data cannot serve the evaluation, or the workdir cannot be written, or another run works in it.
         """
         keep_compiled()
+        with opened(self.workdir):
+            return self._evaluate(evaluation, say)
+
+    def _evaluate(self, evaluation: EvalSpec | None, say: Say) -> RunResults:
         spec = self.experiment.evaluation if evaluation is None else evaluation
         checked = dataclasses.replace(self.experiment, evaluation=spec)
         checks.check_experiment(checked)
@@ -229,9 +234,10 @@ def open_run(
       archives: folder with the published archives; None downloads them.
 
     Raises:
-      UserError: the folder holds no run, or no checkpoint yet.
+      UserError: the folder holds no run, or no checkpoint yet, or the run is still training.
     """
     workdir, source = Path(workdir), Data(dataset, data_dir, archives)
+    check_not_in_use(workdir)
     experiment = source.described(read_experiment(workdir, name))
     checks.check_experiment(experiment)
     fitted = read_fitted(experiment, workdir)
@@ -287,14 +293,15 @@ def measure_baselines(
     workdir, source = Path(workdir), Data(dataset, data_dir, archives)
     experiment = source.described(experiment)
     checks.check_experiment(experiment)
-    checks.check_workdir(experiment, workdir)
-    loaded = source.load(experiment.data)
-    sets = splits.split(loaded, experiment.data.author_split)
-    _announce(experiment, workdir, say)
-    write_experiment(workdir, experiment)
-    measurement = measure.measure_baselines(experiment, loaded, sets, source.load_digits, replay(experiment))
-    measure.write(workdir, measurement)
-    write_report(workdir, experiment, measurement.results, [])
+    with opened(workdir):
+        checks.check_workdir(experiment, workdir)
+        loaded = source.load(experiment.data)
+        sets = splits.split(loaded, experiment.data.author_split)
+        _announce(experiment, workdir, say)
+        write_experiment(workdir, experiment)
+        measurement = measure.measure_baselines(experiment, loaded, sets, source.load_digits, replay(experiment))
+        measure.write(workdir, measurement)
+        write_report(workdir, experiment, measurement.results, [])
     return measurement.results
 
 

@@ -14,6 +14,7 @@ from siamese_jax import runs
 from siamese_jax.errors import UserError
 from siamese_jax.records import Dataset
 from siamese_jax.specs import AdamW, Folder, InMemory, NetSpec, NWay, Omniglot, Residual
+from siamese_jax.storage.workdir import opened
 
 EXPERIMENT = replace(
     make_experiment(), evaluation=replace(make_experiment().evaluation, mnist=False), max_epochs=1
@@ -38,10 +39,10 @@ def test_training_works_in_a_thread_that_is_not_the_main_one(tmp_path):
 def test_a_run_is_evaluated_and_can_be_opened_again(tmp_path):
     run = train(tmp_path)
     results = run.evaluate()
-    opened = runs.open_run(tmp_path, dataset=make_dataset())
-    chex.assert_trees_all_equal(run.params, opened.params)
-    assert opened.training == run.training
-    assert opened.evaluate() == results
+    again = runs.open_run(tmp_path, dataset=make_dataset())
+    chex.assert_trees_all_equal(run.params, again.params)
+    assert again.training == run.training
+    assert again.evaluate() == results
     assert (tmp_path / "report.html").exists()
 
 
@@ -158,3 +159,38 @@ def test_baselines_are_measured_by_a_function_of_their_own(tmp_path):
 def test_a_folder_without_a_checkpoint_cannot_be_opened(tmp_path):
     with pytest.raises(UserError, match="holds no run"):
         runs.open_run(tmp_path)
+
+
+def test_two_that_evaluate_measure_baselines_or_train_in_one_folder_are_refused(tmp_path):
+    run = runs.Run(EXPERIMENT, tmp_path, {}, None, runs.Data(make_dataset()))
+    jobs = (
+        run.evaluate,
+        lambda: runs.measure_baselines(replace(EXPERIMENT, method="baselines"), tmp_path, dataset=make_dataset()),
+        lambda: train(tmp_path),
+        lambda: runs.open_run(tmp_path, dataset=make_dataset()),
+    )
+    with opened(tmp_path):
+        for job in jobs:
+            with pytest.raises(UserError, match="in use by another run"):
+                job()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_baselines_that_cannot_be_measured_leave_nothing(tmp_path, monkeypatch):
+    def fail(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(runs.measure, "measure_baselines", fail)
+    with pytest.raises(MemoryError):
+        runs.measure_baselines(replace(EXPERIMENT, method="baselines"), tmp_path / "a" / "b", dataset=make_dataset())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_training_that_ends_in_its_first_step_leaves_nothing(tmp_path, monkeypatch):
+    def fail(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(runs, "fit", fail)
+    with pytest.raises(MemoryError):
+        train(tmp_path / "a" / "b")
+    assert list(tmp_path.iterdir()) == []

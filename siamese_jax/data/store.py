@@ -1,7 +1,6 @@
 """Prepare the records of a TFDS builder and read them back, quietly; every failure is one sentence."""
 
 import contextlib
-import fcntl
 import io
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -14,6 +13,7 @@ from tensorflow_datasets.core import constants
 
 from siamese_jax.data.archives import disk_problem
 from siamese_jax.errors import UserError
+from siamese_jax.storage.locks import exclusive
 
 Builder = tfds.core.GeneratorBasedBuilder
 
@@ -83,8 +83,7 @@ def _damaged(folder: Path, error: Exception) -> UserError:
 @contextlib.contextmanager
 def _lock(root: Path, name: str) -> Iterator[None]:
     root.mkdir(parents=True, exist_ok=True)
-    with (root / f".{name}.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)  # the system releases it when the process dies
+    with exclusive(root / f".{name}.lock", wait=True):
         yield
 
 

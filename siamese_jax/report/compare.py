@@ -22,6 +22,7 @@ from siamese_jax.statistics import intervals
 from siamese_jax.storage.experiment_file import read_experiment
 from siamese_jax.storage.log import read_metrics
 from siamese_jax.storage.results_file import read_results, read_trials
+from siamese_jax.storage.workdir import opened
 
 
 def report(workdirs: Sequence[Path], output: Path) -> None:
@@ -35,7 +36,8 @@ def report(workdirs: Sequence[Path], output: Path) -> None:
 def report_again(workdir: Path) -> None:
     """Write report.md and report.html of a run again; UserError if its folder holds no results."""
     run = read_run(workdir)
-    write_report(workdir, run.experiment, run.results, run.rows)
+    with opened(workdir):
+        write_report(workdir, run.experiment, run.results, run.rows)
 
 
 def compare_runs(workdirs: Sequence[str | Path], output: str | Path) -> None:
@@ -46,7 +48,7 @@ def compare_runs(workdirs: Sequence[str | Path], output: str | Path) -> None:
       output: The folder that the report is written to.
 
     Raises:
-      UserError: `output` is the folder of a run, a run is named twice, or a run has no results.
+      UserError: `output` is the folder of a run, or in use, a run is named twice, or a run has no results.
     """
     workdirs, folder = [Path(workdir) for workdir in workdirs], Path(output)
     if folder.resolve() in (workdir.resolve() for workdir in workdirs):
@@ -58,7 +60,8 @@ def compare_runs(workdirs: Sequence[str | Path], output: str | Path) -> None:
     if len(set(names)) < len(names):
         names = [str(workdir) for workdir in workdirs]
     runs = [read_run(workdir, name) for workdir, name in zip(workdirs, names, strict=True)]
-    write_comparison(folder, runs, paired_differences(contestants(runs)), plot(runs, folder))
+    with opened(folder):
+        write_comparison(folder, runs, paired_differences(contestants(runs)), plot(runs, folder))
 
 
 def read_run(workdir: Path, name: str = "") -> Run:

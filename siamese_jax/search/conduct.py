@@ -16,7 +16,8 @@ from siamese_jax.search.plan import Plan
 from siamese_jax.search.study import Study, find_study
 from siamese_jax.search.worker import check_base, load_once, work
 from siamese_jax.specs import DataSpec, Experiment
-from siamese_jax.storage.checkpoint import InUseError
+from siamese_jax.storage.files import explained
+from siamese_jax.storage.workdir import InUseError
 
 
 def run_search(
@@ -86,6 +87,8 @@ def _run_winner(
     if not workdir.exists() and not study.claims_winner(best.number, seed):
         say(elsewhere)
         return
+    with explained(workdir):
+        workdir.mkdir(parents=True, exist_ok=True)  # then any worker may resume it
     try:
         train(dataclasses.replace(winner, seed=seed), workdir)
     except InUseError:

@@ -1,7 +1,6 @@
 """Where a study is kept, and which workers live: a journal file for one machine, PostgreSQL for several."""
 
 import contextlib
-import fcntl
 import threading
 import time
 import warnings
@@ -17,6 +16,7 @@ from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 
 from siamese_jax.errors import UserError
 from siamese_jax.storage.files import explained
+from siamese_jax.storage.locks import HeldError, exclusive
 
 JOURNAL = "journal.log"
 HEARTBEAT, GRACE = 5, 30
@@ -63,8 +63,7 @@ def open_storage(folder: Path, url: str | None, when_dead: Callable[..., None] |
 def locked(folder: Path, url: str | None, name: str) -> Iterator[None]:
     """Hold a lock that all workers share, by name; the system releases it when the process dies."""
     if url is None:
-        with explained(folder / f"{name}.lock"), (folder / f"{name}.lock").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        with _held(folder / f"{name}.lock"):
             yield
         return
     import sqlalchemy
@@ -167,27 +166,33 @@ def alive(folder: Path, worker: str) -> Iterator[None]:
     path = _of_worker(folder, worker)
     with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("w")
-    with file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with _held(path):
         try:
             yield
         finally:
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                path.unlink()
 
 
 def is_dead(folder: Path, worker: str) -> bool:
     """Return whether a worker on this machine has died."""
     path = _of_worker(folder, worker)
-    try:
-        with path.open() as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            path.unlink(missing_ok=True)
-    except FileNotFoundError:
+    if not path.exists():
         return True
-    except BlockingIOError:
+    try:
+        with exclusive(path, wait=False):
+            path.unlink(missing_ok=True)
+    except HeldError:
         return False
     return True
+
+
+@contextlib.contextmanager
+def _held(path: Path) -> Iterator[None]:
+    with contextlib.ExitStack() as stack:
+        with explained(path, "locked"):
+            stack.enter_context(exclusive(path, wait=True))
+        yield
 
 
 def wait(seconds: float = 1.0) -> None:

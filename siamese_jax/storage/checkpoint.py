@@ -7,7 +7,6 @@ stored: they follow from (seed, step).
 """
 
 import contextlib
-import fcntl
 import hashlib
 import itertools
 import json
@@ -23,6 +22,7 @@ from absl import logging
 
 from siamese_jax.errors import UserError
 from siamese_jax.storage.files import explained
+from siamese_jax.storage.workdir import opened
 
 
 class Restored(NamedTuple):
@@ -36,9 +36,8 @@ class Restored(NamedTuple):
 class Checkpoints:
     """The checkpoints of one run, for the one process that trains it: `with Checkpoints(workdir) as checkpoints:`.
 
-    It holds WORKDIR/lock while it is open, and keeps the newest `keep` checkpoints. Folders that it made are removed at
-    the end if nothing was written to them. UserError if another process holds the lock, or if the folder cannot be
-    written.
+    The workdir is `opened` as long as it is open. It keeps the newest `keep` checkpoints. UserError if another process
+    holds the lock, or if the folder cannot be written.
     """
 
     def __init__(self, workdir: str | os.PathLike, keep: int = 2):
@@ -48,11 +47,9 @@ class Checkpoints:
 
     def __enter__(self) -> "Checkpoints":
         with contextlib.ExitStack() as stack:
+            stack.enter_context(opened(self.workdir))
             with explained(self._folder, "opened"):
-                made = [path for path in (self._folder, self.workdir, *self.workdir.parents) if not path.exists()]
-                self._folder.mkdir(parents=True, exist_ok=True)
-                stack.enter_context(_lock(self.workdir))
-                stack.callback(self._remove_if_unused, made)
+                self._folder.mkdir(exist_ok=True)
                 self._remove_unfinished()
             self._manager = stack.enter_context(_manager(self._folder, self._keep))
             self._stack = stack.pop_all()
@@ -120,15 +117,6 @@ class Checkpoints:
             self._manager.reload()
         return found
 
-    def _remove_if_unused(self, made: list[Path]) -> None:
-        """Remove the folders that were made for a new run which ended before it wrote anything; keep all others."""
-        if self.workdir in made and {path.name for path in self.workdir.iterdir()} == {"lock", self._folder.name}:
-            with contextlib.suppress(OSError):  # a folder that is not empty stays
-                self._folder.rmdir()
-                (self.workdir / "lock").unlink()
-                for path in made[1:]:
-                    path.rmdir()
-
     def _remove_unfinished(self) -> None:
         """Remove numbered folders without Orbax's commit file: a save that was killed or failed left them."""
         for folder in self._folder.iterdir():
@@ -185,22 +173,6 @@ def _quiet() -> Iterator[None]:
         yield
     finally:
         logging.set_verbosity(verbosity)
-
-
-@contextlib.contextmanager
-def _lock(workdir: Path) -> Iterator[None]:
-    with (workdir / "lock").open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise InUseError(
-                f"{workdir} is in use by another run: wait until that has ended, or choose another --workdir"
-            ) from error
-        yield
-
-
-class InUseError(UserError):
-    """Another process is training in the workdir."""
 
 
 class _DamagedError(Exception):

@@ -1,12 +1,13 @@
 """Folders that take long to make, made once for all workers of a session."""
 
-import fcntl
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from siamese_jax.storage.locks import exclusive
 
 Once = Callable[[str, Callable[[Path], Any]], Path]
 
@@ -20,8 +21,7 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
 
     def folder_of(name: str, build: Callable[[Path], Any]) -> Path:
         folder = workers_share / name
-        with folder.with_suffix(".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with exclusive(folder.with_suffix(".lock"), wait=True):
             if not folder.exists():
                 unfinished = tmp_path_factory.mktemp(name)
                 build(unfinished)

@@ -122,7 +122,7 @@ def test_a_better_trial_makes_another_winner_with_runs_of_its_own(tmp_path, read
     monkeypatch.setattr(worker_module, "train", lambda *_: [Ended(next(accuracies))])
 
     def run(experiment, workdir, **_):
-        workdir.mkdir(parents=True)
+        workdir.mkdir(parents=True, exist_ok=True)
         return SimpleNamespace(evaluate=lambda: None)
 
     monkeypatch.setattr(runs, "train", run)

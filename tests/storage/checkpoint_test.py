@@ -260,7 +260,7 @@ def test_a_full_disk_names_the_last_good_checkpoint_and_leaves_nothing_half_writ
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="checkpoints could not be opened"), Checkpoints(tmp_path / "file" / "run"):
+    with pytest.raises(UserError, match="run could not be opened"), Checkpoints(tmp_path / "file" / "run"):
         pass
 
 

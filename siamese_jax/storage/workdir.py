@@ -1,0 +1,89 @@
+"""The folder of a run: one process at a time writes to it, and a run that leaves nothing there leaves no folder."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from siamese_jax.errors import UserError
+from siamese_jax.storage.files import explained
+from siamese_jax.storage.locks import HOLDER, HeldError, exclusive
+
+LOCK = "lock"
+CHECKPOINTS = "checkpoints"
+FIRST = ("experiment.json", "images.csv")
+"""Files that a run writes before it has done anything: alone, they are not worth keeping, nor are empty files."""
+
+
+class InUseError(UserError):
+    """Another run works in the folder."""
+
+
+@contextlib.contextmanager
+def opened(workdir: str | os.PathLike) -> Iterator[Path]:
+    """Make the folder of a run if it is missing, and hold WORKDIR/lock.
+
+    If the run ends before it has written a lasting file, what it made is removed: a mistake that is found late leaves
+    nothing behind. What was there before stays.
+
+    Raises:
+      UserError: the folder cannot be made or written.
+      InUseError: another run holds the lock.
+    """
+    workdir = Path(workdir).absolute()
+    made = _missing(workdir)
+    with explained(workdir, "opened"):
+        workdir.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        stack.callback(_remove_empty, made)
+        with _in_use(workdir), explained(workdir / LOCK, "opened"):
+            stack.enter_context(exclusive(workdir / LOCK, wait=False))
+        before = {path.name for path in workdir.iterdir()} - {LOCK, LOCK + HOLDER}
+        try:
+            yield workdir
+        finally:
+            _remove_if_unused(workdir, before)
+            with contextlib.suppress(OSError):  # Windows does not remove open files
+                (workdir / LOCK).unlink()
+
+
+def check_not_in_use(workdir: str | os.PathLike) -> None:
+    """Raise InUseError if another run works in a folder that is only to be read."""
+    lock = Path(workdir) / LOCK
+    with contextlib.suppress(OSError), _in_use(Path(workdir)):  # a folder may be one that nobody can write to
+        if lock.exists():
+            with exclusive(lock, wait=False):
+                pass
+
+
+@contextlib.contextmanager
+def _in_use(workdir: Path) -> Iterator[None]:
+    try:
+        yield
+    except HeldError as error:
+        raise InUseError(
+            f"{workdir} is in use by another run ({error}): wait until that has ended, or choose another --workdir"
+        ) from error
+
+
+def _missing(folder: Path) -> list[Path]:
+    """Return the folder and those above it that do not exist, from the inside out."""
+    return [path for path in (folder, *folder.parents) if not path.exists()]
+
+
+def _remove_if_unused(workdir: Path, before: set[str]) -> None:
+    """Remove what a run made if that is not worth keeping."""
+    with contextlib.suppress(OSError):
+        if CHECKPOINTS not in before:
+            _remove_empty([workdir / CHECKPOINTS])
+        new = {path for path in workdir.iterdir() if path.name not in before and path.name not in (LOCK, LOCK + HOLDER)}
+        if all(path.name in FIRST or (path.is_file() and not path.stat().st_size) for path in new):
+            for path in new:
+                path.unlink()
+
+
+def _remove_empty(folders: list[Path]) -> None:
+    """Remove folders, from the inside out, up to one that is not empty."""
+    with contextlib.suppress(OSError):
+        for folder in folders:
+            folder.rmdir()
