@@ -4,14 +4,20 @@ They are in WORKDIR/checkpoints, one numbered folder per step. A state is any py
 flat table of named leaves. The dtype, shape and sha256 of each leaf are in `meta`, since Orbax restores damaged arrays
 and wrong dtypes without an error. The structure is not stored: `restore` takes it from a template. Random keys are not
 stored: they follow from (seed, step).
+
+Orbax marks a finished checkpoint by a file, the commit file. A folder without it is a checkpoint too, if all digests
+are right: tools that copy folders may skip that file. `checkpoints/saving` lists the folders that a save may leave
+unfinished; no other folder is deleted. WORKDIR/first_checkpoint.json stays when the checkpoints have been lost.
 """
 
+import asyncio
 import contextlib
 import hashlib
 import itertools
 import json
 import os
 import shutil
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,8 +27,16 @@ import numpy as np
 from absl import logging
 
 from siamese_jax.errors import UserError
-from siamese_jax.storage.files import explained
+from siamese_jax.storage.experiment_file import read_json
+from siamese_jax.storage.files import explained, write_json
+from siamese_jax.storage.log import read_metrics
 from siamese_jax.storage.workdir import opened
+
+_COMMIT = "commit_success.txt"
+"""Orbax's commit file: the last one that it writes into a checkpoint."""
+_ORBAX = (_COMMIT, "_CHECKPOINT_METADATA", "meta/metadata", "state/_METADATA", "state/manifest.ocdbt")
+"""Files that show that a numbered folder is, or was, a checkpoint."""
+_FIRST = "first_checkpoint.json"
 
 
 class Restored(NamedTuple):
@@ -37,20 +51,23 @@ class Checkpoints:
     """The checkpoints of one run, for the one process that trains it: `with Checkpoints(workdir) as checkpoints:`.
 
     The workdir is `opened` as long as it is open. It keeps the newest `keep` checkpoints. UserError if another process
-    holds the lock, or if the folder cannot be written.
+    holds the lock, if the folder cannot be written, or if the checkpoints of an earlier training are lost.
     """
 
     def __init__(self, workdir: str | os.PathLike, keep: int = 2):
         self.workdir = Path(workdir).absolute()  # Orbax fails on relative paths, with an error that does not say so
         self._folder = self.workdir / "checkpoints"
+        self._saving = self._folder / "saving"
         self._keep = keep
 
     def __enter__(self) -> "Checkpoints":
         with contextlib.ExitStack() as stack:
             stack.enter_context(opened(self.workdir))
             with explained(self._folder, "opened"):
+                if not _steps(self._folder):
+                    _refuse_lost(self.workdir)
                 self._folder.mkdir(exist_ok=True)
-                self._remove_unfinished()
+                self._settle_unmarked()
             self._manager = stack.enter_context(_manager(self._folder, self._keep))
             self._stack = stack.pop_all()
         return self
@@ -61,7 +78,7 @@ class Checkpoints:
     @property
     def latest(self) -> int | None:
         """The step of the newest checkpoint, which may be damaged; None when there is none."""
-        return max(self._manager.all_steps(), default=None)
+        return max(_steps(self._folder), default=None)
 
     def save(self, step: int, state: Any, meta: dict[str, Any]) -> None:
         """Write a checkpoint; return when it is on disk.
@@ -84,19 +101,23 @@ class Checkpoints:
         arrays = {name: _as_stored(name, leaf) for name, leaf in _named(state).items()}
         items = ocp.args.Composite(state=ocp.args.StandardSave(arrays), meta=ocp.args.JsonSave(_sealed(arrays, meta)))
         try:
+            self._move_away(step)
+            older = sorted(self._manager.all_steps(), reverse=True)
+            self._saving.write_text(json.dumps([step, *older[self._keep - 1 :]]))
             with _quiet():
                 saved = self._manager.save(step, args=items)
+            self._saving.unlink()
+            if not (self.workdir / _FIRST).exists():
+                write_json(self.workdir / _FIRST, {"step": step})
         except Exception as error:
-            self._remove_unfinished()
+            self._settle_unmarked()
+            error = error.__cause__ if isinstance(error, UserError) else error
             if isinstance(error, OSError) or "os_error_code" in str(error):  # tensorstore's I/O errors are ValueErrors
+                latest = self.latest
+                kept = "There is no earlier one" if latest is None else f"The last good checkpoint is step {latest}"
                 raise UserError(
-                    f"checkpoint {step} could not be written to {self._folder}: {_reason(error)}. "
-                    + (
-                        "There is no earlier one. "
-                        if latest is None
-                        else f"The last good checkpoint is step {latest}. "
-                    )
-                    + "Free some space, then start again with the same --workdir to continue from there"
+                    f"checkpoint {step} could not be written to {self._folder}: {_reason(error)}. {kept}. "
+                    "Free some space, then start again with the same --workdir to continue from there"
                 ) from error
             raise
         if not saved:
@@ -107,7 +128,7 @@ class Checkpoints:
 
         Newer checkpoints, which are damaged, are renamed to damaged-STEP: they would block saves up to their step.
         """
-        found, damaged = _newest_good(self._manager, self._folder, template)
+        found, damaged = _newest_good(self._folder, template)
         for step, reason in damaged.items():
             aside = _free(self._folder / f"damaged-{step}")
             with explained(aside):
@@ -117,11 +138,35 @@ class Checkpoints:
             self._manager.reload()
         return found
 
-    def _remove_unfinished(self) -> None:
-        """Remove numbered folders without Orbax's commit file: a save that was killed or failed left them."""
-        for folder in self._folder.iterdir():
-            if folder.name.isdigit() and not (folder / "commit_success.txt").exists():
-                shutil.rmtree(folder, ignore_errors=True)
+    def _settle_unmarked(self) -> None:
+        """Write the commit file that whole checkpoints lack, and remove what an unfinished save of ours left.
+
+        A save that was killed or failed leaves its own folder, and perhaps a part of an older one that it removed.
+        """
+        try:
+            ours = [step for step in json.loads(self._saving.read_bytes()) if type(step) is int]
+        except (OSError, ValueError, TypeError):  # there is no such file, or the disk was full when it was written
+            ours = []
+        for step in {*_steps(self._folder), *ours}:
+            folder = self._folder / str(step)
+            if (folder / _COMMIT).exists():
+                continue
+            try:
+                _verified(folder)
+            except Exception:  # damage raises almost any exception of Orbax, tensorstore or json
+                if step in ours:
+                    shutil.rmtree(folder, ignore_errors=True)
+            else:
+                (folder / _COMMIT).write_text("all digests are right")
+        self._saving.unlink(missing_ok=True)
+
+    def _move_away(self, step: int) -> None:
+        """Rename what has the name of the next checkpoint and is not one: Orbax would delete it."""
+        path = self._folder / str(step)
+        if os.path.lexists(path):
+            aside = _free(self._folder / f"not-a-checkpoint-{step}")
+            path.rename(aside)
+            logging.warning("%s is not a checkpoint of this run: it is now called %s", path, aside.name)
 
 
 def restore(workdir: str | os.PathLike, template: Any) -> Restored | None:
@@ -133,25 +178,25 @@ def restore(workdir: str | os.PathLike, template: Any) -> Restored | None:
         and shardings.
 
     Raises:
-      UserError: the newest intact checkpoint has another structure, or all checkpoints are damaged.
+      UserError: the newest intact checkpoint has another structure, or all checkpoints are damaged or lost.
     """
     folder = Path(workdir).absolute() / "checkpoints"
-    with _manager(folder, keep=None) as manager:
-        found, damaged = _newest_good(manager, folder, template)
+    with explained(folder, "read"):
+        found, damaged = _newest_good(folder, template)
+    if found is None:
+        _refuse_lost(Path(workdir))
     for step, reason in damaged.items():
         logging.warning("checkpoint %d in %s is damaged and was passed over: %s", step, folder, reason)
     return found
 
 
 @contextlib.contextmanager
-def _manager(folder: Path, keep: int | None) -> Iterator[Any]:
-    """Yield Orbax's manager; `keep=None` opens the folder for reading only."""
+def _manager(folder: Path, keep: int) -> Iterator[Any]:
     import orbax.checkpoint as ocp  # takes seconds when cold
 
     with _quiet():
         options = ocp.CheckpointManagerOptions(
             max_to_keep=keep,
-            read_only=keep is None,
             create=False,
             enable_async_checkpointing=False,  # asynchronous saves report a full disk one save late
             # In the default mode a stray empty folder 99/ counts as the newest checkpoint and blocks every later save.
@@ -164,35 +209,102 @@ def _manager(folder: Path, keep: int | None) -> Iterator[Any]:
         manager.close()
 
 
+class _Loop(asyncio.SelectorEventLoop):
+    """An event loop that leaves nothing running behind it, and says nothing once it is closed.
+
+    Orbax reads and writes all leaves at once, and closes its loop at the first error. The other leaves then end in
+    threads of tensorstore, which call a closed loop: each prints a traceback, and may write into a folder that has been
+    removed.
+    """
+
+    PATIENCE = 10.0
+    """The most seconds to wait for the other leaves."""
+
+    def close(self) -> None:
+        try:
+            if not self.is_closed() and (left := asyncio.all_tasks(self)):
+                done, _ = self.run_until_complete(asyncio.wait(left, timeout=self.PATIENCE))
+                for task in done:
+                    task.cancelled() or task.exception()  # otherwise asyncio logs that nobody asked for it
+        finally:
+            super().close()
+
+    def call_soon_threadsafe(self, *arguments: Any, **keywords: Any) -> Any:
+        try:
+            return super().call_soon_threadsafe(*arguments, **keywords)
+        except RuntimeError:
+            if not self.is_closed():
+                raise
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        if not self.is_closed():
+            super().call_exception_handler(context)
+
+
+_ORBAX_LOCK = threading.RLock()
+"""Held while settings of the process are changed for Orbax: several threads may train."""
+
+
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep Orbax from logging tracebacks of the errors that it also raises."""
-    verbosity = logging.get_verbosity()
-    logging.set_verbosity(logging.FATAL)
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
+    """Keep Orbax and asyncio from printing tracebacks of errors that Orbax also raises."""
+    with _ORBAX_LOCK:
+        verbosity, new_loop = logging.get_verbosity(), asyncio.new_event_loop
+        logging.set_verbosity(logging.FATAL)
+        asyncio.new_event_loop = _Loop
+        try:
+            yield
+        finally:
+            asyncio.new_event_loop = new_loop
+            logging.set_verbosity(verbosity)
 
 
 class _DamagedError(Exception):
     """The contents of a checkpoint differ from what was saved."""
 
 
-def _newest_good(manager: Any, folder: Path, template: Any) -> tuple[Restored | None, dict[int, str]]:
+def _steps(folder: Path) -> list[int]:
+    """Return the steps of the checkpoints in a folder, whole, damaged or unfinished; the newest first.
+
+    A numbered folder without any file of Orbax is not one.
+    """
+    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    numbers = [int(name) for name in names if name.isascii() and name.isdecimal() and str(int(name)) == name]
+    return sorted((n for n in numbers if any((folder / str(n) / file).exists() for file in _ORBAX)), reverse=True)
+
+
+def _refuse_lost(workdir: Path) -> None:
+    """Raise UserError if a folder without checkpoints shows that there were some: training would start over it."""
+    if (workdir / _FIRST).exists():
+        evidence = f"{_FIRST} says that there were some"
+    elif (read_json(workdir / "results.json") or {}).get("training"):
+        evidence = "results.json is of a trained network"
+    elif any(row["epoch"] > 1 for row in read_metrics(workdir)):  # the first epoch ends with a checkpoint
+        evidence = "metrics.jsonl has lines of more than one epoch"
+    else:
+        return
+    raise UserError(
+        f"{workdir / 'checkpoints'} holds no checkpoint, but {evidence}. Restore that folder from a copy to continue; "
+        "to train from the start, choose another --workdir"
+    )
+
+
+def _newest_good(folder: Path, template: Any) -> tuple[Restored | None, dict[int, str]]:
     """Return the newest intact checkpoint, and for each newer one why it is damaged."""
     damaged = {}
-    for step in sorted(manager.all_steps(), reverse=True):
+    for step in _steps(folder):
         try:
-            with _quiet():
-                arrays, meta = _read(manager, step, folder, template)
+            arrays, meta = _verified(folder / str(step), template)
         except (UserError, MemoryError):
             raise
         except Exception as error:  # damage raises almost any exception of Orbax, tensorstore or json
             damaged[step] = _reason(error)
             continue
         leaves, structure = jax.tree.flatten(template)
-        placed = [jax.device_put(a, getattr(leaf, "sharding", None)) for a, leaf in zip(arrays, leaves, strict=True)]
+        placed = [
+            jax.device_put(arrays[name], getattr(leaf, "sharding", None))
+            for name, leaf in zip(_named(template), leaves, strict=True)
+        ]
         return Restored(step, jax.tree.unflatten(structure, placed), meta), damaged
     if damaged:
         reasons = "; ".join(f"step {step}: {reason}" for step, reason in damaged.items())
@@ -203,28 +315,37 @@ def _newest_good(manager: Any, folder: Path, template: Any) -> tuple[Restored | 
     return None, damaged
 
 
-def _read(manager: Any, step: int, folder: Path, template: Any) -> tuple[list[np.ndarray], dict[str, Any]]:
-    """Return the leaves of a checkpoint, in the template's order, and its meta; both verified."""
+def _verified(folder: Path, template: Any = None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Return the leaves of a checkpoint by name, and its meta, both verified; UserError if it is of another template.
+
+    Orbax's handler reads the arrays, and not its manager, which refuses a checkpoint without its commit file.
+    """
     import orbax.checkpoint as ocp
 
-    sealed = manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore())).meta
+    sealed = json.loads((folder / "meta" / "metadata").read_bytes())
     if sealed.pop("sha256") != _json_digest(sealed):
         raise _DamagedError("its meta differs from what was saved")
-    stored, wanted = sealed["leaves"], _named(template)
+    stored = sealed["leaves"]
+    if template is not None:
+        _check_kinds(folder, stored, _named(template))
+    blanks = {name: np.empty(leaf["shape"], jax.numpy.dtype(leaf["dtype"])) for name, leaf in stored.items()}
+    with _quiet():
+        arrays = ocp.StandardCheckpointHandler().restore(folder / "state", args=ocp.args.StandardRestore(blanks))
+    for name, leaf in stored.items():
+        if _digest(arrays[name]) != leaf["sha256"]:
+            raise _DamagedError(f"{name} differs from what was saved")
+    return arrays, sealed["meta"]
+
+
+def _check_kinds(folder: Path, stored: dict[str, Any], wanted: dict[str, Any]) -> None:
     for name in [*wanted, *stored]:
         here = _kind(stored[name]["dtype"], stored[name]["shape"]) if name in stored else "missing"
         there = _kind(wanted[name].dtype, wanted[name].shape) if name in wanted else "absent"
         if here != there:
             raise UserError(
-                f"checkpoint {step} in {folder} is of another network or optimizer: {name} is {here} in it, "
-                f"but {there} in this experiment. Use the experiment it was trained with, or another --workdir"
+                f"checkpoint {folder.name} in {folder.parent} is of another network or optimizer: {name} is {here} in "
+                f"it, but {there} in this experiment. Use the experiment it was trained with, or another --workdir"
             )
-    blanks = {name: np.empty(leaf.shape, leaf.dtype) for name, leaf in wanted.items()}
-    arrays = manager.restore(step, args=ocp.args.Composite(state=ocp.args.StandardRestore(blanks))).state
-    for name in wanted:
-        if _digest(arrays[name]) != stored[name]["sha256"]:
-            raise _DamagedError(f"{name} differs from what was saved")
-    return [arrays[name] for name in wanted], sealed["meta"]
 
 
 def _sealed(arrays: dict[str, np.ndarray], meta: dict[str, Any]) -> dict[str, Any]:
@@ -271,4 +392,4 @@ def _reason(error: Exception) -> str:
 
 def _free(path: Path) -> Path:
     numbered = (path.with_name(f"{path.name}-{n}") for n in itertools.count(2))
-    return next(p for p in itertools.chain([path], numbered) if not p.exists())
+    return next(p for p in itertools.chain([path], numbered) if not os.path.lexists(p))

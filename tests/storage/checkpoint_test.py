@@ -1,5 +1,6 @@
 """Checkpoints are damaged, killed and starved here as disks and schedulers do it."""
 
+import json
 import logging
 import re
 import signal
@@ -18,9 +19,6 @@ from siamese_jax.errors import UserError
 from siamese_jax.records import TrainState
 from siamese_jax.storage import checkpoint
 from siamese_jax.storage.checkpoint import Checkpoints, Restored
-
-# When Orbax cannot read a checkpoint, reads of its other leaves end after it has closed their event loop.
-pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in. None:pytest.PytestUnraisableExceptionWarning")
 
 META = {"epoch": 3, "best": float("-inf"), "history": [0.1, 0.2], "name": "größer"}
 
@@ -160,28 +158,129 @@ def test_when_every_checkpoint_is_damaged_the_user_is_told_and_nothing_moves(tmp
     assert names(tmp_path) == {"10", "20"}
 
 
-def test_an_unfinished_folder_is_no_checkpoint_and_is_removed_by_the_next_run(tmp_path, caplog):
+def test_what_a_save_that_was_killed_left_is_not_a_checkpoint_and_is_removed_by_the_next_run(tmp_path, caplog):
     save_all(tmp_path, 10)
-    (tmp_path / "checkpoints" / "99").mkdir()
     (tmp_path / "checkpoints" / "20" / "state").mkdir(parents=True)
+    (tmp_path / "checkpoints" / "saving").write_text("[20, 5]")
     assert_same(checkpoint.restore(tmp_path, template()), 10)
-    assert "damaged" not in caplog.text
     with Checkpoints(tmp_path) as checkpoints:
         assert names(tmp_path) == {"10"}
         assert_same(checkpoints.restore(template()), 10)
         checkpoints.save(20, make_state(20), META)
+    assert "damaged" not in caplog.text
     assert_same(checkpoint.restore(tmp_path, template()), 20)
 
 
-@pytest.mark.parametrize("where", ["", "state", "meta"])
-def test_a_checkpoint_without_its_commit_file_is_passed_over_or_intact(tmp_path, where):
-    save_all(tmp_path, 10, 20)
-    (tmp_path / "checkpoints" / "20" / where / "commit_success.txt").unlink()
+@pytest.mark.parametrize("content", ["", "[2", '{"a": 1}', "7", '["../..", "/", null, true, -1]'])
+def test_a_note_of_unfinished_saves_that_was_damaged_deletes_nothing(tmp_path, content):
+    save_all(tmp_path, 10)
+    (tmp_path / "checkpoints" / "saving").write_text(content)
+    (tmp_path / "checkpoints" / "20" / "state").mkdir(parents=True)
+    with Checkpoints(tmp_path):
+        assert names(tmp_path) == {"10", "20"}
+
+
+def test_folders_and_files_that_are_not_ours_are_neither_deleted_nor_taken_for_checkpoints(tmp_path, caplog):
+    save_all(tmp_path, 10)
+    folder = tmp_path / "checkpoints"
+    for name in ("2024", "007", "²", "99", "archive"):
+        (folder / name).mkdir()
+        (folder / name / "photo.jpg").write_text("mine")
+    (folder / "2024" / "state").mkdir()
+    (folder / "notes.txt").write_text("mine")
+    (folder / "12").write_text("mine")
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and "10" not in path.parts}
+    assert_same(checkpoint.restore(tmp_path, template()), 10)
     with Checkpoints(tmp_path) as checkpoints:
-        restored = checkpoints.restore(template())
-        assert_same(restored, restored.step)
+        assert checkpoints.latest == 10
+        assert_same(checkpoints.restore(template()), 10)
+        checkpoints.save(11, make_state(11), META)
+        assert {path: path.read_bytes() for path in before} == before
+        for step in (12, 99):  # names that training needs are given back under another one
+            checkpoints.save(step, make_state(step), META)
+    assert (folder / "not-a-checkpoint-12").read_text() == (folder / "not-a-checkpoint-99/photo.jpg").read_text()
+    assert "12 is not a checkpoint of this run: it is now called not-a-checkpoint-12" in caplog.text
+    assert_same(checkpoint.restore(tmp_path, template()), 99)
+
+
+@pytest.mark.parametrize("everywhere", [False, True])
+def test_whole_checkpoints_without_their_commit_files_are_used_and_nothing_is_deleted(tmp_path, everywhere):
+    save_all(tmp_path, 10, 20)
+    for file in list(tmp_path.rglob("commit_success.txt")):
+        if everywhere or file.parent.parent.name == "checkpoints":
+            file.unlink()
+    before = sorted(tmp_path.rglob("*"))
+    assert_same(checkpoint.restore(tmp_path, template()), 20)
+    assert sorted(tmp_path.rglob("*")) == before
+    with Checkpoints(tmp_path) as checkpoints:
+        assert checkpoints.latest == 20
+        assert_same(checkpoints.restore(template()), 20)
+        assert set(tmp_path.rglob("*")) > set(before)
         checkpoints.save(30, make_state(30), META)
-    assert_same(checkpoint.restore(tmp_path, template()), 30)
+    assert names(tmp_path) == {"20", "30"}
+
+
+def test_a_damaged_checkpoint_without_its_commit_file_is_set_aside_like_any_other(tmp_path):
+    save_all(tmp_path, 10, 20)
+    for file in list(tmp_path.rglob("commit_success.txt")):
+        file.unlink()
+    flip_a_bit(tmp_path, 20)
+    with Checkpoints(tmp_path) as checkpoints:
+        assert_same(checkpoints.restore(template()), 10)
+    assert names(tmp_path) == {"10", "damaged-20"}
+    flip_a_bit(tmp_path, 10)
+    (tmp_path / "checkpoints/10/commit_success.txt").unlink()
+    with Checkpoints(tmp_path) as checkpoints, pytest.raises(UserError, match=r"no checkpoint .* is intact \(step 10"):
+        checkpoints.restore(template())
+    assert names(tmp_path) == {"10", "damaged-20"}
+
+
+@pytest.mark.parametrize("lost", ["folder", "content", "files"])
+def test_training_never_starts_over_the_traces_of_a_run_whose_checkpoints_are_lost(tmp_path, lost):
+    save_all(tmp_path, 10)
+    write_metrics(tmp_path, 1)
+    for path in sorted((tmp_path / "checkpoints").rglob("*"), reverse=True):
+        if lost != "files" or path.is_file():
+            path.unlink() if path.is_file() else path.rmdir()
+    if lost == "folder":
+        (tmp_path / "checkpoints").rmdir()
+    before = {path: path.is_file() and path.read_bytes() for path in tmp_path.rglob("*")}
+    words = r"checkpoints holds no checkpoint, but first_checkpoint.json .* Restore .* another --workdir"
+    with pytest.raises(UserError, match=words), Checkpoints(tmp_path):
+        pass
+    with pytest.raises(UserError, match=words):
+        checkpoint.restore(tmp_path, template())
+    assert {path: path.is_file() and path.read_bytes() for path in tmp_path.rglob("*")} == before
+
+
+def write_metrics(workdir: Path, *epochs: int) -> None:
+    rows = ({"step": 9 * epoch, "epoch": epoch, "time": 0.0, "validation_one_shot": 0.5} for epoch in epochs)
+    (workdir / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+@pytest.mark.parametrize(
+    ("epochs", "results", "words"),
+    [
+        ((1, 2), None, "metrics.jsonl has lines of more than one epoch"),
+        ((), {"training": {"steps": 9}}, "results.json is of a trained network"),
+        ((1,), None, None),  # killed in the first epoch, or while it was saved
+        ((), {"training": None}, None),  # untrained baselines
+        ((), None, None),
+    ],
+)
+def test_each_trace_of_a_training_is_enough_and_a_run_killed_in_its_first_epoch_starts_again(
+    tmp_path, epochs, results, words
+):
+    write_metrics(tmp_path, *epochs)
+    if results is not None:
+        (tmp_path / "results.json").write_text(json.dumps(results))
+    if words:
+        with pytest.raises(UserError, match=words), Checkpoints(tmp_path):
+            pass
+    else:
+        with Checkpoints(tmp_path) as checkpoints:
+            assert checkpoints.restore(template()) is None
+        assert not (tmp_path / "lock").exists()  # what an unused folder would leave
 
 
 def test_a_truncated_commit_file_does_not_matter(tmp_path):
