@@ -12,10 +12,12 @@ unfinished; no other folder is deleted. WORKDIR/first_checkpoint.json stays when
 
 import asyncio
 import contextlib
+import errno
 import hashlib
 import itertools
 import json
 import os
+import re
 import shutil
 import threading
 from collections.abc import Iterator
@@ -37,6 +39,7 @@ _COMMIT = "commit_success.txt"
 _ORBAX = (_COMMIT, "_CHECKPOINT_METADATA", "meta/metadata", "state/_METADATA", "state/manifest.ocdbt")
 """Files that show that a numbered folder is, or was, a checkpoint."""
 _FIRST = "first_checkpoint.json"
+_FULL = errno.ENOSPC, errno.EDQUOT
 
 
 class Restored(NamedTuple):
@@ -111,13 +114,14 @@ class Checkpoints:
                 write_json(self.workdir / _FIRST, {"step": step})
         except Exception as error:
             self._settle_unmarked()
-            error = error.__cause__ if isinstance(error, UserError) else error
-            if isinstance(error, OSError) or "os_error_code" in str(error):  # tensorstore's I/O errors are ValueErrors
+            number = _os_error(error.__cause__ if isinstance(error, UserError) else error)
+            if number is not None:
                 latest = self.latest
                 kept = "There is no earlier one" if latest is None else f"The last good checkpoint is step {latest}"
                 raise UserError(
-                    f"checkpoint {step} could not be written to {self._folder}: {_reason(error)}. {kept}. "
-                    "Free some space, then start again with the same --workdir to continue from there"
+                    f"checkpoint {step} could not be written to {self._folder}: {os.strerror(number)}. {kept}. "
+                    f"{'Free some space' if number in _FULL else 'Check the disk'}, then start again with the same "
+                    "--workdir to continue from there"
                 ) from error
             raise
         if not saved:
@@ -384,10 +388,18 @@ def _json_digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
+def _os_error(error: BaseException | None) -> int | None:
+    """Return the system's number of an error of the disk; None for other errors. Tensorstore's are ValueErrors."""
+    if isinstance(error, OSError):
+        return error.errno or errno.EIO
+    found = re.search(r"os_error_code='(\d+)'", str(error))
+    return int(found[1]) if found else None
+
+
 def _reason(error: Exception) -> str:
     """Return one short line: the system's words for an error of the disk, otherwise the start of the error's text."""
-    text = (str(error).splitlines() or [type(error).__name__])[0]
-    return "No space left on device" if "No space left on device" in text else text[:200]
+    number = _os_error(error)
+    return (str(error).splitlines() or [type(error).__name__])[0][:200] if number is None else os.strerror(number)
 
 
 def _free(path: Path) -> Path:

@@ -1,8 +1,11 @@
 """Checkpoints are damaged, killed and starved here as disks and schedulers do it."""
 
+import asyncio
+import gc
 import json
 import logging
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -355,6 +358,42 @@ def test_a_full_disk_names_the_last_good_checkpoint_and_leaves_nothing_half_writ
         assert names(tmp_path) == {"10"}
         checkpoints.save(20, make_state(20), META)
     assert_same(checkpoint.restore(tmp_path, template()), 20)
+
+
+def test_errors_in_many_leaves_at_once_are_one_error_without_tracebacks_of_closed_event_loops(
+    tmp_path, monkeypatch, caplog, capfd
+):
+    draw, unraisable = np.random.default_rng(0), []
+    state = {f"layer {n}": jnp.asarray(draw.normal(size=20_000), jnp.float32) for n in range(40)}
+    monkeypatch.setattr(sys, "unraisablehook", unraisable.append)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    caplog.set_level(logging.DEBUG)
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(1, state, META)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))
+        try:
+            with pytest.raises(UserError, match=r"checkpoint 2 .*: File too large. The last good .* 1. Check the disk"):
+                checkpoints.save(2, state, META)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        assert names(tmp_path) == {"1"}
+        for file in files_of(tmp_path, 1, "state/d") + files_of(tmp_path, 1, "state/ocdbt.process_0"):
+            file.write_bytes(file.read_bytes()[:100])
+        with pytest.raises(UserError, match="is intact"):
+            checkpoints.restore(state)
+    gc.collect()
+    time.sleep(0.1)
+    gc.collect()
+    assert unraisable == []
+    assert "Traceback" not in "".join(capfd.readouterr())
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+def test_event_loops_of_others_are_left_as_they_are(tmp_path):
+    before = asyncio.new_event_loop
+    save_all(tmp_path, 1)
+    assert asyncio.new_event_loop is before
+    assert asyncio.run(asyncio.sleep(0, "done")) == "done"
 
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path):

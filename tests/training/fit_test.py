@@ -78,7 +78,6 @@ def final_state(workdir):
     return restore(workdir, fitting.template(EXPERIMENT)).state
 
 
-@pytest.mark.filterwarnings("ignore:Exception ignored in. None:pytest.PytestUnraisableExceptionWarning")  # Orbax's
 def test_a_run_with_a_damaged_newest_checkpoint_goes_on_from_the_one_before_to_the_same_bits(tmp_path):
     whole, _ = fit(tmp_path / "whole")
     fit(tmp_path / "damaged", replace(EXPERIMENT, max_epochs=1))
