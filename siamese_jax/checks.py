@@ -6,7 +6,7 @@ from pathlib import Path
 import jax
 
 from siamese_jax import keys, specs
-from siamese_jax.data.folder import table_of
+from siamese_jax.data.folder import MAX_TABLE, table_of
 from siamese_jax.errors import UserError
 from siamese_jax.learning.batches import steps_per_epoch
 from siamese_jax.network.siamese import build
@@ -91,8 +91,7 @@ def check_table(dataset: Dataset, workdir: Path) -> None:
     path = workdir / TABLE
     if not dataset.files or not path.exists():
         return
-    with files.explained(path, "read"):
-        begun = path.read_text(encoding="utf-8")
+    begun = files.read_text(path, MAX_TABLE)
     now = table_of(dataset)
     if begun != now:
         first = next(iter(sorted(set(now.splitlines()) ^ set(begun.splitlines()))))

@@ -28,7 +28,7 @@ from siamese_jax.results import ModelCard, from_json, to_json
 from siamese_jax.specs import Experiment, NetSpec, to_nested
 from siamese_jax.statistics.rules import DecisionRules
 from siamese_jax.storage import files
-from siamese_jax.storage.experiment_file import read_experiment, read_json, write_experiment
+from siamese_jax.storage.experiment_file import read_experiment, write_experiment
 from siamese_jax.storage.image_files import Source, read_image
 from siamese_jax.storage.parameters import read_params, write_params
 from siamese_jax.storage.results_file import read_results
@@ -254,7 +254,7 @@ def folder_of(name: str | os.PathLike[str]) -> Path:
     name = os.fspath(name)
     packaged = [] if os.sep in name else [FOLDER / name]
     for folder in (*packaged, Path(name)):
-        if (folder / "card.json").exists() or (folder / "experiment.json").exists():
+        if os.path.exists(folder / "card.json") or os.path.exists(folder / "experiment.json"):
             return folder
     there = [path.parent.name for path in sorted(FOLDER.glob("*/card.json"))]
     raise UserError(f"{name!r} is not a trained network: use {', '.join(there)}, or the folder of a run")
@@ -264,12 +264,12 @@ def read(name: str | os.PathLike[str]) -> Model:
     """Read a network that is named as in `folder_of`; UserError if a file is missing or damaged."""
     folder = folder_of(name)
     experiment, path = read_experiment(folder), folder / "card.json"
-    if not path.exists():
+    if not os.path.lexists(path):
         fitted = read_fitted(experiment, folder)
         if fitted is None:
             raise UserError(f"{folder} holds no checkpoint yet: train the run first")
         return of_run(experiment, fitted.params, folder)
-    card = from_json(ModelCard, read_json(path), str(path), "restore it")
+    card = from_json(ModelCard, files.read_json(path), str(path), "restore it")
     if card.results.training is None or card.results.verification is None:
         raise UserError(f"{path} describes no trained network, its training or verification is null: restore it")
     shapes = jax.eval_shape(lambda: init_params(jax.random.key(0), experiment.network, experiment.data.image_shape))

@@ -7,7 +7,8 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "siamese_jax"
 LAYERS = {
-    "shared by all": {"errors", "experiments", "extras", "keys", "published", "records", "results", "specs"},
+    "shared by all": {"errors", "experiments", "extras", "keys", "printable", "published"}
+    | {"records", "results", "specs"},
     "pure functions": {"images", "learning", "network", "sampling", "statistics"},
     "input and output": {"data", "devices", "pages", "plots", "report", "storage"},
     "jobs": {"checks", "evaluation", "export", "gallery", "pretrained", "runs", "search", "serve", "training"},

@@ -18,8 +18,8 @@ from siamese_jax.experiments import LAYERS
 from siamese_jax.report import PICTURES, compare
 from siamese_jax.report.model_card import make_card
 from siamese_jax.specs import DistortSpec, EvalSpec, LayerSpec, Omniglot, PaperSGD, with_value
+from siamese_jax.storage.array_files import read_arrays
 from siamese_jax.storage.experiment_file import write_experiment
-from siamese_jax.storage.files import read_arrays
 from siamese_jax.storage.results_file import read_results
 from siamese_jax.training import fit as fitting
 

@@ -22,6 +22,7 @@ from siamese_jax.network.siamese import build
 from siamese_jax.report.model_card import card_text, make_card
 from siamese_jax.specs import Folder, with_value
 from siamese_jax.storage import files
+from siamese_jax.storage.array_files import read_arrays, write_arrays
 
 EXPERIMENT = with_value(make_experiment(), "data.side", SIDE)
 
@@ -205,13 +206,13 @@ def test_damaged_weights_are_said_to_be(folder):
 
 
 def test_weights_of_another_network_are_refused(folder):
-    arrays = files.read_arrays(folder / "params.npz")
+    arrays = read_arrays(folder / "params.npz")
     for damaged in (
         {**arrays, "fc/bias": arrays["fc/bias"][1:]},
         {"fc/bias": arrays["fc/bias"]},
         {"x": arrays["fc/bias"]},
     ):
-        files.write_arrays(folder / "params.npz", damaged)
+        write_arrays(folder / "params.npz", damaged)
         with pytest.raises(UserError, match=r"params\.npz does not fit the network of its experiment\.json"):
             pretrained.read(str(folder))
 

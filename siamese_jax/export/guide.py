@@ -13,6 +13,7 @@ from siamese_jax import __version__
 from siamese_jax.export.parity import TOLERANCE, Parity, Wanted
 from siamese_jax.export.reading import FITS, reading
 from siamese_jax.pretrained import Model
+from siamese_jax.report.markdown import as_text, markdown
 from siamese_jax.report.model_card import card_text
 from siamese_jax.report.tables import bullets, sentence, table
 from siamese_jax.results import to_json
@@ -102,11 +103,12 @@ def licence(model: Model) -> str:
 
 def guide(model: Model, expected: Wanted, found: Mapping[str, Parity], notes: Sequence[str]) -> str:
     """Return README.md; the arguments are those of `write`."""
+    card = as_text(model.card)
     height, width, channels = model.experiment.data.image_shape
     length = model.embedding_size
     colour = "in grey" if channels == 1 else "in colour"
     parts = [
-        f"# {model.card.name}\n\nA siamese network for one-shot learning, exported by siamese_jax {__version__}.\n"
+        f"# {card.name}\n\nA siamese network for one-shot learning, exported by siamese_jax {__version__}.\n"
         f"It embeds pictures of {height}×{width} pixels {colour} as {length} numbers, and compares embeddings.\n"
         "[MODEL_CARD.md](MODEL_CARD.md) says what it was trained on and how good it is.",
         *notes,
@@ -121,8 +123,8 @@ def guide(model: Model, expected: Wanted, found: Mapping[str, Parity], notes: Se
     if "safetensors" in found:
         parts.append(SAFETENSORS)
     parts.append(_parity(expected, found))
-    parts.append(f"## Licence\n\n{model.card.licence} See [LICENSE](LICENSE).")
-    return "\n\n".join(parts) + "\n"
+    parts.append(f"## Licence\n\n{card.licence} See [LICENSE](LICENSE).")
+    return markdown("\n\n".join(parts) + "\n")
 
 
 def _files(found: Mapping[str, Parity]) -> str:

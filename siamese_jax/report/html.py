@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from siamese_jax import extras
-from siamese_jax.storage import files
+from siamese_jax.report.pictures import content as content_of
 
 STYLE = """
 :root { color-scheme: light; }
@@ -59,17 +59,25 @@ img { display: block; max-width: 100%; height: auto; margin: .5rem 0 1.5rem; }
 """
 
 
-def page(text: str, folder: Path) -> str:
-    """Return Markdown as a whole HTML page, with the pictures that it shows, PNG files of `folder`, inside.
+def page(text: str, folder: Path, pictures: Sequence[str]) -> str:
+    """Return Markdown as a whole HTML page, with its pictures inside.
 
-    The first heading is the page's title, and those of the second level its navigation. UserError for a picture that
-    cannot be read.
+    The first heading is the page's title, and those of the second level its navigation. Nothing is a link but these.
+
+    Args:
+      text: The Markdown.
+      folder: Where the pictures are.
+      pictures: The PNG files that it may show. No other file is read, whatever the Markdown says.
+
+    Raises:
+      UserError: One of the pictures cannot be read; see `pictures.content`.
     """
     extras.require("report")
     from markdown_it import MarkdownIt
     from markdown_it.token import Token
 
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
+    markdown.disable(["link", "autolink", "reference"])
     # A table too wide for the screen scrolls in a box of its own, which a keyboard can reach.
     box = '<div class="wide" role="region" aria-label="table" tabindex="0">\n'
     markdown.add_render_rule("table_open", lambda *_: f"{box}<table>\n")
@@ -87,8 +95,11 @@ def page(text: str, folder: Path) -> str:
             opening.attrSet("id", anchor)
             headings.append((anchor, words))
         for part in content.children or []:
-            if part.type == "image":
-                part.attrSet("src", _embedded(folder / str(part.attrGet("src"))))
+            if part.type == "image" and part.attrGet("src") in pictures:
+                encoded = base64.b64encode(content_of(folder, str(part.attrGet("src")))).decode()
+                part.attrSet("src", f"data:image/png;base64,{encoded}")
+            elif part.type == "image":
+                part.type = "text"
 
     nav = Token("html_block", "", 0, content=_navigation(headings))
     first = next((i for i, token in enumerate(tokens) if token.type == "heading_close"), -1) + 1
@@ -108,8 +119,3 @@ def _words(parts: Sequence) -> str:
 def _navigation(headings: Sequence[tuple[str, str]]) -> str:
     links = "\n".join(f'<li><a href="#{anchor}">{html.escape(words)}</a></li>' for anchor, words in headings)
     return f'<nav aria-label="Sections">\n<ul>\n{links}\n</ul>\n</nav>\n' if headings else ""
-
-
-def _embedded(path: Path) -> str:
-    with files.explained(path, "read"):
-        return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"

@@ -3,6 +3,7 @@
 from siamese_jax.data import source_of
 from siamese_jax.errors import UserError
 from siamese_jax.report.decisions import decisions
+from siamese_jax.report.markdown import as_text, markdown
 from siamese_jax.report.tables import bullets, interval, percent, ranges, sentence, table
 from siamese_jax.results import ModelCard, RunResults, plural
 from siamese_jax.specs import Experiment
@@ -32,6 +33,7 @@ def make_card(name: str, experiment: Experiment, results: RunResults, commit: st
 
 def card_text(card: ModelCard, channels: int = 1) -> str:
     """Return a model card as Markdown; `channels` is 1 for a network of grey images and 3 for colour."""
+    card = as_text(card)
     results = card.results
     assert results.training is not None  # make_card and pretrained.read have checked it
     assert results.verification is not None
@@ -79,7 +81,7 @@ def card_text(card: ModelCard, channels: int = 1) -> str:
         ],
     )
     summary = sentence(card.summary)
-    return (
+    return markdown(
         f"# {card.name}\n\n{summary[:1].upper()}{summary[1:]}\n\n{facts}\n\n## One-shot accuracy\n\n"
         "The table shows how often the right class has the highest score.\n"
         "The intervals are for other trials of the same kind.\n"

@@ -55,7 +55,7 @@ def network(results: RunResults) -> str:
 
 def baselines(results: RunResults) -> str:
     """Return what the untrained baselines reached, beside the paper's tables 2 and 3."""
-    measured = {BASELINES[who]: one_shot for who, one_shot in results.baselines.items()}
+    measured = {BASELINES.get(who, who): one_shot for who, one_shot in results.baselines.items()}
     if not measured:
         return ""
     data = results.data

@@ -3,10 +3,16 @@
 A picture is a PNG file beside the report. `siamese_jax.plots` draws it.
 """
 
+import contextlib
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from PIL import Image
+
+from siamese_jax.errors import UserError
 from siamese_jax.results import Words, plural
+from siamese_jax.storage import files
 
 HEADLINE, ONE_SHOT, VERIFICATION, DECISIONS, TRAINING, NETWORK = (
     "Result",
@@ -41,9 +47,45 @@ COMPARISON_PICTURES: Pictures = {
 }
 
 
+MOST_BYTES = 32_000_000
+"""Longer pictures are not shown."""
+MOST_PIXELS = 64_000_000
+"""Larger pictures are not shown: a browser would need too much memory for them."""
+
+
 def there(folder: Path, pictures: Pictures) -> list[str]:
-    """Return the names of those pictures that are in a folder."""
-    return [name for name in pictures if (folder / name).exists()]
+    """Return the names of those pictures that are in a folder and can be shown; see `content`."""
+    found = []
+    for name in pictures:
+        with contextlib.suppress(UserError):
+            content(folder, name)
+            found.append(name)
+    return found
+
+
+def content(folder: Path, name: str) -> bytes:
+    """Return a picture of a folder.
+
+    Args:
+      folder: The folder. A link that leads out of it is not followed.
+      name: The name of the file.
+
+    Raises:
+      UserError: There is no such file, or it is not a PNG file of a bounded size.
+    """
+    path = folder / name
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise UserError(f"{path} is a link out of its folder: remove it")
+    found = files.read_bytes(path, MOST_BYTES)
+    try:
+        with Image.open(io.BytesIO(found), formats=("PNG",)) as image:
+            image.verify()
+            size = image.width * image.height
+    except Exception as error:  # decoders raise many kinds of errors for damaged files
+        raise UserError(f"{path} is not a whole PNG file: remove it") from error
+    if size > MOST_PIXELS:
+        raise UserError(f"{path} has {size:,} pixels, more than {MOST_PIXELS:,}: remove it")
+    return found
 
 
 def shown(heading: str, names: Sequence[str], words: Words, pictures: Pictures = PICTURES) -> list[str]:

@@ -13,6 +13,7 @@ from siamese_jax.report.beside import table_1
 from siamese_jax.report.decisions import decisions
 from siamese_jax.report.departures import choices, differences
 from siamese_jax.report.headline import headline
+from siamese_jax.report.markdown import as_text, markdown, with_spaces
 from siamese_jax.report.pictures import (
     DECISIONS,
     HEADLINE,
@@ -58,6 +59,7 @@ def report(
       rows: The lines of metrics.jsonl.
       pictures: The picture files beside the report. Each is shown in its section.
     """
+    experiment, results, rows = as_text(experiment), as_text(results), as_text(list(rows))
     words = results.data.words
     sections = (
         _title(experiment, results),
@@ -73,7 +75,7 @@ def report(
         _departures(experiment) if experiment.method == "siamese" else "",
         f"## How to repeat this run\n\n{_command(results.command)}\n\n{_environment(results.environment)}",
     )
-    return "\n\n".join(part.strip("\n") for part in sections if part) + "\n"
+    return markdown("\n\n".join(part.strip("\n") for part in sections if part) + "\n")
 
 
 def losses(rows: Sequence[Mapping[str, Any]], name: str) -> list[float]:
@@ -194,10 +196,10 @@ def _health(experiment: Experiment, rows: Sequence[Mapping[str, Any]]) -> str:
 
     def column(look: Mapping[str, Any]) -> list[str]:
         return [
-            number(look["saturated"], ".1%") if experiment.network.tower.ends_in_sigmoid else "–",
-            number(look["embedding_spread"], ".2g"),
-            number(look["score_spread"], ".2g"),
-            number(look["score_gap"], ".2g"),
+            number(look.get("saturated"), ".1%") if experiment.network.tower.ends_in_sigmoid else "–",
+            number(look.get("embedding_spread"), ".2g"),
+            number(look.get("score_spread"), ".2g"),
+            number(look.get("score_gap"), ".2g"),
             of_layers(look, "dead_filters/", max, ".0%"),
             of_layers(look, "update/", min, ".1e"),
             of_layers(look, "update/", max, ".1e"),
@@ -243,8 +245,7 @@ def _sets(data: DataDescription) -> str:
             for name, one in data.sets.items()
         ],
     )
-    # Markdown reads underscores in names as emphasis.
-    names = bullets(f"{name}: {', '.join(one.groups).replace('_', ' ')}" for name, one in data.sets.items())
+    names = bullets(f"{name}: {with_spaces(', '.join(one.groups))}" for name, one in data.sets.items())
     apart = [words.class_]
     if _disjoint([one.groups for one in data.sets.values()]):
         apart = [words.group]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from siamese_jax.data import source_of
 from siamese_jax.report.beside import MNIST, on_mnist, small_background, table_2, table_3
 from siamese_jax.report.headline import MAIN
+from siamese_jax.report.markdown import as_text, markdown
 from siamese_jax.report.one_shot import ABOVE, BASELINES, label
 from siamese_jax.report.pictures import (
     COMPARISON_PICTURES,
@@ -83,6 +84,7 @@ def comparison(
       paired: Their differences on the same trials.
       pictures: The picture files beside the report.
     """
+    runs, paired = as_text(list(runs)), as_text(list(paired))
     everyone, words = contestants(runs), _words(runs)
     sections = (
         f"# {len(runs)} runs side by side\n\n{_headline(everyone)}",
@@ -94,7 +96,7 @@ def comparison(
         section(TRAINING, _training(runs), pictures, words, COMPARISON_PICTURES),
         section("Fields that differ", _fields(runs), pictures, words, COMPARISON_PICTURES),
     )
-    return "\n\n".join(part.strip("\n") for part in sections if part) + "\n"
+    return markdown("\n\n".join(part.strip("\n") for part in sections if part) + "\n")
 
 
 def _contestants(run: Run) -> Iterator[Contestant]:
@@ -103,7 +105,7 @@ def _contestants(run: Run) -> Iterator[Contestant]:
         yield Contestant(run.name, data, run.results.one_shot, run.trials)
     for who, one_shot in run.results.baselines.items():
         trials = {p: run.trials[f"{who}.{p}"] for p in one_shot if f"{who}.{p}" in run.trials}
-        yield Contestant(f"{run.name}: {BASELINES[who]}", data, one_shot, trials)
+        yield Contestant(f"{run.name}: {BASELINES.get(who, who)}", data, one_shot, trials)
 
 
 def _headline(everyone: Sequence[Contestant]) -> str:

@@ -29,7 +29,8 @@ def write_report(
       UserError: A file cannot be written.
     """
     workdir = Path(workdir)
-    _write(workdir, report(experiment, results, rows, there(workdir, PICTURES)))
+    pictures = there(workdir, PICTURES)
+    _write(workdir, report(experiment, results, rows, pictures), pictures)
 
 
 def write_comparison(
@@ -46,9 +47,9 @@ def write_comparison(
     Raises:
       UserError: A file cannot be written.
     """
-    _write(Path(folder), comparison(runs, paired, pictures))
+    _write(Path(folder), comparison(runs, paired, pictures), pictures)
 
 
-def _write(folder: Path, text: str) -> None:
+def _write(folder: Path, text: str, pictures: Sequence[str]) -> None:
     files.write_text(folder / "report.md", text)
-    files.write_text(folder / "report.html", page(text, folder))
+    files.write_text(folder / "report.html", page(text, folder, pictures))

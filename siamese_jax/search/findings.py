@@ -15,6 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 from siamese_jax import plots
 from siamese_jax.experiments import all_fields, as_flags, find
 from siamese_jax.report import page
+from siamese_jax.report.markdown import as_text, markdown
 from siamese_jax.report.tables import bullets, duration, interval, percent, table, value
 from siamese_jax.results import OneShotResult, RunResults
 from siamese_jax.search.study import reason_of
@@ -70,7 +71,7 @@ def write_findings(study: optuna.Study, folder: Path) -> None:
     drawn, runs = draw(study, folder), [] if best is None else read_winner(folder, best.number)
     text = report(study.study_name, study.user_attrs.get("plan", {}), trials, best, drawn, runs)
     files.write_text(folder / "report.md", text)
-    files.write_text(folder / "report.html", page(text, folder))
+    files.write_text(folder / "report.html", page(text, folder, drawn))
 
 
 def as_flag_file(name: str, best: FrozenTrial, winner: Experiment) -> str:
@@ -183,6 +184,7 @@ def report(
       pictures: the files of PICTURES that are in the folder.
       winner: results of the winner's runs.
     """
+    name, plan = as_text(name), as_text(plan)
     failed = [trial for trial in trials if reason_of(trial)]
     others = [trial for trial in trials if not reason_of(trial)]
     counts = {state: sum(trial.state is state for trial in others) for state in TrialState}
@@ -208,9 +210,9 @@ def report(
     shown = [f"{caption}:\n\n![{caption}]({file})" for file, (_, caption) in PICTURES.items() if file in pictures]
     parts += ["\n\n".join(["## Pictures", *shown])] if shown else []
     if failed:
-        rows = [[str(trial.number), reason_of(trial)] for trial in failed]
+        rows = [[str(trial.number), as_text(reason_of(trial))] for trial in failed]
         parts.append("## Candidates that failed\n\n" + table(["candidate", "reason"], rows))
-    return "\n\n".join(parts) + "\n"
+    return markdown("\n\n".join(parts) + "\n")
 
 
 def _spread(trials: Sequence[FrozenTrial]) -> list[str]:
@@ -231,7 +233,7 @@ def _searched(text: str) -> list[str]:
 def _winner(best: FrozenTrial | None, runs: Sequence[RunResults]) -> str:
     if best is None:
         return "No trial has been completed."
-    fields = table(["field", "value"], [[f"`{field}`", value(found)] for field, found in best.params.items()])
+    fields = table(["field", "value"], [[f"`{field}`", value(found)] for field, found in as_text(best.params).items()])
     reached = percent(_objective(best))
     text = f"Candidate {best.number}, {reached} % on validation; `best.flags` trains it.\n\n{fields}\n\n"
     if not runs:
@@ -258,14 +260,15 @@ def _cell(result: OneShotResult | None) -> str:
 def _trials(trials: Sequence[FrozenTrial]) -> str:
     measured = [(trial, accuracy) for trial in trials if (accuracy := _accuracy(trial)) is not None]
     ranked = sorted(measured, key=lambda pair: pair[1], reverse=True)[:SHOWN]
-    fields = sorted({field for trial, _ in ranked for field in trial.params})
+    params = {trial.number: as_text(trial.params) for trial, _ in ranked}
+    fields = sorted({field for found in params.values() for field in found})
     rows = [
         [
             str(trial.number),
             _state(trial),
             percent(accuracy),
             str(max(trial.intermediate_values, default=0)),
-            *(value(trial.params[field]) if field in trial.params else "–" for field in fields),
+            *(value(params[trial.number][field]) if field in params[trial.number] else "–" for field in fields),
         ]
         for trial, accuracy in ranked
     ]

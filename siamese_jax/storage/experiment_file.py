@@ -1,30 +1,12 @@
 """experiment.json: the experiment that a folder's run was begun with."""
 
-import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from siamese_jax.errors import UserError
 from siamese_jax.specs import Experiment, from_nested, to_nested
 from siamese_jax.storage import files
 
 NAME = "experiment.json"
-
-
-def read_json(path: Path) -> Mapping[str, Any] | None:
-    """Return the JSON object that a file holds, None if there is no such file; UserError for anything else."""
-    with files.explained(path, "read"):
-        if not path.exists():
-            return None
-        text = path.read_bytes()
-    try:
-        value = json.loads(text)
-        if not isinstance(value, Mapping):
-            raise ValueError(f"it holds a {type(value).__name__}")
-    except ValueError as error:
-        raise UserError(f"{path} cannot be read ({error}): restore it, or choose another --workdir") from error
-    return value
 
 
 def write_experiment(workdir: Path, experiment: Experiment) -> None:
@@ -34,7 +16,7 @@ def write_experiment(workdir: Path, experiment: Experiment) -> None:
 
 def read_written(workdir: Path) -> Experiment | None:
     """Return the experiment of a folder's run, None if there is no run; UserError for a damaged file."""
-    written = read_json(workdir / NAME)
+    written = files.read_json(workdir / NAME, "restore it, or choose another --workdir")
     if written is None:
         return None
     try:

@@ -3,7 +3,6 @@
 import io
 import os
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
@@ -12,7 +11,7 @@ from PIL import Image, ImageOps
 from siamese_jax.errors import UserError
 from siamese_jax.images import ink as inks
 from siamese_jax.images.resize import average_areas, squash_areas
-from siamese_jax.storage.files import explained
+from siamese_jax.storage.files import explained, open_file
 
 Source = str | os.PathLike[str] | bytes | BinaryIO | Image.Image
 """A path, the bytes of a file, a file opened in binary mode, or a Pillow image."""
@@ -154,11 +153,11 @@ def _name(source: Source) -> str:
 
 def _content(source: str | os.PathLike[str] | bytes | BinaryIO, name: str) -> bytes:
     """Return the bytes of a source; UserError if there are none, or too many."""
-    with explained(name, "read"):
-        if isinstance(source, str | os.PathLike):
-            with Path(source).open("rb") as file:
-                content = file.read(MAX_BYTES + 1)
-        else:
+    if isinstance(source, str | os.PathLike):
+        with open_file(source) as file, explained(name, "read"):
+            content = file.read(MAX_BYTES + 1)
+    else:
+        with explained(name, "read"):
             content = source if isinstance(source, bytes) else source.read(MAX_BYTES + 1)
     if not isinstance(content, bytes):
         raise UserError(f"{name} was opened as text: open it in binary mode, for example open(path, 'rb')")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, SupportsFloat, TextIO
 
 from siamese_jax.errors import UserError
-from siamese_jax.storage.files import explained, to_json, write_text
+from siamese_jax.storage.files import explained, read_bytes, to_json, write_text
 
 
 class MetricsLog:
@@ -82,25 +82,47 @@ class MetricsLog:
         self.close()
 
 
+LARGEST = 1e300
+"""Numbers of metrics are smaller: of a larger one no mean can be taken."""
+MOST_METRICS = 1_000_000_000
+"""Bytes of metrics.jsonl."""
+
+
 def read_metrics(workdir: str | os.PathLike) -> list[dict[str, Any]]:
     """Return the lines of metrics.jsonl in order, without a torn last line; [] if there is no such file.
 
     Raises:
-      UserError: the file cannot be read, or a line before the last is not JSON.
+      UserError: the file cannot be read, or a line, other than a torn last one, is not a line of metrics.
     """
     path = Path(workdir) / "metrics.jsonl"
-    if not path.exists():
+    if not os.path.lexists(path):
         return []
-    with explained(path, "read"):
-        lines = path.read_text(encoding="utf-8", errors="replace").rstrip("\n").split("\n")
+    lines = read_bytes(path, MOST_METRICS).rstrip(b"\n").split(b"\n")
     rows = []
     for number, line in enumerate(lines, start=1):
         try:
-            rows.append(json.loads(line))
-        except ValueError as error:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
             if number < len(lines):
                 raise UserError(f"line {number} of {path} is not JSON: remove that line, then start again") from error
+            break
+        if wrong := _wrong(row):
+            raise UserError(f"line {number} of {path} is damaged, {wrong}: remove that line, then start again")
+        rows.append(row)
     return rows
+
+
+def _wrong(row: Any) -> str:
+    """Return what is wrong with a line of metrics; "" if nothing is."""
+    if not isinstance(row, dict):
+        return f"it is {row!r:.60}"
+    for name in ("step", "epoch"):
+        if type(row.get(name)) is not int or not 0 <= row[name] < 1 << 63:
+            return f"{name} is {row.get(name)!r:.60}, not a whole number"
+    for name, value in row.items():
+        if value is not None and not (type(value) in (int, float) and abs(value) < LARGEST):
+            return f"{name:.60} is {value!r:.60}, not a number"
+    return ""
 
 
 SILENCE = 300.0

@@ -1,7 +1,6 @@
 """params.npz: the parameters of a network, one array per leaf, named by its path, for example "stage1a/kernel"."""
 
 import math
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,16 +9,13 @@ import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from siamese_jax.errors import UserError
-from siamese_jax.storage import files
-
-_HEADER = 10_000
-"""Bytes that the header of an array may have. numpy writes 128."""
+from siamese_jax.storage.array_files import opened, write_arrays
 
 
 def write_params(path: Path, params: Mapping[str, Any]) -> None:
     """Write nested dicts of arrays; UserError if that fails."""
     arrays = flatten_dict(params, sep="/")
-    files.write_arrays(path, {name: np.asarray(array) for name, array in arrays.items()})
+    write_arrays(path, {name: np.asarray(array) for name, array in arrays.items()})
 
 
 def read_params(path: Path, shapes: Mapping[str, Any]) -> dict[str, Any]:
@@ -37,41 +33,19 @@ def read_params(path: Path, shapes: Mapping[str, Any]) -> dict[str, Any]:
         finite.
     """
     wanted = flatten_dict(shapes, sep="/")
-    with files.explained(path, "read"), path.open("rb") as file:
-        try:
-            with zipfile.ZipFile(file) as archive:
-                members = _members(path, archive, wanted)
-                return unflatten_dict(
-                    {name: _array(path, archive, members[name], wanted[name], name) for name in wanted}, sep="/"
-                )
-        except UserError:
-            raise
-        except Exception as error:  # zipfile and numpy raise many kinds of errors for damaged files
-            raise UserError(f"{path} is damaged ({error}): restore the file") from error
+    size = sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in wanted.values())
+    with opened(path, size) as stored:
+        for names, what in ((wanted.keys() - stored, "lacks"), (stored.keys() - wanted, "has the unknown")):
+            if names:
+                raise _misfit(path, f"it {what} parameters {min(names)!r:.100}")
+        for name, leaf in wanted.items():
+            if (stored[name].shape, stored[name].dtype) != (leaf.shape, leaf.dtype):
+                here = f"{stored[name].dtype} {list(stored[name].shape)}"
+                raise _misfit(path, f"{name!r} is {here}, not {leaf.dtype} {list(leaf.shape)}")
+        return unflatten_dict({name: _finite(path, name, stored[name].read()) for name in wanted}, sep="/")
 
 
-def _members(path: Path, archive: zipfile.ZipFile, wanted: Mapping[str, Any]) -> dict[str, zipfile.ZipInfo]:
-    """Return the archive's entries by the names of their arrays; UserError unless they are the ones wanted."""
-    members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-    for names, what in ((wanted.keys() - members, "lacks"), (members.keys() - wanted, "has the unknown")):
-        if names:
-            raise _misfit(path, f"it {what} parameters {min(names)!r}")
-    return members
-
-
-def _array(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo, wanted: Any, name: str) -> np.ndarray:
-    size = math.prod(wanted.shape) * wanted.dtype.itemsize
-    if info.file_size > size + _HEADER:
-        raise _misfit(path, f"{name!r} has {info.file_size} bytes, not {size}")
-    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # others decompress without a limit
-        raise ValueError(f"{name!r} is compressed in an unknown way")
-    with archive.open(info) as member:
-        if np.lib.format.read_magic(member) != (1, 0):
-            raise ValueError(f"{name!r} is of an unknown version")
-        shape, by_columns, dtype = np.lib.format.read_array_header_1_0(member)
-        if (shape, dtype) != (wanted.shape, wanted.dtype):
-            raise _misfit(path, f"{name!r} is {dtype} {list(shape)}, not {wanted.dtype} {list(wanted.shape)}")
-        array = np.frombuffer(member.read(), dtype).reshape(shape, order="F" if by_columns else "C")
+def _finite(path: Path, name: str, array: np.ndarray) -> np.ndarray:
     if not np.isfinite(array).all():
         raise _misfit(path, f"{name!r} has values that are not finite")
     return array

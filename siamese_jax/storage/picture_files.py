@@ -2,10 +2,12 @@
 
 import itertools
 import os
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from siamese_jax.errors import UserError
+from siamese_jax.storage import files
 from siamese_jax.storage.image_files import Picture, check_choices, read_picture
 
 SYSTEM = {"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"}
@@ -32,7 +34,8 @@ def is_foreign(path: str | os.PathLike[str]) -> bool:
 
     These are hidden files, files of the operating system (Thumbs.db, desktop.ini, .DS_Store, __MACOSX), and files whose
     name does not end as a picture's and whose first bytes are not those of a format that is read. An empty or damaged
-    file called a.png is not foreign: somebody will miss it. A file that cannot be opened is not foreign either.
+    file called a.png is not foreign: somebody will miss it. A file that cannot be opened is not foreign either, but
+    pipes, sockets and devices are.
     """
     path = Path(path)
     if path.name.startswith(".") or path.name.lower() in SYSTEM or path.parent.name.lower() in SYSTEM_FOLDERS:
@@ -40,9 +43,12 @@ def is_foreign(path: str | os.PathLike[str]) -> bool:
     if path.suffix.lower() in PICTURES:
         return False
     try:
-        with path.open("rb") as file:
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode):
+            return not stat.S_ISDIR(mode)
+        with files.open_file(path) as file:
             return not file.read(8).startswith(SIGNATURES)
-    except OSError:
+    except (OSError, ValueError):
         return False
 
 

@@ -17,7 +17,7 @@ from siamese_jax.experiments import find
 from siamese_jax.network.siamese import build
 from siamese_jax.report import write_report
 from siamese_jax.sampling.splits import split
-from siamese_jax.storage import files
+from siamese_jax.storage import array_files
 from siamese_jax.storage.results_file import read_results, read_trials
 from siamese_jax.training.fit import Fitted
 from siamese_jax.training.listeners import History
@@ -59,7 +59,7 @@ def full(*_):
 
 
 def test_there_are_no_results_without_their_trials(tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "write_arrays", full)
+    monkeypatch.setattr(array_files, "write_arrays", full)
     with pytest.raises(UserError, match="no space left"):
         measure.write(tmp_path, measured_baselines())
     assert not list(tmp_path.iterdir())

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from example_run import BASELINE_PARTS, RESULTS, SMALL, WITHIN, changed, line_with, one_shot, with_data
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from siamese_jax import plots
 from siamese_jax.errors import UserError
@@ -15,7 +17,6 @@ from siamese_jax.report import compare
 from siamese_jax.results import to_json
 from siamese_jax.specs import with_value
 from siamese_jax.statistics import intervals
-from siamese_jax.storage import files
 from siamese_jax.storage.experiment_file import write_experiment
 
 
@@ -31,10 +32,12 @@ def stand_ins(monkeypatch):
         return intervals.PairedDifference(first.size, len(first), difference, interval, 0.0004, only_first, only_second)
 
     def save(figure, path):
-        files.write_bytes(path, b"\x89PNG " + repr(figure).encode())
+        said = PngInfo()
+        said.add_text("figure", repr(figure))
+        path.parent.mkdir(exist_ok=True)
+        Image.new("L", (2, 2)).save(path, "PNG", pnginfo=said)
 
     monkeypatch.setattr(intervals, "paired_difference", paired_difference)
-    monkeypatch.setattr(files, "read_arrays", lambda path: dict(np.load(path)), raising=False)
     monkeypatch.setattr(plots, "comparison_figure", lambda *given: ("comparison", *given), raising=False)
     monkeypatch.setattr(plots, "n_way_figure", lambda by_run: ("n_way", list(by_run)), raising=False)
     monkeypatch.setattr(plots, "roc_figure", lambda by_run: ("roc", list(by_run)), raising=False)
@@ -46,7 +49,8 @@ def leave(folder, results=RESULTS, experiment=SMALL, trials=None):
     folder.mkdir(parents=True)
     write_experiment(folder, experiment)
     (folder / "results.json").write_text(json.dumps(to_json(results)))
-    (folder / "metrics.jsonl").write_text('{"step": 1, "cross_entropy": 0.7}\n{"step": 2, "cross_entropy": 0.2345}\n')
+    lines = [{"step": 1, "epoch": 1, "cross_entropy": 0.7}, {"step": 2, "epoch": 1, "cross_entropy": 0.2345}]
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     if trials is not None:
         np.savez(folder / "trials.npz", **trials)
     return folder

@@ -3,13 +3,18 @@
 import base64
 import dataclasses
 import html.parser
+import os
 import re
+import struct
+import zlib
 
 import pytest
 from example_run import RESULTS, SMALL, with_data
+from PIL import Image
 
 from siamese_jax.errors import UserError
 from siamese_jax.report import page, report
+from siamese_jax.report.pictures import PICTURES, there
 
 VOID = {"meta", "img", "br", "hr", "link", "input"}
 
@@ -47,9 +52,9 @@ def text():
 
 @pytest.fixture
 def made(tmp_path, text):
-    (tmp_path / "training.png").write_bytes(b"\x89PNG one")
-    (tmp_path / "trial.png").write_bytes(b"\x89PNG two")
-    return page(text, tmp_path)
+    for name, side in (("training.png", 1), ("trial.png", 2)):
+        Image.new("L", (side, side)).save(tmp_path / name)
+    return page(text, tmp_path, ["training.png", "trial.png"])
 
 
 def test_every_tag_is_closed_where_it_should_be(made):
@@ -68,16 +73,58 @@ def test_it_runs_no_script_and_asks_nothing_of_anyone(made):
     assert not re.search(r"@import|url\(|https?://", made)
 
 
-def test_the_pictures_are_inside_with_words_for_those_who_cannot_see_them(made):
+def test_the_pictures_are_inside_with_words_for_those_who_cannot_see_them(made, tmp_path):
     images = Reader(made).all("img")
     inside = [base64.b64decode(image["src"].removeprefix("data:image/png;base64,")) for image in images]
-    assert inside == [b"\x89PNG two", b"\x89PNG one"]
+    assert inside == [(tmp_path / name).read_bytes() for name in ("trial.png", "training.png")]
     assert all(len(image["alt"]) > 10 for image in images)
 
 
 def test_a_picture_that_cannot_be_read_is_a_sentence(tmp_path, text):
     with pytest.raises(UserError, match=r"trial\.png could not be read"):
-        page(text, tmp_path)
+        page(text, tmp_path, ["trial.png"])
+
+
+def link_out(path, outside):
+    outside.write_bytes(path.read_bytes())
+    path.unlink()
+    path.symlink_to(outside)
+
+
+def folder_instead(path, _):
+    path.unlink()
+    path.mkdir()
+
+
+def larger_than_browsers_can_show(path, _):
+    content = path.read_bytes()
+    size = struct.pack(">II", 20_000, 20_000)
+    header = b"IHDR" + size + content[24:29]
+    path.write_bytes(content[:12] + header + struct.pack(">I", zlib.crc32(header)) + content[33:])
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        link_out,
+        folder_instead,
+        larger_than_browsers_can_show,
+        lambda path, _: path.write_bytes(b"<svg onload='alert(1)'/>"),
+        lambda path, _: path.write_bytes(b"\x89PNG\r\n\x1a\n<script>"),
+        lambda path, _: path.write_bytes(b""),
+        lambda path, _: os.truncate(path, 100_000_000),
+        lambda path, _: (path.unlink(), os.mkfifo(path)),
+    ],
+)
+def test_only_whole_pictures_of_the_folder_are_shown(tmp_path, spoil):
+    (tmp_path / "run").mkdir()
+    for name in ("trial.png", "roc.png"):
+        Image.new("L", (2, 2)).save(tmp_path / "run" / name)
+    assert there(tmp_path / "run", PICTURES) == ["trial.png", "roc.png"]
+    spoil(tmp_path / "run" / "roc.png", tmp_path / "outside.png")
+    assert there(tmp_path / "run", PICTURES) == ["trial.png"]
+    with pytest.raises(UserError, match=r"roc\.png"):
+        page("![roc](roc.png)", tmp_path / "run", ["roc.png"])
 
 
 def test_every_section_can_be_reached_from_the_top(made, text):
@@ -109,5 +156,5 @@ def test_numbers_stand_to_the_right_in_tables_that_scroll(made, text):
 def test_names_with_underscores_and_markup_stay_as_they_are(tmp_path):
     names = ("Malay_(Jawi_-_Arabic)", "Mkhedruli_(Georgian)", "<b>bold</b>")
     test = dataclasses.replace(RESULTS.data.sets["test"], groups=names)
-    made = page(report(SMALL, with_data(sets=RESULTS.data.sets | {"test": test}), pictures=()), tmp_path)
+    made = page(report(SMALL, with_data(sets=RESULTS.data.sets | {"test": test}), pictures=()), tmp_path, [])
     assert "test: Malay (Jawi - Arabic), Mkhedruli (Georgian), &lt;b&gt;bold&lt;/b&gt;" in made

@@ -6,6 +6,7 @@ import re
 
 import pytest
 from example_run import BASELINE_PARTS, OFFICIAL, RESULTS, SMALL, WITHIN, changed, line_with, one_shot, with_data
+from PIL import Image
 
 from siamese_jax.errors import UserError
 from siamese_jax.report import PICTURES, report, write_report
@@ -228,7 +229,7 @@ def test_every_picture_stands_in_the_section_where_it_belongs():
 
 
 def test_the_files_are_written_and_show_only_pictures_that_are_there(tmp_path):
-    (tmp_path / "training.png").write_bytes(b"")
+    Image.new("L", (2, 2)).save(tmp_path / "training.png")
     write_report(tmp_path, SMALL, RESULTS, [])
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
     assert "](training.png)" in text

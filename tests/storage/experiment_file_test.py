@@ -8,7 +8,7 @@ from tiny import make_experiment
 from siamese_jax.errors import UserError
 from siamese_jax.experiments import EXPERIMENTS
 from siamese_jax.specs import to_nested
-from siamese_jax.storage.experiment_file import read_experiment, read_json, read_written, write_experiment
+from siamese_jax.storage.experiment_file import read_experiment, read_written, write_experiment
 
 
 @pytest.mark.parametrize("experiment", [make_experiment(seed=3, summary="words"), *EXPERIMENTS.values()])
@@ -70,10 +70,3 @@ def test_a_folder_without_a_run_is_refused(tmp_path):
     assert read_written(tmp_path) is None
     with pytest.raises(UserError, match="holds no run"):
         read_experiment(tmp_path)
-
-
-@pytest.mark.parametrize("text", [b"{", b"[]", b"\xff\xfe", b""])
-def test_a_damaged_file_is_named(tmp_path, text):
-    (tmp_path / "some.json").write_bytes(text)
-    with pytest.raises(UserError, match=r"some\.json cannot be read"):
-        read_json(tmp_path / "some.json")

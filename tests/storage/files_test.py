@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from siamese_jax.errors import UserError
-from siamese_jax.storage.files import explained, read_arrays, to_json, write_arrays, write_json, write_text
+from siamese_jax.storage.files import explained, to_json, write_json, write_text
 
 
 def test_text_replaces_text_and_leaves_nothing_else(tmp_path):
@@ -59,32 +59,6 @@ def test_json_is_valid_whatever_the_numbers_are(tmp_path):
     text = (tmp_path / "x.json").read_text()
     assert json.loads(text, parse_constant=refuse) == {"a": 0.5, "b": [1, 2], "c": [None, None], "7": [True, None, "ø"]}
     assert "\n" not in to_json(value)
-
-
-def test_arrays_come_back_by_name_with_their_types(tmp_path):
-    arrays = {"official_runs": np.eye(3, dtype=np.float32), "modified_hausdorff.koch_400": np.arange(4)}
-    write_arrays(tmp_path / "trials.npz", arrays)
-    found = read_arrays(tmp_path / "trials.npz")
-    assert found.keys() == arrays.keys()
-    for name, array in arrays.items():
-        assert found[name].dtype == array.dtype
-        np.testing.assert_array_equal(found[name], array)
-    assert os.listdir(tmp_path) == ["trials.npz"]
-
-
-def test_arrays_that_cannot_be_read_or_written_are_told_to_the_user(tmp_path):
-    path = tmp_path / "trials.npz"
-    with pytest.raises(UserError, match=r"trials.npz could not be read: No such file .*; check the path"):
-        read_arrays(path)
-    write_arrays(path, {"official_runs": np.random.default_rng(0).random(500)})
-    whole = path.read_bytes()
-    flipped = whole[:1000] + bytes([whole[1000] ^ 255]) + whole[1001:]
-    for damaged in (whole[:2000], whole[:30], b"", b"not arrays", flipped):
-        path.write_bytes(damaged)
-        with pytest.raises(UserError, match=r"trials.npz could not be read: .*damaged"):
-            read_arrays(path)
-    with pytest.raises(UserError, match=r"could not be written: .*; check the path"):
-        write_arrays(path / "below", {})
 
 
 def test_errors_that_are_not_of_files_pass_unchanged(tmp_path):

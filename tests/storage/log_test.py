@@ -111,7 +111,7 @@ def test_a_torn_last_line_is_ignored_and_dropped_on_resuming(tmp_path, torn):
 
 
 def test_a_line_broken_in_the_middle_is_told_with_its_number(tmp_path):
-    (tmp_path / "metrics.jsonl").write_text('{"step": 1}\n{"st\n{"step": 3}\n')
+    (tmp_path / "metrics.jsonl").write_text('{"step": 1, "epoch": 1}\n{"st\n{"step": 3}\n')
     with pytest.raises(UserError, match=r"line 2 of .*metrics.jsonl is not JSON"):
         read_metrics(tmp_path)
 

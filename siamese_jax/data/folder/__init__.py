@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from siamese_jax.data.folder.listing import SETS, Entry, Listing, list_pictures, write_table
+from siamese_jax.data.folder.listing import MAX_TABLE, SETS, Entry, Listing, list_pictures, write_table
 from siamese_jax.data.folder.prepared import Prepared, prepare
 from siamese_jax.errors import UserError
 from siamese_jax.records import Dataset, Images, Words
@@ -17,7 +17,7 @@ from siamese_jax.sampling import splits
 from siamese_jax.specs import Folder
 from siamese_jax.storage.picture_files import FOREIGN, check_left, skipped_in_words
 
-__all__ = ["Entry", "list_pictures", "load", "load_untested", "table_of"]
+__all__ = ["MAX_TABLE", "Entry", "list_pictures", "load", "load_untested", "table_of"]
 
 LEAST_READ = 0.5
 """Share of the files that must be readable; with less, the folder is not what the user thinks it is."""

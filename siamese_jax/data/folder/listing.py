@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from siamese_jax.errors import UserError
 from siamese_jax.specs import Folder
-from siamese_jax.storage.files import explained
+from siamese_jax.storage.files import explained, read_bytes
 from siamese_jax.storage.picture_files import is_foreign
 
 COLUMNS = ("path", "class", "group", "author", "split")
@@ -117,10 +117,7 @@ def _files(root: Path) -> Iterator[tuple[str, ...]]:
 
 
 def _of_table(path: Path) -> Iterator[Entry]:
-    with explained(path, "read"):
-        content = path.read_bytes() if path.stat().st_size <= MAX_TABLE else None
-    if content is None:
-        raise UserError(f"{path} has more than {MAX_TABLE:,} bytes: split the table")
+    content = read_bytes(path, MAX_TABLE)
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
