@@ -29,7 +29,7 @@ import numpy as np
 from absl import logging
 
 from siamese_jax.errors import UserError
-from siamese_jax.storage.files import explained, write_json
+from siamese_jax.storage.files import explained, read_json, write_json
 from siamese_jax.storage.log import read_metrics
 from siamese_jax.storage.workdir import opened
 
