@@ -18,7 +18,7 @@ from siamese_jax.report import page
 from siamese_jax.report.markdown import as_text, markdown
 from siamese_jax.report.tables import bullets, duration, interval, percent, table, value
 from siamese_jax.results import OneShotResult, RunResults
-from siamese_jax.search.study import reason_of
+from siamese_jax.search.study import CANDIDATES, plan_of, reason_of
 from siamese_jax.specs import Experiment, with_values
 from siamese_jax.storage import files
 from siamese_jax.storage.results_file import read_results
@@ -50,8 +50,8 @@ def best_trial(study: optuna.Study) -> FrozenTrial | None:
 
 def winner_of(study: optuna.Study) -> Experiment | None:
     """Return the best trial's experiment, for as many epochs as the base has; None where no trial was completed."""
-    best, plan = best_trial(study), study.user_attrs.get("plan", {})
-    if best is None:
+    best, plan = best_trial(study), plan_of(study)
+    if best is None or not plan:
         return None
     winner = find(plan["experiment"])
     base = {field: value for field, value in plan.items() if field in all_fields()}
@@ -65,11 +65,11 @@ def write_findings(study: optuna.Study, folder: Path) -> None:
     before anything is drawn.
     """
     trials, best, winner = study.get_trials(deepcopy=False), best_trial(study), winner_of(study)
-    files.write_text(folder / "trials.csv", as_csv(trials))
+    files.write_text(folder / CANDIDATES, as_csv(trials))
     if best is not None and winner is not None:
         files.write_text(folder / "best.flags", as_flag_file(study.study_name, best, winner))
     drawn, runs = draw(study, folder), [] if best is None else read_winner(folder, best.number)
-    text = report(study.study_name, study.user_attrs.get("plan", {}), trials, best, drawn, runs)
+    text = report(study.study_name, plan_of(study), trials, best, drawn, runs)
     files.write_text(folder / "report.md", text)
     files.write_text(folder / "report.html", page(text, folder, drawn))
 

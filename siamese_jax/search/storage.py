@@ -12,13 +12,15 @@ from typing import Any, TypeVar
 import optuna
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 
 from siamese_jax.errors import UserError
+from siamese_jax.search.journal import NAME as JOURNAL
+from siamese_jax.search.journal import Journal
 from siamese_jax.storage.files import explained
 from siamese_jax.storage.locks import HeldError, exclusive
 
-JOURNAL = "journal.log"
+POSTGRESQL = ("postgresql", "postgres", "postgresql+psycopg", "postgresql+psycopg2")
+"""How addresses of PostgreSQL begin, in libpq, SQLAlchemy and hosting services."""
 HEARTBEAT, GRACE = 5, 30
 """Seconds between two heartbeats of a candidate in a database, and seconds without one until it counts as dead."""
 
@@ -37,14 +39,17 @@ def open_storage(folder: Path, url: str | None, when_dead: Callable[..., None] |
       UserError: the journal is damaged, or the database cannot be reached.
     """
     if url is None:
-        journal = folder / JOURNAL
-        with explained(journal):
+        with explained(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            _mend(journal)
-            try:
-                return JournalStorage(JournalFileBackend(str(journal)))
-            except ValueError as error:
-                raise UserError(f"{journal} is damaged ({error}): restore it, or choose another --study") from error
+        try:
+            return JournalStorage(Journal(folder))
+        except UserError:
+            raise
+        except Exception as error:  # Optuna raises many kinds of errors for records that are not its own
+            reason = f"{type(error).__name__}: {error}"
+            raise UserError(
+                f"{folder / JOURNAL} is damaged ({reason}): restore it, or choose another --study"
+            ) from error
     url = _with_driver(url)
     with reached(url), locked(folder, url, "siamese_jax"), quietly():
         from sqlalchemy import NullPool
@@ -206,24 +211,9 @@ def _of_worker(folder: Path, worker: str) -> Path:
 
 def _with_driver(url: str) -> str:
     kind, separator, place = url.partition("://")
-    if not separator or kind not in ("postgresql", "postgresql+psycopg"):
+    if not separator or kind not in POSTGRESQL:
         raise UserError(
             f"--storage={kind}{separator}… is not a database that workers can share: write "
             "postgresql://USER@HOST/DATABASE, or leave it out, for a journal file in the study's folder"
         )
     return f"postgresql+psycopg://{place}"
-
-
-def _mend(journal: Path) -> None:
-    """Cut off a last line that a crash has torn: Optuna could not read the journal with it."""
-    if not journal.exists():
-        return
-    lock = JournalFileSymlinkLock(str(journal))
-    lock.acquire()
-    try:
-        content = journal.read_bytes()
-        if content and not content.endswith(b"\n"):
-            with journal.open("r+b") as file:
-                file.truncate(content.rfind(b"\n") + 1)
-    finally:
-        lock.release()

@@ -25,8 +25,16 @@ from siamese_jax.search.storage import JOURNAL, Pulse, alive, insist, is_dead, l
 
 RETRIES = 3
 """How often a candidate is trained again after its worker died."""
+CANDIDATES = "trials.csv"
+"""All candidates of a study, for people; written whenever a worker ends."""
 REASON, WORKER, DEATHS, BACK = "reason", "worker", "deaths", "given back"
 """Attributes of a trial: why it failed; its worker; how many workers died on it before; that its worker was stopped."""
+
+NOTES = {
+    REASON: str, WORKER: str, DEATHS: int, BACK: bool, "seconds": float | int, "seconds_to_first_step": float | int,
+    "together": int,
+}  # fmt: skip
+"""The attributes of a trial that a search writes, and their kinds."""
 
 
 class Study:
@@ -57,6 +65,7 @@ class Study:
                     load_if_exists=True,
                 )
                 self._agree()
+                check_candidates(self.study)
             self._pulse = stack.enter_context(Pulse(storage))
             self._stack = stack.pop_all()
         return self
@@ -69,8 +78,13 @@ class Study:
 
     def _agree(self) -> None:
         """Write the plan, or compare it with the one that is written."""
-        ours, written = described(self.plan), self.study.user_attrs.get("plan")
-        if written is None:
+        ours, written = described(self.plan), plan_of(self.study)
+        if not written:
+            if (self._folder / CANDIDATES).exists():
+                raise UserError(
+                    f"{self._folder} holds the {CANDIDATES} of an earlier search, whose record is not there: restore "
+                    f"{JOURNAL if self._url is None else 'the database'}, or choose another --study"
+                )
             self.study.set_user_attr("plan", ours)
             return
         for name in ours:
@@ -282,10 +296,39 @@ def find_study(name: str, folder: Path, storage: str | None) -> optuna.Study:
     with reached(storage):
         opened = open_storage(folder, storage)
         try:
-            return optuna.load_study(study_name=name, storage=opened)
+            study = optuna.load_study(study_name=name, storage=opened)
         except KeyError:
             there = ", ".join(optuna.get_all_study_names(opened)) or "none"
             raise UserError(f"there is no study {name!r}; there are: {there}") from None
+        check_candidates(study)
+        return study
+
+
+def plan_of(study: optuna.Study) -> Mapping[str, Any]:
+    """Return what workers have agreed on, as `plan.described` gives it; empty for a study that was just created.
+
+    UserError for a study that no search has written.
+    """
+    plan = study.user_attrs.get("plan", {})
+    if not isinstance(plan, Mapping) or (plan and not isinstance(plan.get("experiment"), str)):
+        raise _foreign(study, "its plan")
+    return plan
+
+
+def check_candidates(study: optuna.Study) -> None:
+    """Raise UserError if a candidate has notes that no search writes: dashboards and other programs can change them."""
+    for trial in study.get_trials(deepcopy=False):
+        for name, kind in NOTES.items():
+            noted = trial.user_attrs.get(name)
+            if noted is not None and (not isinstance(noted, kind) or (isinstance(noted, bool) and kind is not bool)):
+                raise _foreign(study, f"{name!r} of candidate {trial.number}")
+
+
+def _foreign(study: optuna.Study, what: str) -> UserError:
+    return UserError(
+        f"{what} in the record of the study {study.study_name} was not written by a search: restore the record from a "
+        "copy, or choose another --study"
+    )
 
 
 def distribution(space: Space) -> BaseDistribution:
