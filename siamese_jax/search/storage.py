@@ -50,7 +50,7 @@ def open_storage(folder: Path, url: str | None, when_dead: Callable[..., None] |
             raise UserError(
                 f"{folder / JOURNAL} is damaged ({reason}): restore it, or choose another --study"
             ) from error
-    url = _with_driver(url)
+    url = make_address(url)
     with reached(url), locked(folder, url, "siamese_jax"), quietly():
         from sqlalchemy import NullPool
 
@@ -74,7 +74,7 @@ def locked(folder: Path, url: str | None, name: str) -> Iterator[None]:
     import sqlalchemy
     from sqlalchemy.exc import OperationalError
 
-    engine = sqlalchemy.create_engine(_with_driver(url), poolclass=sqlalchemy.NullPool)
+    engine = sqlalchemy.create_engine(make_address(url), poolclass=sqlalchemy.NullPool)
     with contextlib.ExitStack() as stack:
         try:
             connection = stack.enter_context(engine.connect())
@@ -209,7 +209,8 @@ def _of_worker(folder: Path, worker: str) -> Path:
     return folder / "workers" / f"{worker}.lock"
 
 
-def _with_driver(url: str) -> str:
+def make_address(url: str) -> str:
+    """Return the address of a database with the driver that the extra installs; UserError for another kind."""
     kind, separator, place = url.partition("://")
     if not separator or kind not in POSTGRESQL:
         raise UserError(

@@ -154,7 +154,7 @@ def test_a_winner_is_trained_with_seeds_that_are_asked_for_later_and_with_no_see
 
     def run(experiment, workdir, **_):
         ran.append(experiment.seed)
-        workdir.mkdir(parents=True)
+        workdir.mkdir(parents=True, exist_ok=True)
         (workdir / "report.html").touch()
         return SimpleNamespace(evaluate=lambda: None)
 

@@ -357,3 +357,9 @@ def test_a_damaged_journal_is_said_to_be(tmp_path):
     (tmp_path / "journal.digest").unlink()  # else the digest tells, before Optuna reads it
     with pytest.raises(UserError, match=r"journal\.log is damaged"):
         find_study("tiny", tmp_path, None)
+
+
+@pytest.mark.parametrize("kind", ["postgres", "postgresql", "postgresql+psycopg", "postgresql+psycopg2"])
+def test_every_usual_address_of_postgresql_is_reached_by_the_driver_that_the_extra_installs(kind):
+    address = storage_module.make_address(f"{kind}://user:secret@host:5432/database?sslmode=require")
+    assert address == "postgresql+psycopg://user:secret@host:5432/database?sslmode=require"
