@@ -24,6 +24,7 @@ from sharing import once
 
 from siamese_jax import data
 from siamese_jax.evaluation import protocols
+from siamese_jax.specs import Omniglot
 
 __all__ = ["once"]
 
@@ -89,4 +90,4 @@ def database(postgresql) -> str:
 @pytest.fixture(scope="session")
 def prepared_omniglot(archives, once) -> str:
     """A data_dir in which Omniglot has been prepared from the real archives."""
-    return str(once("omniglot", lambda folder: data.small_backgrounds(str(folder), str(archives))))
+    return str(once("omniglot", lambda folder: data.load(Omniglot(downsample=21), str(folder), str(archives))))

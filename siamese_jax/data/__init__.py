@@ -113,14 +113,6 @@ def _described(dataset: Dataset, spec: DataSpec) -> Dataset:
     return dataset._replace(images=dataset.images._replace(words=SOURCES[spec.name].words))
 
 
-def small_backgrounds(data_dir: str | None = None, archives: str | None = None) -> dict[str, tuple[str, ...]]:
-    """Return the alphabets of Omniglot's "background_small1" and "background_small2", five each (Lake et al. 2015).
-
-    Their images are the background's own. The arguments and errors are those of `load`.
-    """
-    return _import("siamese_jax.data.omniglot").small_backgrounds(data_dir, archives)
-
-
 def load_digits(side: int | None = None, data_dir: str | None = None, archives: str | None = None) -> Images:
     """Return MNIST's 10,000 test images as ten classes of one group, by unknown authors.
 
@@ -133,7 +125,7 @@ def load_digits(side: int | None = None, data_dir: str | None = None, archives: 
       UserError: as `load`.
     """
     mnist = _import("siamese_jax.data.mnist")
-    return mnist.as_images(*mnist.load(data_dir, archives)["test"], side)
+    return mnist.as_images(*mnist.load(data_dir, archives, ["test"])["test"], side)
 
 
 def load_mnist(data_dir: str | None = None, archives: str | None = None) -> dict[str, tuple[np.ndarray, np.ndarray]]:

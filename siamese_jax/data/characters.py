@@ -11,7 +11,7 @@ A record of the config `runs` is one one-shot run. Its images are given as (char
     support [20, 2] one of each class    query [20, 2]   answer [20] the class of each query
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,9 @@ WAYS = 20
 SPLIT, RUNS_SPLIT = "characters", "runs"
 """The configs of a builder of characters. Each has one split, which has the name of the config."""
 CONFIGS = (SPLIT, RUNS_SPLIT)
+
+Check = Callable[[str, Sequence[Mapping[str, Any]]], str | None]
+"""Returns what is wrong with the records of a config; None if nothing is."""
 
 
 def is_runs(builder: store.Builder) -> bool:
@@ -83,25 +86,41 @@ def encode(alphabet: str, origin: str, character: int, drawers: np.ndarray, ink:
     }
 
 
-def load(builders: list[store.Builder], spec: Characters) -> Dataset:
+def load(builders: list[store.Builder], spec: Characters, check: Check | None = None) -> Dataset:
     """Return all images of prepared builders, and their runs as episodes.
 
     Args:
       builders: one for each of CONFIGS.
       spec: the size of the images.
+      check: what the records must pass; it returns what is wrong with the records of a config, or None.
+
+    Raises:
+      UserError: the prepared data are damaged.
     """
-    drawn, runs = (store.read(builder, split) for builder, split in zip(builders, CONFIGS, strict=True))
+    drawn, runs = _read(builders, check)
     images, numbers = decode(drawn, spec.downsample, spec.side)
     return Dataset(images, decode_runs(runs, numbers))
 
 
-def load_untested(builders: list[store.Builder], spec: Characters) -> Images:
-    """Return the images without the alphabets of the runs. The drawings of these stay packed."""
-    drawn, runs = (store.read(builder, split) for builder, split in zip(builders, CONFIGS, strict=True))
+def load_untested(builders: list[store.Builder], spec: Characters, check: Check | None = None) -> Images:
+    """Return the images without the alphabets of the runs, as `load`. The drawings of these stay packed."""
+    drawn, runs = _read(builders, check)
     tested = {number for run in runs for number in run["query"][:, 0].tolist()}
     left_out = {(record["origin"], record["alphabet"]) for record in drawn if record["character"] in tested}
     others = [record for record in drawn if (record["origin"], record["alphabet"]) not in left_out]
     return decode(others, spec.downsample, spec.side)[0]
+
+
+def _read(builders: list[store.Builder], check: Check | None) -> list[list[dict[str, Any]]]:
+    """Return the records of each config; UserError unless they pass the check."""
+    read = []
+    for builder, config in zip(builders, CONFIGS, strict=True):
+        records = store.read(builder, config)
+        problem = check(config, records) if check else None
+        if problem:
+            raise store.damaged(builder, problem)
+        read.append(records)
+    return read
 
 
 def decode(records: Iterable[Mapping[str, Any]], downsample: int = 1, side: int = 0) -> tuple[Images, np.ndarray]:

@@ -1,10 +1,8 @@
 """Omniglot (Lake, Salakhutdinov and Tenenbaum 2015), prepared by TFDS, with drawers and the released one-shot runs."""
 
 import io
-import lzma
 import re
-import zipfile
-import zlib
+import struct
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,44 +12,34 @@ import numpy as np
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from siamese_jax.data import characters, store
-from siamese_jax.data.archives import Archive, bad_archive, locate
+from siamese_jax.data import characters, digests, store
+from siamese_jax.data.archives import copies_of, first_right, locate
 from siamese_jax.data.characters import WAYS, run_features
+from siamese_jax.data.download import Archive
+from siamese_jax.data.members import bad_archive, read_members
 from siamese_jax.records import Dataset, Images
 from siamese_jax.specs import Omniglot
 
 _PYTHON = "https://raw.githubusercontent.com/brendenlake/omniglot/master/python"
-ARCHIVES = (
-    Archive(
+IMAGES = {
+    "background": Archive(
         "images_background.zip",
         f"{_PYTHON}/images_background.zip",
         "ad41ab679c8b5d90b271ef46be6987cc81211774a695c29dcc5367b2b26ee640",
+        usual=r"images_background(?![a-z_])[^.]*(\.zip)?",
     ),
-    Archive(
+    "evaluation": Archive(
         "images_evaluation.zip",
         f"{_PYTHON}/images_evaluation.zip",
         "1f61a8f3366785b057fc117d9228e78a16e3d976c8953b2a10fcc74cf0609cee",
+        usual=r"images_evaluation(?![a-z_])[^.]*(\.zip)?",
     ),
-    Archive(
-        "images_background_small1.zip",
-        f"{_PYTHON}/images_background_small1.zip",
-        "f38eb80f801274ac2b4dff5b24289016bfaba4a7d5bb50deebf27104ad6cb8a4",
-    ),
-    Archive(
-        "images_background_small2.zip",
-        f"{_PYTHON}/images_background_small2.zip",
-        "3ccaa407515a8778e5d0861875af38b17e418f301ad5bb3b5a6b65d901a41c7f",
-    ),
-    Archive("all_runs.zip", f"{_PYTHON}/one-shot-classification/all_runs.zip"),
-)
-
-SIZES = {
-    "images_background.zip": (30, 964),
-    "images_evaluation.zip": (20, 659),
-    "images_background_small1.zip": (5, 136),
-    "images_background_small2.zip": (5, 156),
 }
-"""How many alphabets and characters each archive of images has; every character has 20 drawers."""
+"""The archives of images by origin."""
+ALL_RUNS = Archive(
+    "all_runs.zip", f"{_PYTHON}/one-shot-classification/all_runs.zip", usual=r"all_runs(?![a-z_])[^.]*(\.zip)?"
+)
+ARCHIVES = (*IMAGES.values(), ALL_RUNS)
 
 RUNS = 20
 
@@ -71,8 +59,7 @@ Drawings = Mapping[Drawing, np.ndarray]
 class SiameseOmniglot(tfds.core.GeneratorBasedBuilder):
     """Config `characters`: all 1623 characters. Config `runs`: the 20 released runs, 400 trials.
 
-    TFDS has a builder with the name Omniglot, without drawers. The metadata of `characters` hold the names of the
-    alphabets in Lake's two small background sets.
+    TFDS has a builder with the name Omniglot, without drawers.
     """
 
     VERSION = tfds.core.Version("1.0.0")
@@ -88,30 +75,20 @@ class SiameseOmniglot(tfds.core.GeneratorBasedBuilder):
             description="Handwritten characters of 50 alphabets, each drawn once by each of 20 people.",
             homepage="https://github.com/brendenlake/omniglot",
             features=run_features() if characters.is_runs(self) else characters.features(),
-            metadata=tfds.core.MetadataDict(),
             disable_shuffling=True,  # records are numbered in their order
         )
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
         folder = Path(dl_manager.manual_dir)
-        evaluation = read_drawings(folder / "images_evaluation.zip")
         if characters.is_runs(self):
-            return {characters.RUNS_SPLIT: enumerate(read_runs(folder / "all_runs.zip", evaluation))}
-        background = read_drawings(folder / "images_background.zip")
-        for name in ("background_small1", "background_small2"):
-            small = folder / f"images_{name}.zip"
-            subset = check_subset(small, read_drawings(small), background)
-            self.info.metadata[name] = subset  # pyright: ignore[reportOptionalSubscript]  # `_info` makes it
-        return {characters.SPLIT: self._generate_examples(background=background, evaluation=evaluation)}
+            evaluation = _drawings(folder, "evaluation")
+            return {characters.RUNS_SPLIT: enumerate(_runs(folder, evaluation))}
+        return {characters.SPLIT: self._generate_examples({origin: _drawings(folder, origin) for origin in IMAGES})}
 
-    def _generate_examples(self, **parts: Drawings) -> Iterator[tuple[int, dict[str, Any]]]:
+    def _generate_examples(self, parts: Mapping[str, Drawings]) -> Iterator[tuple[int, dict[str, Any]]]:
         for origin, drawings in parts.items():
-            drawn = defaultdict(list)
-            for drawing in sorted(drawings):
-                drawn[drawing.alphabet, drawing.character].append(drawing)
-            for (alphabet, character), by_drawer in drawn.items():
-                ink = np.stack([drawings[drawing] for drawing in by_drawer])
-                drawers = np.array([drawing.drawer for drawing in by_drawer])
+            for (alphabet, character), ink in _by_character(drawings).items():
+                drawers = np.arange(1, characters.DRAWERS + 1)
                 yield character, characters.encode(alphabet, origin, character, drawers, ink)
 
 
@@ -119,20 +96,15 @@ def load(spec: Omniglot, data_dir: str | None, archives: str | None) -> Dataset:
     """Return all images and the released runs; see `siamese_jax.data.load`."""
     characters.check_size(spec.downsample, spec.side)  # before minutes are spent on a download
     builders = _prepared(data_dir, archives)
-    dataset = characters.load(builders, spec)
-    return dataset._replace(images=_mark_unused(dataset.images, builders, spec))
+    dataset = characters.load(builders, spec, check)
+    return dataset._replace(images=_mark_unused(dataset.images, spec))
 
 
 def load_untested(spec: Omniglot, data_dir: str | None, archives: str | None) -> Dataset:
     """Return the data set without the alphabets of the released runs; see `siamese_jax.data.load`."""
     characters.check_size(spec.downsample, spec.side)
     builders = _prepared(data_dir, archives)
-    return Dataset(_mark_unused(characters.load_untested(builders, spec), builders, spec))
-
-
-def small_backgrounds(data_dir: str | None, archives: str | None) -> dict[str, tuple[str, ...]]:
-    """Return the alphabets of each small background set; see `siamese_jax.data.small_backgrounds`."""
-    return _small_backgrounds(_prepared(data_dir, archives))
+    return Dataset(_mark_unused(characters.load_untested(builders, spec, check), spec))
 
 
 def _prepared(data_dir: str | None, archives: str | None) -> list[store.Builder]:
@@ -142,61 +114,115 @@ def _prepared(data_dir: str | None, archives: str | None) -> list[store.Builder]
     return store.prepared(SiameseOmniglot, data_dir, find, characters.CONFIGS)
 
 
-def _small_backgrounds(builders: list[store.Builder]) -> dict[str, tuple[str, ...]]:
-    return {name: tuple(names) for name, names in (builders[0].info.metadata or {}).items()}
-
-
-def _mark_unused(images: Images, builders: list[store.Builder], spec: Omniglot) -> Images:
+def _mark_unused(images: Images, spec: Omniglot) -> Images:
     """Mark the background alphabets that are not in `spec.background` as unused."""
     if spec.background == "all":
         return images
-    kept = _small_backgrounds(builders)[f"background_{spec.background}"]
+    kept = digests.SMALL[f"background_{spec.background}"]
     released = zip(images.group_names, images.origins, strict=True)
     used = (origin if origin != "background" or name in kept else "unused" for name, origin in released)
     return images._replace(origins=tuple(used))
 
 
-def read_drawings(path: Path) -> Drawings:
-    """Return all drawings of an archive of images; UserError unless they are as many as were published."""
+def check(config: str, records: Sequence[Mapping[str, Any]]) -> str | None:
+    """Return how prepared records differ from the published data; None if they do not."""
+    if config == characters.RUNS_SPLIT:
+        return _difference_of_runs(records)
+    found: dict[tuple[str, str], dict[int, bytes]] = defaultdict(dict)
+    for record in records:
+        if record["drawers"].tolist() != list(range(1, characters.DRAWERS + 1)):
+            return f"character {record['character']} has other drawers than 1 to {characters.DRAWERS}"
+        released = record["alphabet"].decode(), record["origin"].decode()
+        found[released][int(record["character"])] = record["drawings"]
+    if found.keys() != {(name, published.origin) for name, published in digests.ALPHABETS.items()}:
+        return "its alphabets are not the published ones"
+    for (name, _), drawn in found.items():
+        if sorted(drawn) != list(digests.ALPHABETS[name].numbers):
+            return f"the characters of {name} are not the published ones"
+        problem = digests.difference(name, [drawn[number] for number in sorted(drawn)])
+        if problem:
+            return problem
+    return None
+
+
+def _difference_of_runs(records: Sequence[Mapping[str, np.ndarray]]) -> str | None:
+    parts = (np.asarray(run[part], np.int32).tobytes() for run in records for part in ("support", "query", "answer"))
+    return None if digests.digest_of(parts) == digests.RUNS else "its runs are not the published ones"
+
+
+def _drawings(folder: Path, origin: str) -> Drawings:
+    return first_right(copies_of(IMAGES[origin], folder), lambda path: read_drawings(path, origin))
+
+
+def _runs(folder: Path, evaluation: Drawings) -> list[dict[str, np.ndarray]]:
+    def read(path: Path) -> list[dict[str, np.ndarray]]:
+        runs = list(read_runs(path, evaluation))
+        problem = _difference_of_runs(runs)
+        if problem:
+            raise bad_archive(path, problem)
+        return runs
+
+    return first_right(copies_of(ALL_RUNS, folder), read)
+
+
+def _by_character(drawings: Drawings) -> dict[tuple[str, int], np.ndarray]:
+    """Return the ink [20, 105, 105] of each character, sorted by alphabet and number, each by drawer."""
+    drawn = defaultdict(list)
+    for drawing in sorted(drawings):
+        drawn[drawing.alphabet, drawing.character].append(drawings[drawing])
+    return {character: np.stack(ink) for character, ink in drawn.items()}
+
+
+_DRAWING = re.compile(r"(?:.*/)?([^/]+)/character\d+/(\d{4})_(\d{2})\.png")
+_OF_RUN = re.compile(r"(?:.*/)?(run\d\d/(?:class_labels\.txt|(?:training/class|test/item)\d\d\.png))")
+
+
+def read_drawings(path: Path, origin: str) -> Drawings:
+    """Return the published drawings in a zip or in a folder.
+
+    Args:
+      path: the zip or the folder. Whatever else it holds is ignored.
+      origin: "background" or "evaluation".
+
+    Raises:
+      UserError: a drawing is missing, or the drawings of an alphabet are not the published ones.
+    """
+    published = {name: alphabet for name, alphabet in digests.ALPHABETS.items() if alphabet.origin == origin}
     drawings = {}
-    for name, image in _members(path):
-        match = re.fullmatch(r"[^/]+/([^/]+)/character\d+/(\d{4})_(\d{2})\.png", name)
-        if match:
-            drawings[Drawing(match[1], int(match[2]), int(match[3]))] = _ink(path, name, image)
-    found = {(drawing.alphabet, drawing.character) for drawing in drawings}
-    alphabets, count = SIZES[path.name]
-    if (
-        (len({alphabet for alphabet, _ in found}), len(found)) != (alphabets, count)
-        or len({character for _, character in found}) != count
-        or drawings.keys() != {Drawing(*one, drawer) for one in found for drawer in range(1, characters.DRAWERS + 1)}
-    ):
-        raise bad_archive(
-            path,
-            f"{len(drawings)} images of {len(found)} characters in {len({alphabet for alphabet, _ in found})} alphabets"
-            f" instead of {count * characters.DRAWERS} of {count} in {alphabets}, 20 drawers each",
-        )
+    for match, image in read_members(path, _DRAWING):
+        drawing = Drawing(match[1], int(match[2]), int(match[3]))
+        if drawing.alphabet in published and drawing.character in published[drawing.alphabet].numbers:
+            drawings[drawing] = _ink(path, match[0], image)
+    for name, alphabet in published.items():
+        drawers = range(1, characters.DRAWERS + 1)
+        wanted = {Drawing(name, number, drawer) for number in alphabet.numbers for drawer in drawers}
+        missing = wanted - drawings.keys()
+        if missing == wanted:
+            raise bad_archive(path, f"it lacks the alphabet {name}")
+        if missing:
+            _, number, drawer = min(missing)
+            raise bad_archive(path, f"of {name}, it lacks character {number} by drawer {drawer}")
+    packed = defaultdict(list)
+    for (name, _), ink in _by_character(drawings).items():
+        packed[name].append(np.packbits(ink).tobytes())
+    for name, of_alphabet in packed.items():
+        problem = digests.difference(name, of_alphabet)
+        if problem:
+            raise bad_archive(path, problem)
     return drawings
-
-
-def check_subset(path: Path, small: Drawings, background: Drawings) -> list[str]:
-    """Return the alphabets of a small background set; UserError unless each drawing is one of the background."""
-    for drawing, ink in small.items():
-        if drawing not in background or not np.array_equal(ink, background[drawing]):
-            raise bad_archive(path, f"character {drawing.character} by drawer {drawing.drawer} is not the background's")
-    return sorted({drawing.alphabet for drawing in small})
 
 
 def read_runs(path: Path, evaluation: Drawings) -> Iterator[dict[str, np.ndarray]]:
     """Yield the records of the 20 released runs, with each image found among the evaluation drawings.
 
     Args:
-      path: all_runs.zip.
+      path: all_runs.zip, or a folder with its content.
       evaluation: the drawings of images_evaluation.zip.
 
     Raises:
       UserError: an image is not one of these drawings, or class_labels.txt pairs different characters.
     """
-    members = dict(_members(path))
+    members = {match[1]: content for match, content in read_members(path, _OF_RUN)}
     known = defaultdict(set)  # one image occurs twice in Omniglot
     for drawing, ink in evaluation.items():
         known[ink.tobytes()].add(drawing)
@@ -238,19 +264,13 @@ def _identify(
     return [one for (one,) in chosen]
 
 
-def _members(path: Path) -> Iterator[tuple[str, bytes]]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            for name in archive.namelist():
-                yield name, archive.read(name)
-    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError, ValueError) as error:
-        raise bad_archive(path, error) from error
-
-
 def _ink(path: Path, name: str, image: bytes) -> np.ndarray:
     """Return the ink of a one-bit PNG, in which ink is 0: bool [105, 105], true for ink."""
+    size = struct.pack(">4sII", b"IHDR", characters.SIDE, characters.SIDE)
+    if image.startswith(b"\x89PNG") and image[12:24] != size:  # before memory is taken for it
+        raise bad_archive(path, f"{name} is not 105×105 pixels of one bit")
     try:
-        with Image.open(io.BytesIO(image)) as opened:
+        with Image.open(io.BytesIO(image), formats=("PNG",)) as opened:
             pixels = np.asarray(opened)
     except (OSError, SyntaxError, ValueError) as error:
         raise bad_archive(path, f"{name}: {error}") from error

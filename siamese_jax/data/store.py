@@ -11,7 +11,7 @@ import tensorflow_datasets as tfds
 from absl import logging
 from tensorflow_datasets.core import constants
 
-from siamese_jax.data.archives import disk_problem
+from siamese_jax.data.download import disk_problem
 from siamese_jax.errors import UserError
 from siamese_jax.storage.locks import exclusive
 
@@ -62,7 +62,12 @@ def read(builder: Builder, split: str) -> list[dict[str, Any]]:
         source = builder.as_data_source(split=split)  # pyright: ignore[reportCallIssue]  # a decorator hides its parameters
         return source.__getitems__(range(len(source)))  # several times faster than one by one
     except Exception as error:  # JSON, protobuf, array_record and the file system raise their own
-        raise _damaged(Path(builder.data_dir), error) from error
+        raise damaged(builder, error) from error
+
+
+def damaged(builder: Builder, problem: object) -> UserError:
+    """Return the error for prepared data that are not what was published."""
+    return _damaged(Path(builder.data_dir), problem)
 
 
 def _open(cls: type[Builder], root: Path, config: str | None) -> Builder:
@@ -75,8 +80,8 @@ def _open(cls: type[Builder], root: Path, config: str | None) -> Builder:
     return builder
 
 
-def _damaged(folder: Path, error: Exception) -> UserError:
-    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+def _damaged(folder: Path, problem: object) -> UserError:
+    reason = (str(problem).strip() or type(problem).__name__).splitlines()[0]
     return UserError(f"the prepared data in {folder} is damaged ({reason}): delete that folder and run again")
 
 

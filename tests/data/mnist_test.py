@@ -6,11 +6,13 @@ import shutil
 import signal
 import subprocess
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
 
 from siamese_jax import data
+from siamese_jax.data import archives as archives_of_user
 from siamese_jax.data import mnist
 from siamese_jax.errors import UserError
 
@@ -23,11 +25,11 @@ def small(tmp_path, monkeypatch):
     folder.mkdir()
     for file, count in (("train", 1500), ("t10k", 20)):
         for part, header, content in (
-            ("images-idx3", 16, generator.integers(0, 256, (count, 28, 28), np.uint8)),
-            ("labels-idx1", 8, generator.integers(0, 10, count, np.uint8)),
+            ("images-idx3", (2051, count, 28, 28), generator.integers(0, 256, (count, 28, 28), np.uint8)),
+            ("labels-idx1", (2049, count), generator.integers(0, 10, count, np.uint8)),
         ):
             name = f"{file}-{part}-ubyte.gz"
-            unpacked = bytes(header) + content.tobytes()
+            unpacked = np.array(header, ">i4").tobytes() + content.tobytes()
             (folder / name).write_bytes(gzip.compress(unpacked, 1))
             monkeypatch.setitem(mnist.MD5, name, hashlib.md5(unpacked).hexdigest())
     return folder
@@ -54,6 +56,70 @@ def test_the_default_folder_is_that_of_tfds(small, tmp_path, monkeypatch):
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "default"))
     data.load_mnist(None, str(small))
     assert (tmp_path / "default" / "siamese_mnist").is_dir()
+
+
+def _unpack(name):
+    def arrange(folder, target):
+        target.mkdir(parents=True)
+        for file in folder.iterdir():
+            (target / name(file.stem)).write_bytes(gzip.decompress(file.read_bytes()))
+
+    return arrange
+
+
+def _rename(name):
+    def arrange(folder, target):
+        target.mkdir(parents=True)
+        for file in folder.iterdir():
+            shutil.copy(file, target / name(file.stem))
+
+    return arrange
+
+
+@pytest.mark.parametrize(
+    ("place", "arrange"),
+    [
+        ("MNIST/raw", _unpack(lambda stem: stem)),  # torchvision
+        ("mnist", _unpack(lambda stem: stem.replace("-idx", ".idx"))),  # how some sites name them
+        (".", _rename(lambda stem: f"{stem}.gz")),
+        ("a/b", _rename(lambda stem: f"{stem} (1).gz")),  # downloaded twice by a browser
+        ("a", _rename(lambda stem: stem)),  # compressed, but the name does not say so
+        ("a", _unpack(lambda stem: f"{stem.upper()}.GZ")),  # not compressed, but the name says so
+    ],
+)
+def test_mnist_is_found_by_content_under_its_usual_names(small, tmp_path, place, arrange):
+    arrange(small, tmp_path / "given" / place)
+    folder = archives_of_user.locate("mnist", mnist.ARCHIVES, str(tmp_path / "given"), tmp_path)
+    for split, count in (("train", 1500), ("test", 20)):
+        assert mnist._found(folder, split, "images").shape == (count, 28, 28)
+        assert mnist._found(folder, split, "labels").shape == (count,)
+
+
+def test_a_whole_copy_is_taken_if_another_one_is_damaged(small, tmp_path):
+    (small / "a").mkdir()
+    shutil.move(small / "t10k-labels-idx1-ubyte.gz", small / "a" / "t10k-labels-idx1-ubyte.gz")
+    (small / "t10k-labels-idx1-ubyte").write_bytes(b"damaged")
+    assert mnist._found(small, "test", "labels").shape == (20,)
+
+
+def test_a_compressed_bomb_is_refused_before_it_fills_the_memory(small):
+    bomb = small / "t10k-labels-idx1-ubyte.gz"
+    with gzip.open(bomb, "wb", 1) as file:
+        for _ in range(6):
+            file.write(bytes(1 << 24))
+    tracemalloc.start()
+    with pytest.raises(UserError, match="MD5 of its unpacked content differs"):
+        mnist._found(small, "test", "labels")
+    assert tracemalloc.get_traced_memory()[1] < 2.5 * mnist._LARGEST
+    tracemalloc.stop()
+
+
+def test_prepared_digits_that_were_not_published_are_refused(small, tmp_path, monkeypatch):
+    data.load_mnist(str(tmp_path / "data"), str(small))
+    monkeypatch.setitem(mnist.MD5, "train-labels-idx1-ubyte.gz", "0" * 32)  # as if other ones had been prepared
+    with pytest.raises(UserError, match=r"is damaged \(the labels of train are not the published ones\)"):
+        data.load_mnist(str(tmp_path / "data"))
+    data.load_digits(None, str(tmp_path / "data"))
 
 
 @pytest.mark.parametrize("damage", [b"", b"no gzip", gzip.compress(b"other content", mtime=0)])

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from siamese_jax import data
-from siamese_jax.data import characters, omniglot
+from siamese_jax.data import characters, digests, omniglot
 from siamese_jax.data.omniglot import Drawing
 from siamese_jax.errors import UserError
 from siamese_jax.images.resize import average_areas
@@ -85,13 +85,20 @@ def test_a_run_is_within_one_test_alphabet_and_between_two_drawers(loaded):
     }
 
 
-def test_the_small_sets_name_five_background_alphabets_each(prepared_omniglot, archives, loaded):
-    for name, alphabets in data.small_backgrounds(prepared_omniglot).items():
-        with zipfile.ZipFile(archives / "omniglot" / f"images_{name}.zip") as archive:
-            found = {member.split("/")[1] for member in archive.namelist() if member.endswith(".png")}
-        assert set(alphabets) == found
-        assert len(alphabets) == 5
-        assert found < set(loaded.images.group_names[:30])
+def test_the_small_sets_are_five_background_alphabets_each_with_the_same_drawings(archives):
+    for name, alphabets in digests.SMALL.items():
+        archive = archives / "omniglot" / f"images_{name}.zip"
+        packed = pack(read_pictures(archive))  # the archives of the small sets have the published sha256
+        assert sorted(packed) == list(alphabets)
+        assert [digests.ALPHABETS[name].origin for name in alphabets] == ["background"] * 5
+        assert [digests.difference(name, packed[name]) for name in alphabets] == [None] * 5
+
+
+def test_the_table_of_the_published_alphabets_is_complete():
+    numbers = [number for alphabet in digests.ALPHABETS.values() for number in alphabet.numbers]
+    assert sorted(numbers) == list(range(1, 1624))
+    assert len({alphabet.digest for alphabet in digests.ALPHABETS.values()}) == 50
+    assert [alphabet.origin for alphabet in digests.ALPHABETS.values()] == ["background"] * 30 + ["evaluation"] * 20
 
 
 def test_downsampling_averages_blocks(loaded, prepared_omniglot):
@@ -203,48 +210,281 @@ def test_wrong_runs_are_refused(evaluation, tmp_path, problem, member, content):
         list(omniglot.read_runs(write_zip(tmp_path / "all_runs.zip", members), evaluation))
 
 
-def test_a_small_set_that_differs_from_the_background_is_refused(evaluation, tmp_path):
-    drawing = Drawing("Tengwar", 1004, 2)
-    assert omniglot.check_subset(tmp_path, {drawing: evaluation[drawing]}, evaluation) == ["Tengwar"]
-    with pytest.raises(UserError, match="character 1004 by drawer 2 is not the background's"):
-        omniglot.check_subset(tmp_path, {drawing: ~evaluation[drawing]}, evaluation)
+DRAWERS = range(1, 21)
+TINY = {"Aa": ("background", 1, 2), "Bb": ("background", 3, 2), "Tengwar": ("evaluation", 1000, 20)}
+"""A data set of three alphabets: origin, first character, characters."""
+
+
+def pack(pictures: dict[Drawing, np.ndarray]) -> dict[str, list[bytes]]:
+    """Returns what digests are of, for each alphabet."""
+    packed = {}
+    for name, number in sorted({drawing[:2] for drawing in pictures}):
+        ink = np.stack([pictures[Drawing(name, number, drawer)] for drawer in DRAWERS])
+        packed.setdefault(name, []).append(np.packbits(ink).tobytes())
+    return packed
+
+
+def read_pictures(path) -> dict[Drawing, np.ndarray]:
+    pictures = {}
+    with zipfile.ZipFile(path) as archive:
+        for name in archive.namelist():
+            if name.endswith(".png"):
+                alphabet, file = name.split("/")[1::2]
+                pictures[Drawing(alphabet, int(file[:4]), int(file[5:7]))] = picture(archive, name) > 0
+    return pictures
+
+
+@pytest.fixture(scope="module")
+def drawn() -> dict[Drawing, np.ndarray]:
+    """All drawings of TINY."""
+    generator = np.random.default_rng(1)
+    return {
+        Drawing(name, number, drawer): generator.random((105, 105)) < 0.05
+        for name, (_, first, count) in TINY.items()
+        for number in range(first, first + count)
+        for drawer in DRAWERS
+    }
 
 
 @pytest.fixture
-def wrong(evaluation, tmp_path):
-    """A folder of archives of which images_evaluation.zip is well-formed and holds 20 characters by two drawers."""
-    for file in omniglot.ARCHIVES:
-        write_zip(tmp_path / file.name, {})
-    write_zip(
-        tmp_path / "images_evaluation.zip",
+def published(drawn, monkeypatch):
+    """TINY counts as published."""
+    packed = pack(drawn)
+    table = {name: digests.Alphabet(*TINY[name], digests.digest_of(packed[name])) for name in TINY}
+    monkeypatch.setattr(digests, "ALPHABETS", table)
+    monkeypatch.setattr(digests, "SMALL", {"background_small1": ("Aa",), "background_small2": ("Bb",)})
+    runs = [
+        {"support": [[1019 - i, 1] for i in range(20)], "query": [[1000 + i, 2] for i in range(20)]} for _ in range(20)
+    ]
+    parts = (np.array(part, np.int32).tobytes() for run in runs for part in (*run.values(), list(range(19, -1, -1))))
+    monkeypatch.setattr(digests, "RUNS", digests.digest_of(parts))
+
+
+def members_of(drawn, origin: str, top: str | None = None) -> dict[str, bytes]:
+    """The files of an archive of images."""
+    top = f"images_{origin}/" if top is None else top
+    return {
+        f"{top}{name}/character{number - TINY[name][1] + 1:02}/{number:04}_{drawer:02}.png": png(ink)
+        for (name, number, drawer), ink in drawn.items()
+        if TINY[name][0] == origin
+    }
+
+
+def as_zip(name):
+    def write(folder, members):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        return write_zip(folder / name, members)
+
+    return write
+
+
+def as_folder(name):
+    def write(folder, members):
+        for member, content in members.items():
+            file = folder / name / member
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)
+        return folder / name
+
+    return write
+
+
+def with_rubbish(members):
+    return members | {
+        "__MACOSX/images_background/Aa/character01/._0001_01.png": b"rubbish",
+        "images_background/.DS_Store": b"rubbish",
+        "images_background/Aa/.DS_Store": b"rubbish",
+        "images_background/Aa/character01/Thumbs.db": b"rubbish",
+        "README": b"",
+    }
+
+
+@pytest.mark.parametrize(
+    ("write", "top", "change"),
+    [
+        (as_zip("images_background.zip"), None, dict),
+        (as_zip("omniglot/python/images_background.zip"), None, dict),
+        (as_zip("omniglot-py/Images_Background (1).ZIP"), "", dict),  # without its top folder
+        (as_zip("images_background.zip"), "a/b/images_background/", with_rubbish),
+        (as_zip("images_background.zip"), None, lambda all_: {k.replace("/", "\\"): v for k, v in all_.items()}),
+        (as_zip("images_background.zip"), "../../", dict),  # nothing is unpacked, so names do no harm
+        (as_zip("images_background.zip"), "/", dict),
+        (as_folder("images_background"), "", dict),
+        (as_folder("omniglot-py/images_background"), "", with_rubbish),  # torchvision
+        (as_folder("python/images_background"), "images_background/", dict),  # unpacked by Windows
+    ],
+)
+def test_drawings_are_accepted_by_content_however_they_are_packed(published, drawn, tmp_path, write, top, change):
+    write(tmp_path, change(members_of(drawn, "background", top)))
+    before = sorted(tmp_path.rglob("*"))
+    read = omniglot._drawings(tmp_path, "background")
+    assert len(read) == 80
+    assert all(np.array_equal(read[name], drawn[name]) for name in read)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_data_are_prepared_from_an_unpacked_copy_and_checked_when_they_are_read(
+    published, drawn, tmp_path, monkeypatch
+):
+    for origin in ("background", "evaluation"):
+        as_folder(f"omniglot-py/images_{origin}")(tmp_path, members_of(drawn, origin, ""))
+    as_folder("omniglot-py/all_runs")(tmp_path, runs_zip(drawn))
+    kept = str(tmp_path / "data")
+    dataset = data.load(Omniglot(background="small1"), kept, str(tmp_path))
+    assert dataset.images.images.shape == (480, 105, 105, 1)
+    assert dataset.images.origins == ("background", "unused", "evaluation")
+    assert data.load_untested(Omniglot(), kept).images.group_names == ("Aa", "Bb")
+
+    # What an older version prepared from other archives is not trusted.
+    other_table = digests.ALPHABETS | {"Aa": digests.Alphabet("background", 1, 2, "0")}
+    for config, name, other, problem in (
+        ("runs", "RUNS", "0" * 32, "its runs are not the published ones"),
+        (
+            "characters",
+            "ALPHABETS",
+            digests.ALPHABETS | {"Aa": digests.Alphabet("background", 1, 2, "0")},
+            "of Aa are not",
+        ),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(digests, name, other)
+            for load in (data.load, data.load_untested):
+                with pytest.raises(UserError, match=rf"siamese_omniglot/{config}/1.0.0 is damaged \(.*{problem}"):
+                    load(Omniglot(), kept)
+
+
+def changed(drawn, change, alphabet="Aa"):
+    return {name: change(ink) if name.alphabet == alphabet else ink for name, ink in drawn.items()}
+
+
+def swapped(drawn):
+    """Aa and Bb under each other's name."""
+    moved = {"Aa": ("Bb", 2), "Bb": ("Aa", -2)}
+    return {
+        Drawing(moved[name][0], number + moved[name][1], drawer)
+        if name in moved
+        else Drawing(name, number, drawer): ink
+        for (name, number, drawer), ink in drawn.items()
+    }
+
+
+def one_pixel(drawn):
+    ink = drawn[Drawing("Bb", 4, 20)].copy()
+    ink[104, 104] ^= True
+    return drawn | {Drawing("Bb", 4, 20): ink}
+
+
+def without(drawn, *names):
+    return {name: ink for name, ink in drawn.items() if name not in names and name.alphabet not in names}
+
+
+WRONG = {
+    "in Aa, character 1 by drawer 1 is blank": lambda drawn: changed(drawn, np.zeros_like),
+    "in Bb, character 3 by drawer 1 is blank": lambda drawn: changed(drawn, np.ones_like, "Bb"),
+    "in Aa, character 1 by drawer 1 is inverted": lambda drawn: changed(drawn, np.invert),
+    "in Aa, character 2 by drawer 7 is inverted": lambda drawn: (
+        drawn | {Drawing("Aa", 2, 7): ~drawn[Drawing("Aa", 2, 7)]}
+    ),
+    "Aa has the drawings of Bb": swapped,
+    "the drawings of Bb are not the published ones": one_pixel,
+    "the drawings of Aa are not the published ones": lambda drawn: changed(drawn, np.fliplr),
+    "it lacks the alphabet Bb": lambda drawn: without(drawn, "Bb"),
+    "of Bb, it lacks character 4 by drawer 9": lambda drawn: without(drawn, Drawing("Bb", 4, 9)),
+}
+
+
+@pytest.mark.parametrize("problem", WRONG)
+@pytest.mark.parametrize("write", [as_zip("images_background.zip"), as_folder("images_background")])
+def test_drawings_that_are_not_the_published_ones_are_refused_by_name(published, drawn, tmp_path, problem, write):
+    path = write(tmp_path, members_of(WRONG[problem](drawn), "background"))
+    with pytest.raises(UserError, match=rf"{path} (is not|does not hold) the published files? \({problem}.*again"):
+        omniglot._drawings(tmp_path, "background")
+
+
+@pytest.mark.parametrize("problem", [problem for problem in WRONG if "lacks" not in problem])
+def test_prepared_drawings_that_are_not_the_published_ones_are_refused_by_name(published, drawn, problem):
+    packed = pack(WRONG[problem](drawn))
+    records = [
         {
-            f"images_evaluation/{name.alphabet}/character01/{name.character:04}_{name.drawer:02}.png": png(ink)
-            for name, ink in evaluation.items()
-        },
+            "alphabet": name.encode(),
+            "origin": TINY[name][0].encode(),
+            "character": TINY[name][1] + place,
+            "drawers": np.array(DRAWERS),
+            "drawings": one,
+        }
+        for name, of_alphabet in packed.items()
+        for place, one in enumerate(of_alphabet)
+    ]
+    assert problem in omniglot.check("characters", records)
+    assert "alphabets are not" in omniglot.check("characters", records[2:])
+    assert "the characters of Aa are not" in omniglot.check("characters", records[1:])
+    assert "character 1000 has other drawers" in omniglot.check(
+        "characters", [records[4] | {"drawers": np.arange(20, 0, -1)}]
     )
+
+
+def test_a_released_trial_that_was_changed_is_refused(published, drawn, tmp_path):
+    members = runs_zip(drawn)
+    write_zip(tmp_path / "all_runs.zip", members)
+    assert len(omniglot._runs(tmp_path, drawn)) == 20
+    for change in (
+        {"run07/test/item03.png": png(drawn[Drawing("Tengwar", 1003 - 1, 3)])},  # the same character by another drawer
+        {f"run07/test/item{i + 1:02}.png": png(drawn[Drawing("Tengwar", 1000 + i, 3)]) for i in range(20)},
+    ):
+        write_zip(tmp_path / "all_runs.zip", members | change)
+        with pytest.raises(UserError, match=r"all_runs\.zip is not the published file \("):
+            omniglot._runs(tmp_path, drawn)
+    with pytest.raises(UserError, match="its runs are not the published ones"):
+        omniglot._runs(tmp_path, drawn)
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + (60_000).to_bytes(4, "big") * 2, "is not 105×105 pixels of one bit"),
+        (bytes(70_000), "has 70,000 bytes|more than 65,536 bytes"),
+        (b"", "cannot identify"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0", "cannot identify"),
+    ],
+)
+@pytest.mark.parametrize("write", [as_zip("images_background.zip"), as_folder("images_background")])
+def test_a_hostile_picture_is_refused_before_it_takes_memory(published, drawn, tmp_path, write, content, problem):
+    write(tmp_path, members_of(drawn, "background") | {"images_background/Aa/character01/0001_01.png": content})
+    with pytest.raises(UserError, match=rf"Aa/character01/0001_01\.png.*({problem})"):
+        omniglot._drawings(tmp_path, "background")
+
+
+@pytest.fixture
+def wrong(published, drawn, tmp_path):
+    """A folder of archives of which only images_evaluation.zip lacks something."""
+    write_zip(tmp_path / "images_background.zip", members_of(drawn, "background"))
+    write_zip(tmp_path / "all_runs.zip", runs_zip(drawn))
+    write_zip(tmp_path / "images_evaluation.zip", members_of(without(drawn, Drawing("Tengwar", 1000, 1)), "evaluation"))
     return tmp_path
 
 
-def test_an_archive_with_wrong_counts_is_refused(wrong, tmp_path):
-    message = r"images_evaluation\.zip is not .*41 images of 21 characters in 2 alphabets instead of 13180 of 659 in 20"
-    with pytest.raises(UserError, match=message):
+def test_an_archive_that_lacks_a_drawing_is_refused(wrong, tmp_path):
+    with pytest.raises(
+        UserError, match=r"images_evaluation\.zip is not .*of Tengwar, it lacks character 1000 by drawer 1\)"
+    ):
         data.load(Omniglot(), str(tmp_path / "data"), str(wrong))
+    assert not list((tmp_path / "data" / "siamese_omniglot").rglob("dataset_info.json"))
 
 
-def test_a_truncated_archive_is_refused(wrong, tmp_path):
+def test_a_truncated_archive_is_refused(wrong):
     file = wrong / "images_evaluation.zip"
     file.write_bytes(file.read_bytes()[:3000])
     with pytest.raises(UserError, match=r"images_evaluation\.zip is not the published file \(File is not a zip file\)"):
-        data.load(Omniglot(), str(tmp_path / "data"), str(wrong))
+        omniglot._drawings(wrong, "evaluation")
 
 
-def test_an_archive_with_a_flipped_bit_is_refused(wrong, tmp_path):
+def test_an_archive_with_a_flipped_bit_is_refused(wrong):
     file = wrong / "images_evaluation.zip"
     content = bytearray(file.read_bytes())
     content[500] ^= 4
     file.write_bytes(content)
     with pytest.raises(UserError, match=r"images_evaluation\.zip is not the published file \(Bad CRC-32"):
-        data.load(Omniglot(), str(tmp_path / "data"), str(wrong))
+        omniglot._drawings(wrong, "evaluation")
 
 
 def test_a_missing_archive_is_named(wrong, tmp_path):
