@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from siamese_jax.errors import UserError
+from siamese_jax.storage.locks import exclusive
 
 TIMEOUT = 5.0
 """Seconds without a byte until a server counts as silent."""
@@ -126,34 +127,13 @@ def _download_one(file: Archive, folder: Path) -> None:
 def _own_part(target: Path) -> Iterator[BinaryIO]:
     """Open the file that a download is written to, for this process alone; others wait. Remove it if it stays empty."""
     path = target.with_name(f"{target.name}.part")
-    part = path.open("ab+")
-    if not _wait_for_lock(part):
-        part.close()
-        if path.stat().st_size == 0:
-            path.unlink()
-        path = target.with_name(f"{target.name}.{os.getpid()}.part")  # nobody else's, so it is not continued either
-        part = path.open("wb+")
-    elif not path.exists() or not os.path.samestat(path.stat(), os.fstat(part.fileno())):
-        part.close()  # another process has finished it in the meantime
-        part = path.open("ab+")
-    with part:
+    with exclusive(path, wait=True), path.open("ab+") as part:
         try:
             yield part
         finally:
             part.flush()
             if part.seek(0, os.SEEK_END) == 0:
                 path.unlink(missing_ok=True)
-
-
-def _wait_for_lock(file: BinaryIO) -> bool:
-    """Lock a file; return whether its file system has locks. The system releases a lock when the process dies."""
-    try:
-        import fcntl
-
-        fcntl.flock(file, fcntl.LOCK_EX)
-    except (ImportError, OSError):
-        return False
-    return True
 
 
 def _is_right(file: Archive, part: BinaryIO) -> bool:

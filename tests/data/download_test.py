@@ -148,13 +148,6 @@ def test_two_downloads_at_the_same_time_do_not_tear(server, tmp_path):
     assert len(server.ranges) == 1  # the others waited
 
 
-def test_a_file_system_without_locks_gets_a_part_for_each_process(server, tmp_path, monkeypatch):
-    monkeypatch.setattr(doors, "_wait_for_lock", lambda file: False)
-    download("letters", [published(server)], tmp_path)
-    assert (tmp_path / "a.zip").read_bytes() == CONTENT
-    assert [file.name for file in tmp_path.iterdir()] == ["a.zip"]
-
-
 def test_a_file_that_is_too_large_is_not_kept(server, tmp_path, monkeypatch):
     monkeypatch.setattr(doors, "LARGEST", 1000)
     with pytest.raises(UserError, match=r"cannot be downloaded \(it has more than 1,000 bytes\)"):
