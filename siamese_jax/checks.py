@@ -7,6 +7,7 @@ import jax
 
 from siamese_jax import keys, specs
 from siamese_jax.data.folder import MAX_TABLE, table_of
+from siamese_jax.environment import check_settings
 from siamese_jax.errors import UserError
 from siamese_jax.learning.batches import steps_per_epoch
 from siamese_jax.network.siamese import build
@@ -32,6 +33,7 @@ MAY_CHANGE = (
 def check_experiment(experiment: Experiment) -> None:
     """Raise UserError for what is wrong whatever the images show: nothing is downloaded or written for it."""
     specs.check(experiment)
+    check_settings()
     if experiment.method == "siamese":
         experiment.network.tower.check(experiment.data.image_shape)
         if experiment.loss.of_distances and not build(experiment.network).has_distance:

@@ -77,7 +77,10 @@ class DataDescription:
 
 @dataclass(frozen=True, kw_only=True)
 class Environment:
-    """The software and the machine. The same ones, with the same command, give the same bits."""
+    """The software and the machine. The same ones, with the same command, give the same bits.
+
+    Files of earlier versions lack the fields that have a default.
+    """
 
     siamese_jax: str = about("Version of this package.")
     jax: str = about("Version of JAX.")
@@ -87,6 +90,12 @@ class Environment:
     devices: int = about("Devices that JAX used.", values="1 or more")
     cores: int = about("CPU cores that the process could use.", values="1 or more")
     x64: bool = about("Whether JAX computed with 64-bit numbers.")
+    jaxlib: str = about("Version of jaxlib, which holds XLA.", values="empty: not recorded", default="")
+    processor: str = about("Model of the processor.", values="empty: not recorded", default="")
+    machine_cores: int | None = about("CPU cores of the machine.", values="null: not recorded", default=None)
+    settings: dict[str, str] = about(
+        "Settings of JAX and XLA that decide bits and are not at their defaults, by name.", default_factory=dict
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -430,6 +439,8 @@ def _read_fields(kind: Any, value: Mapping[str, Any], path: str) -> Any:
     kinds = typing.get_type_hints(kind)
     if "format" in kinds and value.get("format") != FORMAT:
         raise _MisfitError(f"its format is {value.get('format')}, not {FORMAT}")
-    for name in kinds.keys() ^ value.keys():
+    optional = {one.name for one in dataclasses.fields(kind) if one.default_factory is not dataclasses.MISSING}
+    optional |= {one.name for one in dataclasses.fields(kind) if one.default is not dataclasses.MISSING}
+    for name in sorted((kinds.keys() ^ value.keys()) - (optional - value.keys())):
         raise _MisfitError(f"{path[1:]}.{name} is {'missing' if name in kinds else 'unknown'}".removeprefix("."))
-    return kind(**{name: _read(of_field, value[name], f"{path}.{name}") for name, of_field in kinds.items()})
+    return kind(**{name: _read(kinds[name], part, f"{path}.{name}") for name, part in value.items()})

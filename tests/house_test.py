@@ -10,7 +10,7 @@ LAYERS = {
     "shared by all": {"errors", "experiments", "extras", "keys", "printable", "published"}
     | {"records", "results", "specs"},
     "pure functions": {"images", "learning", "network", "sampling", "statistics"},
-    "input and output": {"data", "devices", "pages", "plots", "report", "storage"},
+    "input and output": {"data", "devices", "environment", "pages", "plots", "report", "storage"},
     "jobs": {"checks", "evaluation", "export", "gallery", "pretrained", "runs", "search", "serve", "training"},
     "command line": {"__init__", "command", "main"},
 }

@@ -47,6 +47,18 @@ def test_what_was_written_is_read_back_equal(value):
     assert read(through_json(value), type(value)) == value
 
 
+def test_an_environment_of_an_earlier_version_lacks_the_fields_that_have_a_default():
+    new = {"jaxlib": "0.10.2", "processor": "a CPU", "machine_cores": 64, "settings": {"NPROC": "2"}}
+    written = through_json(RESULTS)
+    for name in new:
+        del written["environment"][name]
+    assert read(written) == RESULTS
+    written["environment"] |= new
+    assert read(written).environment == dataclasses.replace(RESULTS.environment, **new)
+    with pytest.raises(UserError, match=r"environment.settings.NPROC is 2, not text"):
+        read(changed("environment.settings", {"NPROC": 2}))
+
+
 def test_what_json_holds_has_the_names_of_the_fields():
     written = through_json(RESULTS)
     assert written["format"] == 2

@@ -1,10 +1,15 @@
 """Requests that compute: each calls the function of the same name, prints as it goes, and returns the last words."""
 
+from pathlib import Path
+
 from siamese_jax import extras, runs
 from siamese_jax.command import words
 from siamese_jax.command.request import Evaluate, Search, Train
 from siamese_jax.devices import keep_freed_memory
 from siamese_jax.experiments import QUICK
+from siamese_jax.learning.health import learned_nothing
+from siamese_jax.results import RunResults
+from siamese_jax.specs import Experiment
 
 IF_SLOW = f"Quicker on a CPU: --experiment={' or --experiment='.join(QUICK)}."
 
@@ -22,8 +27,9 @@ def train(request: Train) -> str:
     if experiment.method == "baselines":
         results = runs.measure_baselines(experiment, workdir, **request.sources, say=say)
     else:
-        results = runs.train(experiment, workdir, **request.sources, if_slow=IF_SLOW, say=say).evaluate()
-    return f"{words.summary(results)}\n{words.where(workdir)}"
+        run = runs.train(experiment, workdir, **request.sources, if_slow=IF_SLOW, say=say)
+        results, experiment = run.evaluate(), run.experiment
+    return _last(experiment, results, workdir)
 
 
 def evaluate(request: Evaluate) -> str:
@@ -35,11 +41,11 @@ def evaluate(request: Evaluate) -> str:
         run = runs.open_checkpoint(request.checkpoint, workdir, **request.sources)
     elif experiment.method == "baselines":
         results = runs.measure_baselines(experiment, workdir, **request.sources, say=say)
-        return f"{words.summary(results)}\n{words.where(workdir)}"
+        return _last(experiment, results, workdir)
     else:
         run = runs.open_run(workdir, name=experiment.name, **request.sources)
     results = run.evaluate(experiment.evaluation, say)
-    return f"{words.summary(results)}\n{words.where(workdir)}"
+    return _last(run.experiment, results, workdir)
 
 
 def search(request: Search) -> str:
@@ -50,3 +56,8 @@ def search(request: Search) -> str:
     keep_freed_memory()
     conduct.run_search(request.plan, request.folder, storage=request.storage, **request.sources, say=say)
     return words.where(request.folder)
+
+
+def _last(experiment: Experiment, results: RunResults, folder: Path) -> str:
+    """Return what a command prints at its end: the results, where the report is, and whether nothing was learned."""
+    return "\n".join(filter(None, (words.summary(results), words.where(folder), learned_nothing(experiment, results))))

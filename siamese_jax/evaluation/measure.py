@@ -5,16 +5,13 @@ them, and then `figures.plot_run` and `report.write_report` show them. A failed 
 """
 
 import functools
-import platform
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import jax
 import numpy as np
 
-from siamese_jax import __version__
-from siamese_jax.devices import usable_cores
+from siamese_jax.environment import environment
 from siamese_jax.errors import UserError
 from siamese_jax.evaluation import one_shot, verification, views
 from siamese_jax.evaluation.baselines import BASELINES, episode_scores
@@ -28,7 +25,6 @@ from siamese_jax.report import PICTURES
 from siamese_jax.results import (
     DataDescription,
     Decisions,
-    Environment,
     OneShotResult,
     RunResults,
     SetDescription,
@@ -192,20 +188,6 @@ def training_summary(experiment: Experiment, fitted: Fitted) -> TrainingSummary:
         best_validation_accuracy=history.best_accuracy,
         pairs_per_second=speed if speed == speed else None,  # NaN if nothing was timed
         stopped_by=history.stopped_by(experiment),
-    )
-
-
-def environment() -> Environment:
-    """Return the software and the machine of this process."""
-    return Environment(
-        siamese_jax=__version__,
-        jax=jax.__version__,
-        python=platform.python_version(),
-        backend=jax.default_backend(),
-        device=jax.devices()[0].device_kind,
-        devices=jax.device_count(),
-        cores=usable_cores(),
-        x64=bool(jax.config.read("jax_enable_x64")),
     )
 
 

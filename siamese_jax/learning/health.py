@@ -9,9 +9,11 @@ from collections.abc import Iterable, Mapping
 import jax
 import jax.numpy as jnp
 from jax import Array
+from scipy import stats
 
 from siamese_jax.learning.optimizers.rules import is_below, layer_of
 from siamese_jax.network.siamese import Params, SiameseNet, as_input
+from siamese_jax.results import RunResults
 from siamese_jax.specs import AdamW, Experiment, PaperSGD
 
 SATURATED = 4.0
@@ -138,6 +140,30 @@ def diagnosis(
             f"{_rate(experiment, 'LAYER')}."
         )
     return f"The loss is {loss:.3f}, and that of guessing is {guessing:.3f}: nothing is learned yet. {cause}"
+
+
+def learned_nothing(experiment: Experiment, results: RunResults) -> str:
+    """Return one sentence if a network that was trained is no better than guessing on validation; "" otherwise.
+
+    Guessing is right in a trial with probability 1/n. The best epoch is compared with the most that guessing reaches
+    in as many trials and epochs, except with probability 2.5 % (Bonferroni).
+
+    Args:
+        experiment: what was trained.
+        results: what was measured; the validation trials are looked at.
+    """
+    training, validation = results.training, results.one_shot.get("validation")
+    if training is None or validation is None or training.stopped_by == "not finished":
+        return ""
+    trials, best = validation.card.trials, training.best_validation_accuracy
+    chance = float(stats.binom.isf(0.025 / max(training.epochs, 1), trials, 1 / validation.card.n_way)) / trials
+    if best > chance:
+        return ""
+    return (
+        f"This network learned nothing: its best validation accuracy is {best:.1%}, and guessing reaches up to "
+        f"{chance:.1%} on {trials} trials. Try other learning rates ({_rate(experiment, 'LAYER')}), first lower ones, "
+        "or train for more epochs (--max_epochs)."
+    )
 
 
 def _defect(experiment: Experiment, health: Mapping[str, float], trained: bool = True) -> str:

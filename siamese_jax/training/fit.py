@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from siamese_jax.environment import differences, environment
 from siamese_jax.learning.batches import steps_per_epoch
 from siamese_jax.learning.optimizers import kept_params
 from siamese_jax.network.siamese import Params
@@ -84,6 +85,7 @@ def fit(
         begun, history = Kept(state, copied(kept_params(state.params, state.opt_state))), History()
     else:
         begun, history = restored.state, History(**restored.meta["history"])
+    here = environment()
     step, per_epoch, record = (
         int(begun.state.step),
         steps_per_epoch(experiment),
@@ -97,7 +99,7 @@ def fit(
         update, look = compile_update(experiment, images), compile_examine(experiment, images)
         health = Health(experiment, record, log, lambda state: look(state, update), progress.note)
         display = Display(experiment, record, progress, if_slow)
-        saving = Saving(experiment, record, health, checkpoints, asked)
+        saving = Saving(experiment, record, health, checkpoints, asked, here)
         lines = LogLines(experiment, record, log, checkpoints)
         validation = Validation(experiment, validate, record, log, health, display, checkpoints)
         if restored is None:
@@ -107,6 +109,8 @@ def fit(
             return step % per_epoch % experiment.log_steps == 0 or saving.due
 
         if history.stopped_by(experiment) == "not finished":
+            if differing := restored and differences(restored.meta.get("environment", {}), here):
+                progress.note(f"Bits will differ from those of a run that was never stopped: {differing}.")
             for pause in make_steps(update, begun.state, step, per_epoch, wants_pause, display.on_step, record.loss):
                 for listen in (lines, display, validation, saving, *listeners):
                     listen(pause)

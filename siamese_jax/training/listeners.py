@@ -18,7 +18,7 @@ from siamese_jax.learning.optimizers.adamw import rate_at
 from siamese_jax.learning.steps import Metrics
 from siamese_jax.network.siamese import Params
 from siamese_jax.records import TrainState
-from siamese_jax.results import Ending
+from siamese_jax.results import Ending, Environment, to_json
 from siamese_jax.specs import AdamW, Experiment
 from siamese_jax.storage.checkpoint import Checkpoints
 from siamese_jax.storage.log import MetricsLog, Progress
@@ -208,6 +208,10 @@ class Display:
         loss = self._record.means.get(self._record.loss, 0.0)
         self._progress.epoch(pause.epoch, loss, accuracy, rate, self.seconds_left(pause.step, rate))
 
+    def note(self, text: str) -> None:
+        """Print one line."""
+        self._progress.note(text)
+
     def seconds_left(self, step: int, pairs_per_second: float) -> float:
         """Return the time that the steps after `step` would take at this speed; NaN where it is not known."""
         return (self._total - step) * self._pairs / pairs_per_second
@@ -237,6 +241,12 @@ class Validation:
         params = kept_params(pause.state.params, pause.state.opt_state)
         accuracy, record, history = self._validate(params), self._record, self._record.history
         history.epochs = pause.epoch
+        if not 0 <= accuracy <= 1:
+            self._display.note(
+                f"Epoch {pause.epoch}: the validation accuracy is {accuracy}, which is not a number from 0 to 1. All "
+                "parameters are finite, so the function that validates is wrong; this epoch cannot be the best one."
+            )
+            accuracy = math.nan
         if accuracy > history.best_accuracy:
             history.best_epoch, history.best_accuracy, record.best = pause.epoch, accuracy, copied(params)
         at_its_end = rates(self._experiment, pause.epoch - 1, steps_per_epoch(self._experiment))
@@ -250,9 +260,17 @@ class Validation:
 class Saving:
     """Saves at the end of each epoch, and when the last checkpoint is old; raises Stopped where it is asked to."""
 
-    def __init__(self, experiment: Experiment, record: Record, health: Health, checkpoints: Checkpoints, asked: list):
+    def __init__(
+        self,
+        experiment: Experiment,
+        record: Record,
+        health: Health,
+        checkpoints: Checkpoints,
+        asked: list,
+        here: Environment,
+    ):
         self._experiment, self._record, self._health = experiment, record, health
-        self._checkpoints, self._asked = checkpoints, asked
+        self._checkpoints, self._asked, self._here = checkpoints, asked, to_json(here)
         self._saved_at = self._counted_to = time.monotonic()
 
     @property
@@ -269,7 +287,8 @@ class Saving:
             history.seconds += now - self._counted_to
             self._counted_to = now
             kept = Kept(pause.state, self._record.best)
-            self._checkpoints.save(pause.step, kept, {"history": dataclasses.asdict(history)})
+            meta = {"history": dataclasses.asdict(history), "environment": self._here}
+            self._checkpoints.save(pause.step, kept, meta)
             self._saved_at = time.monotonic()
             if not pause.epoch_ended and not self._asked:
                 self._health.within_an_epoch(pause)

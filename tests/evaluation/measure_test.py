@@ -1,14 +1,13 @@
 """What is measured of a network and of baselines; main_test runs the whole command."""
 
 import functools
-import os
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from tiny import make_dataset, make_digits, make_experiment, make_params
 
-from siamese_jax import data, devices, runs
+from siamese_jax import data, runs
 from siamese_jax.errors import UserError
 from siamese_jax.evaluation import embedder, figures, measure, one_shot
 from siamese_jax.evaluation.baselines import BASELINES
@@ -92,16 +91,6 @@ def test_measuring_writing_plotting_and_reporting_are_steps_that_can_be_taken_al
     assert {path.name for path in tmp_path.glob("*.png")} == {"n_way.png", "groups.png", "roc.png", "reliability.png"}
     write_report(tmp_path, EXPERIMENT, results, [])
     assert "](n_way.png)" in (tmp_path / "report.md").read_text()
-
-
-def test_the_environment_says_what_decides_the_bits(monkeypatch):
-    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 3, 5})
-    found = measure.environment()
-    assert found.cores == devices.usable_cores() == 3
-    assert found.devices >= 1
-    assert found.x64 is False
-    monkeypatch.delattr(os, "sched_getaffinity")
-    assert devices.usable_cores() == os.cpu_count()
 
 
 def test_training_that_was_never_timed_has_no_speed():

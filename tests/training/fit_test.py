@@ -12,6 +12,7 @@ import jax
 import pytest
 from tiny import SIDE, make_dataset, make_experiment
 
+from siamese_jax.environment import environment
 from siamese_jax.errors import Stopped, UserError
 from siamese_jax.experiments import LAYERS
 from siamese_jax.learning.batches import steps_per_epoch
@@ -111,6 +112,22 @@ def fit_interrupted(workdir, after: int):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fitting, "compile_update", interrupted)
         return fit(workdir)
+
+
+def test_a_run_that_is_resumed_where_bits_will_differ_says_so_in_one_line(tmp_path, capsys, monkeypatch):
+    fit(tmp_path, replace(EXPERIMENT, max_epochs=1))
+    monkeypatch.setattr(fitting, "environment", lambda: replace(environment(), cores=64, settings={"NPROC": "3"}))
+    fit(tmp_path, replace(EXPERIMENT, max_epochs=1))
+    assert "Bits" not in capsys.readouterr().err  # nothing is left to train
+    fit(tmp_path)
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "Bits" in line]
+    here = environment()
+    assert line.startswith("Bits will differ from those of a run that was never stopped: ")
+    assert f"cores was {here.cores} and is 64" in line
+    assert "NPROC was not set and is 3" in line
+    assert restore(tmp_path, fitting.template(EXPERIMENT)).meta["environment"]["cores"] == 64
+    fit(tmp_path, replace(EXPERIMENT, max_epochs=3))
+    assert "Bits" not in capsys.readouterr().err
 
 
 def test_a_finished_run_is_not_trained_again(tmp_path):
