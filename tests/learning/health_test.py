@@ -12,9 +12,10 @@ import pytest
 from example_results import RESULTS
 from tiny import SHAPE, make_dataset, make_experiment
 
+from siamese_jax.command import jobs
 from siamese_jax.errors import UserError
 from siamese_jax.learning import health
-from siamese_jax.learning.health import at_the_start, diagnosis, loss_of_guessing, update_sizes
+from siamese_jax.learning.health import at_the_start, diagnosis, learned_nothing, loss_of_guessing, update_sizes
 from siamese_jax.network.siamese import build, init_params
 from siamese_jax.report.sections import report
 from siamese_jax.sampling import splits
@@ -249,3 +250,39 @@ def test_a_line_of_metrics_counts_in_the_reported_loss_for_as_many_steps_as_it_s
     rows = [{"step": step, "epoch": epoch, "cross_entropy": loss} for step, epoch, loss in lines]
     rows = [{"step": 0, "epoch": 1, **look}, *rows, {"step": 18, "epoch": 2, **look}]
     assert "**The loss is 0.867, and that of guessing is 0.693" in report(EXPERIMENT, RESULTS, rows)
+
+
+def results_of(best: float, trials: int = 320, n_way: int = 20, **training):
+    """Results of a training of 50 epochs whose best one had that accuracy on validation."""
+    card = replace(RESULTS.one_shot["official_runs"].card, trials=trials, n_way=n_way)
+    one = replace(RESULTS.one_shot["official_runs"], card=card)
+    summary = replace(RESULTS.training, epochs=50, best_validation_accuracy=best, stopped_by="patience")
+    return replace(RESULTS, one_shot={"validation": one}, training=replace(summary, **training))
+
+
+def test_a_network_that_is_no_better_than_guessing_is_named_with_what_to_try():
+    sentence = learned_nothing(EXPERIMENT, results_of(0.05))
+    assert re.match(r"This network learned nothing: .* is 5.0%, and guessing reaches up to \d+.\d% on 320", sentence)
+    assert "--optimizer.layers.LAYER.learning_rate" in sentence
+    assert "--optimizer.rate" in learned_nothing(replace(EXPERIMENT, optimizer=AdamW()), results_of(0.05))
+    assert learned_nothing(EXPERIMENT, results_of(0.2)) == ""
+
+
+def test_it_is_the_last_line_of_the_command(tmp_path):
+    for results, begins in ((results_of(0.05), "This network learned nothing"), (RESULTS, "report: ")):
+        assert jobs._last(EXPERIMENT, results, tmp_path).splitlines()[-1].startswith(begins)
+
+
+def test_the_best_of_many_epochs_of_guessing_is_taken_for_guessing():
+    draw = np.random.default_rng(0)
+    said = [
+        bool(learned_nothing(EXPERIMENT, results_of(draw.binomial(320, 1 / 20, size=50).max() / 320)))
+        for _ in range(400)
+    ]
+    assert np.mean(said) > 0.96
+
+
+def test_nothing_is_said_of_runs_that_are_not_finished_or_train_nothing():
+    assert learned_nothing(EXPERIMENT, results_of(0.05, stopped_by="not finished")) == ""
+    assert learned_nothing(EXPERIMENT, replace(results_of(0.05), training=None)) == ""
+    assert learned_nothing(EXPERIMENT, replace(results_of(0.05), one_shot={})) == ""

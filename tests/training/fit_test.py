@@ -114,6 +114,14 @@ def fit_interrupted(workdir, after: int):
         return fit(workdir)
 
 
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf"), -1.0, 97.5])
+def test_a_validation_that_is_not_a_share_is_said_and_never_the_best_epoch(tmp_path, capsys, wrong):
+    fitted, _ = fit(tmp_path, accuracies=(0.5, wrong))
+    assert (fitted.history.best_epoch, fitted.history.best_accuracy) == (1, 0.5)
+    assert f"Epoch 2: the validation accuracy is {wrong}, which is not a number from 0 to 1" in capsys.readouterr().err
+    assert [row["validation_one_shot"] for row in read_metrics(tmp_path) if "validation_one_shot" in row] == [0.5, None]
+
+
 def test_a_run_that_is_resumed_where_bits_will_differ_says_so_in_one_line(tmp_path, capsys, monkeypatch):
     fit(tmp_path, replace(EXPERIMENT, max_epochs=1))
     monkeypatch.setattr(fitting, "environment", lambda: replace(environment(), cores=64, settings={"NPROC": "3"}))
