@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from siamese_jax.data.download import Archive, download, listing
 from siamese_jax.errors import UserError
+from siamese_jax.storage import home
 
 T = TypeVar("T")
 
@@ -37,7 +38,7 @@ def locate(dataset: str, files: Sequence[Archive], archives: str | None, downloa
     """
     if archives is None:
         return download(dataset, files, downloads / dataset)
-    folder = Path(archives).expanduser()
+    folder = home.expanded(archives)
     if not folder.is_dir():
         raise UserError(f"there is no folder {folder}: give --archives the folder that holds {listing(files)}")
     for place in (folder / dataset, folder):

@@ -13,6 +13,7 @@ from tensorflow_datasets.core import constants
 
 from siamese_jax.data.download import disk_problem
 from siamese_jax.errors import UserError
+from siamese_jax.storage import home
 from siamese_jax.storage.locks import exclusive
 
 Builder = tfds.core.GeneratorBasedBuilder
@@ -39,7 +40,7 @@ def prepared(
     Raises:
       UserError: the disk is full or read-only, the records are damaged, or `locate` raises it.
     """
-    root = Path(data_dir or constants.get_default_data_dir()).expanduser().absolute()
+    root = (home.expanded(data_dir) if data_dir else _default(cls.name)).absolute()
     with _quiet():
         builders = [_open(cls, root, config) for config in configs]
         if all(builder.is_prepared() for builder in builders):
@@ -68,6 +69,12 @@ def read(builder: Builder, split: str) -> list[dict[str, Any]]:
 def damaged(builder: Builder, problem: object) -> UserError:
     """Return the error for prepared data that are not what was published."""
     return _damaged(Path(builder.data_dir), problem)
+
+
+def _default(name: str) -> Path:
+    """Return TFDS's own folder; one for temporary files if that cannot be written and does not hold the records."""
+    folder = constants.get_default_data_dir()
+    return home.kept(None if folder.startswith("~") else Path(folder), "data", holds=name)  # ~: there is no home
 
 
 def _open(cls: type[Builder], root: Path, config: str | None) -> Builder:

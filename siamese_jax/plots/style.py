@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from siamese_jax import extras
+from siamese_jax.storage import home
 from siamese_jax.storage.files import write_bytes
 
 if TYPE_CHECKING:
@@ -54,6 +55,9 @@ def blank(width: float, height: float, layout: Literal["constrained"] | None = N
       layout: A layout engine of matplotlib.
     """
     extras.require("report")
+    own = home.at_home(".config/matplotlib")
+    if "MPLCONFIGDIR" not in os.environ and (folder := home.kept(own, "matplotlib")) != own:
+        os.environ["MPLCONFIGDIR"] = str(folder)  # without a home matplotlib fails, or warns
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), dpi=DPI, layout=layout)

@@ -2,7 +2,6 @@
 
 import hashlib
 import math
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from siamese_jax.records import Dataset, Images, Words
 from siamese_jax.results import plural
 from siamese_jax.sampling import splits
 from siamese_jax.specs import Folder
+from siamese_jax.storage import home
 from siamese_jax.storage.picture_files import FOREIGN, check_left, skipped_in_words
 
 __all__ = ["MAX_TABLE", "Entry", "list_pictures", "load", "load_untested", "table_of"]
@@ -79,8 +79,8 @@ def _words(spec: Folder) -> Words:
 
 def _cache(data_dir: str | None) -> Path:
     if data_dir:
-        return Path(data_dir).expanduser() / "pictures"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "siamese_jax" / "pictures"
+        return home.expanded(data_dir) / "pictures"
+    return home.cache() / "pictures"
 
 
 def _images(entries: Sequence[Entry], pixels: np.ndarray, words: Words) -> Images:
