@@ -7,6 +7,8 @@ from typing import NoReturn
 from absl import flags
 
 from siamese_jax import specs
+from siamese_jax.command.flag_files import expanded
+from siamese_jax.command.usual_names import elsewhere
 from siamese_jax.errors import UserError, did_you_mean
 from siamese_jax.experiments import all_fields
 from siamese_jax.search import PRUNERS, SAMPLERS
@@ -110,16 +112,14 @@ def parse(argv: list[str]) -> list[str]:
         print(USAGE)
         sys.exit(0)
     try:
-        stray = FLAGS(argv)[1:]
+        stray = FLAGS([*argv[:1], *expanded(argv[1:])])[1:]
         if stray:
             raise UserError(f"{shlex.join(stray)} is not a flag: flags are written --name=value; --help shows them")
     except flags.UnrecognizedFlagError as error:
-        hint = did_you_mean(error.flagname, FLAGS, "--")
+        hint = elsewhere(error.flagname) or did_you_mean(error.flagname, FLAGS, "--")
         fail(UserError(f"--{error.flagname} is not a flag: {hint}{' ' * bool(hint)}--help explains the most used ones"))
     except (flags.Error, UserError) as error:
         fail(error)
-    except UnicodeDecodeError:
-        fail(UserError("--flagfile names a file that is not text: flag files hold one flag a line"))
     return argv[:1]
 
 

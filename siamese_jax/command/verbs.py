@@ -8,6 +8,7 @@ import sys
 from absl import flags
 
 from siamese_jax.command.export_verb import EXPORT_VERBS
+from siamese_jax.command.flag_files import expanded
 from siamese_jax.command.picture_verbs import PICTURE_VERBS
 from siamese_jax.command.serve_verb import SERVE_VERBS
 from siamese_jax.command.verb import VerbRequest
@@ -35,7 +36,7 @@ def read_request(words: list[str]) -> VerbRequest:
         sys.exit(0)
     values = verb.flags()
     try:
-        positional = values([name, *rest])[1:]
+        positional = values([name, *expanded(rest)])[1:]
     except flags.UnrecognizedFlagError as error:
         hint = did_you_mean(error.flagname, values, "--")
         raise UserError(

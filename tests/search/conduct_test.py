@@ -13,6 +13,7 @@ from tiny import make_dataset, make_digits, make_experiment
 
 import siamese_jax
 from siamese_jax import data, main, runs
+from siamese_jax.command.flag_files import expanded
 from siamese_jax.command.request import Search, read_request, resolve
 from siamese_jax.errors import UserError
 from siamese_jax.records import Dataset
@@ -34,7 +35,7 @@ def give(*given: str) -> None:
     flags.FLAGS.unparse_flags()
     for name in flags.FLAGS:
         flags.FLAGS[name].unparse()
-    flags.FLAGS(["siamese_jax", *given])
+    flags.FLAGS(["siamese_jax", *expanded(given)])
 
 
 def untested() -> Dataset:

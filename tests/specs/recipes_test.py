@@ -7,6 +7,7 @@ import pytest
 from absl import flags
 
 from siamese_jax import main  # noqa: F401 - it defines the flags
+from siamese_jax.command.flag_files import expanded
 from siamese_jax.command.request import resolve
 from siamese_jax.experiments import EXPERIMENTS, find
 from siamese_jax.specs import DESCRIPTION, Experiment, every_field, leaves
@@ -42,5 +43,5 @@ def test_a_flag_file_has_its_published_recipe(name):
     flags.FLAGS.unparse_flags()
     for flag in flags.FLAGS:
         flags.FLAGS[flag].unparse()
-    flags.FLAGS(["siamese_jax", f"--flagfile={FOLDER / name}"])
+    flags.FLAGS(["siamese_jax", *expanded([f"--flagfile={FOLDER / name}"])])
     same_recipe(resolve(), RECIPES["flag_files"][name])
