@@ -6,7 +6,8 @@ from typing import Any
 
 from absl import flags
 
-from siamese_jax.command.verb import Verb, VerbRequest
+from siamese_jax.command import places
+from siamese_jax.command.verb import Verb, VerbRequest, network_of
 from siamese_jax.errors import UserError
 
 PAGE = "page"
@@ -60,15 +61,14 @@ def _request(words: list[str], values: Any) -> Export:
     formats = tuple(name.strip() for name in values.format)
     if PAGE in formats and len(formats) > 1:
         raise UserError("--format=page is one file, and other formats are a folder: export them one after the other")
-    if values.gallery and formats != (PAGE,):
+    if values.gallery is not None and formats != (PAGE,):
         raise UserError("--gallery is for --format=page: leave it out")
     return Export(
-        checkpoint=values.checkpoint,
+        checkpoint=network_of(values),
         formats=formats,
-        output=Path(values.output),
-        gallery=values.gallery,
-        data_dir=values.data_dir,
-        archives=values.archives,
+        output=(places.file if PAGE in formats else places.folder)("--output", values.output),
+        gallery=None if values.gallery is None else places.gallery("--gallery", values.gallery),
+        **places.sources(values),
         json=values.json,
     )
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from absl import flags
 
-from siamese_jax.command.verb import OF_READING, Reading, Verb, VerbRequest, define_reading, gallery_of
+from siamese_jax.command import places
+from siamese_jax.command.verb import OF_READING, Reading, Verb, VerbRequest, define_reading, gallery_of, network_of
 from siamese_jax.errors import UserError
 from siamese_jax.results import FPIR
 
@@ -168,9 +169,8 @@ def _unpack(words: list[str], values: Any) -> Unpack:
         raise UserError("unpack takes a data set and a folder, for example: siamese-jax unpack glyphs DIR")
     return Unpack(
         source=words[0],
-        folder=Path(words[1]),
-        data_dir=values.data_dir,
-        archives=values.archives,
+        folder=places.folder("", words[1]),
+        **places.sources(values),
         json=values.json,
     )
 
@@ -179,11 +179,11 @@ def _enrol(words: list[str], values: Any) -> Enrol:
     if not words:
         raise UserError("enrol takes a folder of pictures, for example: siamese-jax enrol DIR --gallery=mine.gallery")
     return Enrol(
-        paths=tuple(map(Path, words)),
+        paths=tuple(places.picture(word) for word in words),
         class_name=values["class"].value,
         only=values.only,
         gallery=gallery_of("enrol DIR", values),
-        checkpoint=values.checkpoint,
+        checkpoint=network_of(values),
         reading=Reading(values.fit, values.polarity),
         json=values.json,
     )
@@ -193,9 +193,9 @@ def _identify(words: list[str], values: Any) -> Identify:
     if not words:
         raise UserError("identify takes pictures, for example: siamese-jax identify a.png --gallery=mine.gallery")
     return Identify(
-        paths=tuple(map(Path, words)),
+        paths=tuple(places.picture(word) for word in words),
         gallery=gallery_of("identify a.png", values),
-        checkpoint=values.checkpoint,
+        checkpoint=network_of(values),
         top=values.top,
         fpir=values.fpir,
         reading=Reading(values.fit, values.polarity),
@@ -207,9 +207,9 @@ def _verify(words: list[str], values: Any) -> Verify:
     if len(words) != 2:
         raise UserError(f"verify takes two pictures, not {len(words)}, for example: siamese-jax verify a.png b.png")
     return Verify(
-        first=Path(words[0]),
-        second=Path(words[1]),
-        checkpoint=values.checkpoint,
+        first=places.picture(words[0]),
+        second=places.picture(words[1]),
+        checkpoint=network_of(values),
         prior=values.prior,
         reading=Reading(values.fit, values.polarity),
         json=values.json,
@@ -232,7 +232,7 @@ def _gallery(words: list[str], values: Any) -> ListGallery | RemoveFromGallery |
         if values.checkpoint is not None:
             raise UserError("--checkpoint is for gallery check, not for gallery list: leave it out")
         return ListGallery(gallery=gallery, json=values.json)
-    return CheckGallery(gallery=gallery, checkpoint=values.checkpoint, json=values.json)
+    return CheckGallery(gallery=gallery, checkpoint=network_of(values), json=values.json)
 
 
 PICTURE_VERBS = {

@@ -5,22 +5,18 @@ import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 from siamese_jax import specs
+from siamese_jax.command import places
 from siamese_jax.command.flags import FLAGS, SEARCH
+from siamese_jax.command.places import Sources
 from siamese_jax.errors import UserError
 from siamese_jax.experiments import all_fields, find
 from siamese_jax.search import Plan, make_plan
 from siamese_jax.specs import Experiment
 from siamese_jax.storage.experiment_file import read_experiment
-
-
-class Sources(TypedDict):
-    """Where data come from, as the functions of `runs` take it."""
-
-    data_dir: str | None
-    archives: str | None
+from siamese_jax.storage.workdir import claimed
 
 
 @dataclass(frozen=True)
@@ -74,6 +70,9 @@ class ReportStudy:
     storage: str | None
 
 
+PATHS = {"data.path": places.folder, "data.table": places.file, "start_from": places.network}
+"""Fields of an experiment that are paths, and what checks them."""
+
 Request = ListExperiments | Train | Evaluate | Report | Search | ReportStudy
 
 
@@ -85,12 +84,12 @@ def read_request() -> Request:
         return _report() if FLAGS.study is None else _report_study()
     if FLAGS.output is not None:
         raise UserError(f"--output is for --mode=report, not for --mode={FLAGS.mode}: leave it out")
-    sources = Sources(data_dir=FLAGS.data_dir, archives=FLAGS.archives)
+    sources = places.sources(FLAGS)
     if (plan := _plan()) is not None:
-        return Search(plan, _study_folder(), FLAGS.storage, sources)
+        return Search(plan, _study_folder(), _storage(), sources)
     experiment, workdir = resolve(), _workdir()
     if FLAGS.mode == "evaluate":
-        return Evaluate(experiment, workdir or _new_folder(experiment.name), sources, FLAGS.checkpoint)
+        return Evaluate(experiment, workdir or _new_folder(experiment.name), sources, _checkpoint())
     return Train(experiment, workdir or _new_folder(experiment.name), sources)
 
 
@@ -101,7 +100,7 @@ def resolve() -> Experiment:
             raise UserError("--checkpoint is for --mode=evaluate: add it, or leave --checkpoint out")
         from siamese_jax.pretrained import folder_of  # JAX is heavy
 
-        return _overridden(read_experiment(folder_of(FLAGS.checkpoint), FLAGS.experiment))
+        return _overridden(read_experiment(folder_of(_checkpoint() or ""), FLAGS.experiment))
     experiment = None if FLAGS.experiment is None else find(FLAGS.experiment)
     if experiment is not None and experiment.name != FLAGS.experiment:
         print(f"{FLAGS.experiment} is now called {experiment.name}", file=sys.stderr)
@@ -120,7 +119,11 @@ def resolve() -> Experiment:
 
 def overrides() -> dict[str, Any]:
     """Return the fields that the flags set, by dotted name."""
-    return {name: FLAGS[name].value for name in all_fields() if name in FLAGS and FLAGS[name].value is not None}
+    given = {name: FLAGS[name].value for name in all_fields() if name in FLAGS and FLAGS[name].value is not None}
+    for name in PATHS & given.keys():
+        if given[name]:
+            given[name] = str(PATHS[name](f"--{name}", given[name]))
+    return given
 
 
 def _overridden(experiment: Experiment) -> Experiment:
@@ -144,9 +147,7 @@ def _plan() -> Plan | None:
         return None
     if FLAGS.mode != "train":
         raise UserError(f"--search cannot be used with --mode={FLAGS.mode}: leave it out")
-    if FLAGS.study is None or not re.fullmatch(r"[\w.-]+", FLAGS.study):
-        raise UserError("a search needs --study=NAME, of letters, digits, '_', '-' and '.'")
-    base = resolve()
+    study, base = _study(), resolve()
     try:
         seeds = tuple(dict.fromkeys(int(seed) for seed in FLAGS.winner_seeds))
     except ValueError:
@@ -156,24 +157,24 @@ def _plan() -> Plan | None:
     asked: dict[str, Any] = {
         name: FLAGS[name].value for name in SEARCH if name not in ("study", "storage", "winner_seeds")
     }
-    return make_plan(FLAGS.study, base, FLAGS.search, winner_seeds=seeds, **asked)
+    return make_plan(study, base, FLAGS.search, winner_seeds=seeds, **asked)
 
 
 def _report() -> Report:
     _refuse_others(("experiment", "checkpoint"), "--mode=report, which reads what runs have left")
     if not FLAGS.workdir:
         raise UserError("--mode=report needs --workdir=DIR, the folder of a run; give it several times to compare runs")
-    workdirs = tuple(Path(folder) for folder in FLAGS.workdir)
+    workdirs = tuple(places.folder("--workdir", folder) for folder in FLAGS.workdir)
     if len(workdirs) == 1 and FLAGS.output is not None:
         raise UserError("--output is for a comparison: the report of one run is written into its --workdir")
     if len(workdirs) == 1:
         return Report(workdirs, workdirs[0])
-    return Report(workdirs, Path(FLAGS.output) if FLAGS.output else _new_folder("report"))
+    return Report(workdirs, _folder("output") or _new_folder("report"))
 
 
 def _report_study() -> ReportStudy:
     _refuse_others(("search", "experiment", "checkpoint", "output"), "the report of a study, which reads its record")
-    return ReportStudy(FLAGS.study, _study_folder(), FLAGS.storage)
+    return ReportStudy(_study(), _study_folder(), _storage())
 
 
 def _refuse_others(names: tuple[str, ...], what: str) -> None:
@@ -183,15 +184,43 @@ def _refuse_others(names: tuple[str, ...], what: str) -> None:
         raise UserError(f"--{given[0]} cannot be used with {what}: leave it out")
 
 
+def _study() -> str:
+    """Return the --study; UserError if it cannot be the name of a folder."""
+    if not FLAGS.study:
+        raise UserError("a search needs --study=NAME, of letters, digits, '_', '-' and '.'")
+    if not re.fullmatch(r"\w[\w.-]{0,199}", FLAGS.study):
+        raise UserError(
+            f"--study={FLAGS.study[:200]} is not a name: use letters, digits, '_', '-' and '.', and begin with a "
+            "letter or digit; --workdir=DIR writes the study elsewhere"
+        )
+    return FLAGS.study
+
+
 def _study_folder() -> Path:
     """Return where the study is written: the --workdir, of several the last."""
-    return _workdir() or Path("runs") / FLAGS.study
+    return _workdir() or Path("runs") / _study()
 
 
 def _workdir() -> Path | None:
     """Return the --workdir, of several the last; None where none is given."""
-    return Path(FLAGS.workdir[-1]) if FLAGS.workdir else None
+    return places.folder("--workdir", FLAGS.workdir[-1]) if FLAGS.workdir else None
+
+
+def _folder(flag: str) -> Path | None:
+    """Return the folder of a flag; None where it is not given."""
+    return None if FLAGS[flag].value is None else places.folder(f"--{flag}", FLAGS[flag].value)
+
+
+def _checkpoint() -> str | None:
+    return None if FLAGS.checkpoint is None else places.network("--checkpoint", FLAGS.checkpoint)
+
+
+def _storage() -> str | None:
+    if FLAGS.storage == "":
+        raise UserError("--storage is empty: give the address of a database, or leave it out")
+    return FLAGS.storage
 
 
 def _new_folder(name: str) -> Path:
-    return Path("runs") / f"{name}-{datetime.datetime.now():%Y%m%d-%H%M%S}"
+    """Make a folder that no other run has: several may start in one second."""
+    return claimed(Path("runs") / f"{name}-{datetime.datetime.now():%Y%m%d-%H%M%S}")

@@ -6,7 +6,8 @@ from typing import Any
 
 from absl import flags
 
-from siamese_jax.command.verb import Verb, VerbRequest
+from siamese_jax.command import places
+from siamese_jax.command.verb import Verb, VerbRequest, network_of
 from siamese_jax.errors import UserError
 
 TOKEN = "SIAMESE_JAX_TOKEN"
@@ -59,8 +60,8 @@ def _serve(words: list[str], values: Any) -> Serve:
     if token is not None and not (token.isascii() and token.isprintable() and token.strip() == token != ""):
         raise UserError("the token is empty, or a header of HTTP cannot carry it: use letters and digits")
     return Serve(
-        checkpoint=values.checkpoint,
-        gallery=values.gallery,
+        checkpoint=network_of(values),
+        gallery=None if values.gallery is None else places.gallery("--gallery", values.gallery),
         read_only=values.read_only,
         host=values.host,
         port=values.port,

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from absl import flags
 
+from siamese_jax.command import places
 from siamese_jax.errors import UserError
 
 FITS = ("pad", "ink", "crop", "squash")
@@ -68,4 +69,9 @@ def gallery_of(words: str, values: Any) -> str:
         raise UserError(
             f"no gallery is named: add --gallery=FILE, for example siamese-jax {words} --gallery=my.gallery"
         )
-    return values.gallery
+    return places.gallery("--gallery", values.gallery)
+
+
+def network_of(values: Any) -> Any:
+    """Return the --checkpoint; None where it has no default and is not given."""
+    return None if values.checkpoint is None else places.network("--checkpoint", values.checkpoint)

@@ -1,6 +1,8 @@
 """The folder of a run: one process at a time writes to it, and a run that leaves nothing there leaves no folder."""
 
+import atexit
 import contextlib
+import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,7 +46,27 @@ def opened(workdir: str | os.PathLike) -> Iterator[Path]:
         finally:
             _remove_if_unused(workdir, before)
             with contextlib.suppress(OSError):  # Windows does not remove open files
-                (workdir / LOCK).unlink()
+                if not (workdir / LOCK).stat().st_size:  # else it is a file of the user
+                    (workdir / LOCK).unlink()
+
+
+def claimed(folder: Path) -> Path:
+    """Make a new folder of that name, or with the first number after it that is free; return it.
+
+    If it is empty when the process ends, it is removed, with the folders above it that were made.
+    """
+    for number in itertools.count(1):
+        new = folder if number == 1 else folder.with_name(f"{folder.name}-{number}")
+        made = _missing(new.absolute())
+        with explained(new, "made"):
+            new.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                new.mkdir()
+            except FileExistsError:  # another process was faster, or a file is there
+                continue
+        atexit.register(_remove_empty, made)
+        return new
+    raise AssertionError("numbers do not end")
 
 
 def check_not_in_use(workdir: str | os.PathLike) -> None:
@@ -86,4 +108,5 @@ def _remove_empty(folders: list[Path]) -> None:
     """Remove folders, from the inside out, up to one that is not empty."""
     with contextlib.suppress(OSError):
         for folder in folders:
-            folder.rmdir()
+            if folder.exists():
+                folder.rmdir()
