@@ -169,7 +169,7 @@ def _report() -> Report:
         raise UserError("--output is for a comparison: the report of one run is written into its --workdir")
     if len(workdirs) == 1:
         return Report(workdirs, workdirs[0])
-    return Report(workdirs, _folder("output") or _new_folder("report"))
+    return Report(workdirs, _new_folder("report") if FLAGS.output is None else places.folder("--output", FLAGS.output))
 
 
 def _report_study() -> ReportStudy:
@@ -204,11 +204,6 @@ def _study_folder() -> Path:
 def _workdir() -> Path | None:
     """Return the --workdir, of several the last; None where none is given."""
     return places.folder("--workdir", FLAGS.workdir[-1]) if FLAGS.workdir else None
-
-
-def _folder(flag: str) -> Path | None:
-    """Return the folder of a flag; None where it is not given."""
-    return None if FLAGS[flag].value is None else places.folder(f"--{flag}", FLAGS[flag].value)
 
 
 def _checkpoint() -> str | None:
