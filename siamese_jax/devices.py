@@ -1,6 +1,7 @@
 """Settings of the process that make JAX faster: freed memory is kept, and compiled programs are kept on disk."""
 
 import ctypes
+import errno
 import os
 from pathlib import Path
 
@@ -8,8 +9,13 @@ from pathlib import Path
 _M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8
 _KEEPING = {_M_MMAP_MAX: 0, _M_TRIM_THRESHOLD: -1, _M_ARENA_MAX: 1}
 
-OUT_OF_MEMORY = "RESOURCE_EXHAUSTED"
-"""What XLA writes into the text of an error when memory is short. The error has no public class."""
+_OUT_OF_MEMORY = (
+    "resource_exhausted", "out of memory", "bad_alloc", "unable to allocate", "failed to allocate", "allocation failed",
+    "cannot allocate", "could not allocate",
+)  # fmt: skip
+"""How XLA, C++, numpy and the system write, in the text of an error, that memory is short. There is no common class."""
+_OF_A_DISK = ("no space left", "os_error_code", "quota")
+"""How they write that a disk is full, with one of the words above."""
 
 _LEAST_SECONDS = 0.5
 """Programs that compile faster are not kept on disk."""
@@ -28,6 +34,19 @@ def keep_freed_memory() -> bool:
     except (AttributeError, OSError, TypeError):  # another C library, or no way to look it up
         return False
     return all(mallopt(option, value) for option, value in _KEEPING.items())
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error, or the one that it was raised from, says that memory is short."""
+    cause: BaseException | None = error
+    while cause is not None:
+        text = str(cause).lower()
+        if isinstance(cause, MemoryError) or getattr(cause, "errno", None) == errno.ENOMEM:
+            return True
+        if any(words in text for words in _OUT_OF_MEMORY) and not any(words in text for words in _OF_A_DISK):
+            return True
+        cause = cause.__cause__
+    return False
 
 
 def keep_compiled() -> None:

@@ -30,7 +30,7 @@ def did_you_mean(name: str, known: Iterable[str], prefix: str = "") -> str:
 
 
 class Stopped(Exception):
-    """Training was asked to stop, by SIGINT or SIGTERM, and has saved where it is."""
+    """Training was asked to stop by a signal, and has saved where it is."""
 
     def __init__(self, signal_number: int, step: int):
         super().__init__(f"stopped at step {step}, saved")

@@ -4,16 +4,18 @@ import contextlib
 import sys
 from collections.abc import Callable, Iterator
 
-from siamese_jax.command.flags import fail
+from siamese_jax import interrupts
 from siamese_jax.command.request import Evaluate, Request, Search, Train
 from siamese_jax.command.verb import VerbRequest
-from siamese_jax.devices import OUT_OF_MEMORY
+from siamese_jax.devices import is_out_of_memory
 from siamese_jax.errors import Stopped, UserError
+from siamese_jax.terminal import fail, warn
 
 TOO_LARGE = UserError(
     "out of memory: lower --batch_size (--data.batch_alphabets, batch_characters or batch_drawers where the images of "
     "a batch are compared with each other), --network.units or --evaluation.embed_batch"
 )
+TOO_MUCH = UserError("out of memory: end other programs, or give fewer or smaller files at a time")
 
 
 @contextlib.contextmanager
@@ -23,26 +25,34 @@ def mistakes_as_sentences() -> Iterator[Callable[[Request | VerbRequest], None]]
     Yields:
       A function to be called with the request, when it is known: then an interrupt says how to continue.
     """
-    advice = ""
+    asked: Request | VerbRequest | None = None
 
     def say_how_to_resume(request: Request | VerbRequest) -> None:
-        nonlocal advice
-        if isinstance(request, Train | Evaluate):
-            advice = f"; the same command with --workdir={request.workdir} resumes"
-        elif isinstance(request, Search):
-            advice = "; the same command resumes"
+        nonlocal asked
+        asked = request
 
     try:
         yield say_how_to_resume
-    except UserError as error:
-        fail(error)
     except Stopped as stopped:
-        print(f"siamese_jax: {stopped}{advice}", file=sys.stderr)
+        interrupts.end_work()
+        warn(f"{stopped}{_advice(asked)}")
         sys.exit(128 + stopped.signal_number)
-    except KeyboardInterrupt:
-        print(f"siamese_jax: interrupted{advice}", file=sys.stderr)
-        sys.exit(130)
+    except KeyboardInterrupt as interrupt:
+        interrupts.end_work()
+        warn(f"interrupted{_advice(asked)}")
+        sys.exit(128 + (interrupt.signal_number if isinstance(interrupt, interrupts.Interrupted) else 2))
+    except UserError as error:
+        interrupts.end_work()
+        fail(error)
     except Exception as error:
-        if OUT_OF_MEMORY not in str(error):
+        interrupts.end_work()
+        if not is_out_of_memory(error):
             raise
-        fail(TOO_LARGE)
+        fail(TOO_LARGE if isinstance(asked, Train | Evaluate | Search) else TOO_MUCH)
+
+
+def _advice(request: Request | VerbRequest | None) -> str:
+    """Return how to continue what was begun."""
+    if isinstance(request, Train | Evaluate) and request.workdir.exists():
+        return f"; the same command with --workdir={request.workdir} resumes"
+    return "; the same command resumes" if isinstance(request, Search) else ""

@@ -2,7 +2,6 @@
 
 import shlex
 import sys
-from typing import NoReturn
 
 from absl import flags
 
@@ -12,6 +11,7 @@ from siamese_jax.command.usual_names import elsewhere
 from siamese_jax.errors import UserError, did_you_mean
 from siamese_jax.experiments import all_fields
 from siamese_jax.search import PRUNERS, SAMPLERS
+from siamese_jax.terminal import fail
 
 FLAGS = flags.FLAGS
 
@@ -121,9 +121,3 @@ def parse(argv: list[str]) -> list[str]:
     except (flags.Error, UserError) as error:
         fail(error)
     return argv[:1]
-
-
-def fail(error: Exception) -> NoReturn:
-    """Say what is wrong on standard error, and exit with code 2."""
-    print(f"siamese_jax: {' '.join(str(error).split())}", file=sys.stderr)
-    sys.exit(2)

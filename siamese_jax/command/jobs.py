@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from siamese_jax import extras, runs
+from siamese_jax import extras, interrupts, runs
 from siamese_jax.command import words
 from siamese_jax.command.request import Evaluate, Search, Train
 from siamese_jax.devices import keep_freed_memory
@@ -10,19 +10,22 @@ from siamese_jax.experiments import QUICK
 from siamese_jax.learning.health import learned_nothing
 from siamese_jax.results import RunResults
 from siamese_jax.specs import Experiment
+from siamese_jax.terminal import TERMINAL, say
 
 IF_SLOW = f"Quicker on a CPU: --experiment={' or --experiment='.join(QUICK)}."
 
 
-def say(text: str) -> None:
-    """Print a line at once."""
-    print(text, flush=True)
+def _begin() -> None:
+    """Prepare the process for hours of work."""
+    TERMINAL.only_display = True  # results are in the workdir
+    keep_freed_memory()  # before there is a second thread
+    interrupts.begin_work()
 
 
 def train(request: Train) -> str:
     """Train and evaluate; or measure the untrained baselines, where the experiment trains nothing."""
     extras.require("report")  # before hours of training
-    keep_freed_memory()
+    _begin()
     experiment, workdir = request.experiment, request.workdir
     if experiment.method == "baselines":
         results = runs.measure_baselines(experiment, workdir, **request.sources, say=say)
@@ -35,7 +38,7 @@ def train(request: Train) -> str:
 def evaluate(request: Evaluate) -> str:
     """Evaluate what was trained before."""
     extras.require("report")
-    keep_freed_memory()
+    _begin()
     experiment, workdir = request.experiment, request.workdir
     if request.checkpoint is not None:
         run = runs.open_checkpoint(request.checkpoint, workdir, **request.sources)
@@ -53,7 +56,7 @@ def search(request: Search) -> str:
     extras.require("search")
     from siamese_jax.search import conduct  # Optuna is an extra
 
-    keep_freed_memory()
+    _begin()
     conduct.run_search(request.plan, request.folder, storage=request.storage, **request.sources, say=say)
     return words.where(request.folder)
 

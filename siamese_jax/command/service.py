@@ -1,11 +1,11 @@
 """The verb `serve`: an address, a warning where anyone may ask, and the service until it is stopped."""
 
-import sys
 from typing import Any
 
 from siamese_jax import extras
 from siamese_jax.command.serve_verb import TOKEN, Serve
 from siamese_jax.pretrained import load_pretrained
+from siamese_jax.terminal import warn
 
 
 def serve(request: Serve) -> tuple[dict[str, Any], str]:
@@ -27,14 +27,10 @@ def serve(request: Serve) -> tuple[dict[str, Any], str]:
         name = f"[{request.host}]" if ":" in request.host else request.host
         address = f"http://{name}:{listening.getsockname()[1]}"
         if not local and request.token is None:
-            _say(f"anyone who can reach {request.host} may use this service: set {TOKEN}, or listen on 127.0.0.1")
-        _say(f"{model.card.name} answers on {address} when its programs are compiled; Ctrl-C stops it")
+            warn(f"anyone who can reach {request.host} may use this service: set {TOKEN}, or listen on 127.0.0.1")
+        warn(f"{model.card.name} answers on {address} when its programs are compiled; Ctrl-C stops it")
         service.serve(app, listening)
     return {"address": address, "network": model.card.name, "gallery": request.gallery}, f"{address} is closed"
 
 
 SERVICE_JOBS = {Serve: serve}
-
-
-def _say(text: str) -> None:
-    print(f"siamese_jax: {text}", file=sys.stderr, flush=True)

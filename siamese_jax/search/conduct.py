@@ -1,13 +1,11 @@
 """A search from its plan to its winner: work on the study, write the findings, train and measure the winner."""
 
 import dataclasses
-import signal
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from siamese_jax import data, runs
+from siamese_jax import data, interrupts, runs
 from siamese_jax.devices import keep_compiled
 from siamese_jax.records import Images
 from siamese_jax.sampling import splits
@@ -54,16 +52,15 @@ def run_search(
     def train_winner(experiment: Experiment, workdir: Path) -> None:
         runs.train(experiment, workdir, data_dir=data_dir, archives=archives, say=say).evaluate()
 
-    if threading.current_thread() is threading.main_thread():  # so that trials under way are given back
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
-    check_base(plan, load)
-    with Study(plan, folder, storage) as study:
-        try:
-            work(plan, study, load, say)
-        finally:
-            findings.write_findings(study.study, folder)
-        for seed in plan.winner_seeds:
-            _run_winner(study, folder, seed, train_winner, say)
+    with interrupts.terminations_raise():  # so that trials under way are given back
+        check_base(plan, load)
+        with Study(plan, folder, storage) as study:
+            try:
+                work(plan, study, load, say)
+            finally:
+                findings.write_findings(study.study, folder)
+            for seed in plan.winner_seeds:
+                _run_winner(study, folder, seed, train_winner, say)
     if plan.winner_seeds:
         report_study(plan.name, folder, storage)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from optuna.trial import Trial
 
-from siamese_jax.devices import OUT_OF_MEMORY
+from siamese_jax.devices import is_out_of_memory
 from siamese_jax.errors import UserError
 from siamese_jax.search.candidates import Ended, Sets, problem, train
 from siamese_jax.search.plan import Plan
@@ -153,7 +153,7 @@ class _Worker:
             images = self._load(experiments[0].data)
             ended = train(experiments, images, self._programs, goes_on, started, self._plan.trial_minutes)
         except Exception as error:
-            if OUT_OF_MEMORY not in str(error):
+            if not is_out_of_memory(error):
                 raise
             ended = None  # the arrays that the traceback holds are freed with the error
         note_all("seconds", seconds())

@@ -10,6 +10,7 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from siamese_jax import interrupts
 from siamese_jax.errors import UserError
 from siamese_jax.serve.limits import Limits
 
@@ -99,12 +100,16 @@ def _protocol(seconds: float) -> type[H11Protocol]:
 
 @contextlib.contextmanager
 def _signals_end_quietly() -> Iterator[None]:
-    """Ignore the signals that uvicorn sends again after it has stopped because of them."""
+    """Ignore the signals that uvicorn sends again after it has stopped because of them; others count as SIGTERM."""
     before: dict[signal.Signals, Callable[..., object] | int | None] = {
         one: signal.signal(one, lambda *_: None) for one in SIGNALS
     }
+    for one in set(interrupts.SIGNALS) - set(SIGNALS):  # uvicorn does not know them
+        if signal.getsignal(one) is not signal.SIG_IGN:
+            before[one] = signal.signal(one, lambda *_: signal.raise_signal(signal.SIGTERM))
     try:
-        yield
+        with interrupts.left_alone():
+            yield
     finally:
         for one, handler in before.items():
             signal.signal(one, handler)

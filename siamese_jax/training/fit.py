@@ -1,16 +1,14 @@
 """Training of one run, from the start or the newest checkpoint: the loop, and those who listen to it."""
 
-import contextlib
 import functools
 import os
-import signal
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import jax
 
 from siamese_jax.environment import differences, environment
+from siamese_jax.interrupts import asked_to_stop, unbroken
 from siamese_jax.learning.batches import steps_per_epoch
 from siamese_jax.learning.optimizers import kept_params
 from siamese_jax.network.siamese import Params
@@ -76,48 +74,57 @@ def fit(
       The best epoch's parameters, with the step and the history.
 
     Raises:
-      Stopped: after SIGINT or SIGTERM, when the state has been saved.
+      Stopped: after a signal (see `interrupts.SIGNALS`), when the state has been saved.
+      interrupts.Interrupted: after a signal before the first step, or after the last one.
       UserError: the loss is not finite, or the disk is full.
     """
     restored = checkpoints.restore(template(experiment))
-    if restored is None:
-        state = compile_start(experiment, images)() if start is None else state_of(experiment, start)
-        begun, history = Kept(state, copied(kept_params(state.params, state.opt_state))), History()
-    else:
-        begun, history = restored.state, History(**restored.meta["history"])
-    here = environment()
-    step, per_epoch, record = (
-        int(begun.state.step),
-        steps_per_epoch(experiment),
-        Record(experiment, history, begun.best),
-    )
-    with (
-        MetricsLog(checkpoints.workdir, None if restored is None else restored.step) as log,
-        Progress(per_epoch * experiment.max_epochs, experiment.max_epochs) as progress,
-        asked_to_stop() as asked,
-    ):
-        update, look = compile_update(experiment, images), compile_examine(experiment, images)
-        health = Health(experiment, record, log, lambda state: look(state, update), progress.note)
-        display = Display(experiment, record, progress, if_slow)
-        saving = Saving(experiment, record, health, checkpoints, asked, here)
-        lines = LogLines(experiment, record, log, checkpoints)
-        validation = Validation(experiment, validate, record, log, health, display, checkpoints)
+    with asked_to_stop() as asked:
         if restored is None:
-            health.at_the_start(begun.state)
+            state = compile_start(experiment, images)() if start is None else state_of(experiment, start)
+            begun, history = Kept(state, copied(kept_params(state.params, state.opt_state))), History()
+        else:
+            begun, history = restored.state, History(**restored.meta["history"])
+        asked.check()
+        here = environment()
+        step, per_epoch, record = (
+            int(begun.state.step),
+            steps_per_epoch(experiment),
+            Record(experiment, history, begun.best),
+        )
+        with (
+            MetricsLog(checkpoints.workdir, None if restored is None else restored.step) as log,
+            Progress(per_epoch * experiment.max_epochs, experiment.max_epochs) as progress,
+        ):
+            update, look = compile_update(experiment, images), compile_examine(experiment, images)
+            health = Health(experiment, record, log, lambda state: look(state, update), progress.note)
+            display = Display(experiment, record, progress, if_slow)
+            saving = Saving(experiment, record, health, checkpoints, asked, here)
+            lines = LogLines(experiment, record, log, checkpoints)
+            validation = Validation(experiment, validate, record, log, health, display, checkpoints)
+            if restored is None:
+                health.at_the_start(begun.state)
+            asked.check()  # as above: after a compile, and before there is something to save
 
-        def wants_pause(step: int) -> bool:
-            return step % per_epoch % experiment.log_steps == 0 or saving.due
+            def wants_pause(step: int) -> bool:
+                return step % per_epoch % experiment.log_steps == 0 or saving.due
 
-        if history.stopped_by(experiment) == "not finished":
-            if differing := restored and differences(restored.meta.get("environment", {}), here):
-                progress.note(f"Bits will differ from those of a run that was never stopped: {differing}.")
-            for pause in make_steps(update, begun.state, step, per_epoch, wants_pause, display.on_step, record.loss):
-                for listen in (lines, display, validation, saving, *listeners):
-                    listen(pause)
-                step = pause.step
-                if history.stopped_by(experiment) != "not finished":
-                    break
-        return Fitted(record.best, step, history)
+            if history.stopped_by(experiment) == "not finished":
+                if differing := restored and differences(restored.meta.get("environment", {}), here):
+                    progress.note(f"Bits will differ from those of a run that was never stopped: {differing}.")
+                for pause in make_steps(
+                    update, begun.state, step, per_epoch, wants_pause, display.on_step, record.loss
+                ):
+                    for listen in (lines, display, validation):
+                        listen(pause)
+                    with unbroken():
+                        saving(pause)
+                    for listen in listeners:
+                        listen(pause)
+                    step = pause.step
+                    if history.stopped_by(experiment) != "not finished":
+                        break
+    return Fitted(record.best, step, history)
 
 
 def read_fitted(experiment: Experiment, workdir: str | os.PathLike) -> Fitted | None:
@@ -131,27 +138,3 @@ def template(experiment: Experiment) -> Kept:
     shape = experiment.data.image_shape
     state = jax.eval_shape(functools.partial(start_state, experiment, shape), **inputs_of(experiment))
     return Kept(state, state.params)
-
-
-@contextlib.contextmanager
-def asked_to_stop() -> Iterator[list[int]]:
-    """Yield a list that SIGINT or SIGTERM puts its number into. A second one interrupts at once, without saving.
-
-    Only the main thread of a process can handle signals: in another thread the list stays empty.
-    """
-    asked: list[int] = []
-
-    def ask(number: int, _: Any) -> None:
-        if asked:
-            raise KeyboardInterrupt
-        asked.append(number)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield asked
-        return
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
