@@ -5,10 +5,12 @@ its meaning, unit and range in its metadata, from which docs/results.md is gener
 """
 
 import dataclasses
+import itertools
 import math
+import re
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
@@ -21,6 +23,10 @@ FPIR = 0.1
 """The false-positive identification rate that answers have, unless another one is asked for."""
 
 Interval = tuple[float, float]
+LARGEST = 1e15
+"""No number is larger: a larger one is a mistake, and cannot be computed with."""
+_RANGE = re.compile(r"(\d+) (?:or more|to (\d+))(?:;|$)")
+"""The range of numbers in the metadata of a field."""
 Ending = Literal["max_epochs", "patience", "not finished"]
 T = TypeVar("T")
 
@@ -74,6 +80,10 @@ class DataDescription:
     words: Words = about("The source's words.")
     sets: dict[str, SetDescription] = about("The sets by name.", values="`train`, `validation`, `test`")
 
+    def misfit(self) -> str:
+        """Return what does not fit together, "" if all does."""
+        return "" if self.sets.keys() == {"train", "validation", "test"} else "sets are not train, validation and test"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Environment:
@@ -105,7 +115,7 @@ class TrainingSummary:
     epochs: int = count("Epochs done.")
     steps: int = count("Steps done.")
     seconds: float = about("Time of training, with validation, compilation and checkpoints.", "s", "0 or more")
-    best_epoch: int = about("Epoch whose parameters were kept and measured.", values="1 or more; 0: before training")
+    best_epoch: int = about("Epoch whose parameters were kept and measured.", values="0 or more; 0: before training")
     best_validation_accuracy: float = share("One-shot accuracy of that epoch on the validation trials.")
     pairs_per_second: float | None = about("Speed of training, without compilation.", "pairs/s", "null: not timed")
     stopped_by: Ending = about("Why training ended.")
@@ -186,6 +196,10 @@ class Roc:
     false_accept_rate: tuple[float, ...] = share("Share of different pairs called same.")
     true_accept_rate: tuple[float, ...] = share("Share of same pairs called same.")
 
+    def misfit(self) -> str:
+        """Return what does not fit together, "" if all does."""
+        return _of_one_length("false_accept_rate", self.false_accept_rate, self.true_accept_rate)
+
 
 @dataclass(frozen=True, kw_only=True)
 class VerificationResult:
@@ -218,6 +232,10 @@ class Reliability:
     counts: tuple[float, ...] = count("Probabilities in each bin.")
     probabilities: tuple[float, ...] = share("Their mean.")
     shares: tuple[float, ...] = share("Share of them whose event happened.")
+
+    def misfit(self) -> str:
+        """Return what does not fit together, "" if all does."""
+        return _of_one_length("counts", self.counts, self.probabilities, self.shares)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -298,6 +316,12 @@ class GalleryDecisions:
     open_set: tuple[OpenSetResult, ...] = about("Thresholds for identification.")
     prediction_sets: tuple[PredictionSetResult, ...] = about("Sets that hold the right class.")
 
+    def misfit(self) -> str:
+        """Return what does not fit together, "" if all does."""
+        if self.temperature <= 0:
+            return f"temperature is {self.temperature}, not positive"
+        return _rising("open_set.fpir", [0.0, *(one.fpir for one in self.open_set)])
+
 
 @dataclass(frozen=True, kw_only=True)
 class Familiarity:
@@ -314,6 +338,12 @@ class Familiarity:
     measured_false_alarm_rate_ci95: Interval = share("Its interval: bootstrap over groups.")
     detected: dict[str, float] = about("Share of made-up images above it, by kind.", values="0 to 1")
 
+    def misfit(self) -> str:
+        """Return what does not fit together, "" if all does."""
+        if [len(self.mean), *map(len, self.precision)] != [3, 3, 3, 3]:
+            return "mean and precision are not 3 and 3 × 3 numbers"
+        return ""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Decisions:
@@ -322,6 +352,14 @@ class Decisions:
     pairs: PairDecisions = about("Probabilities that two images show one class.")
     galleries: tuple[GalleryDecisions, ...] = about("Decisions by the size of the gallery, rising.")
     familiarity: Familiarity = about("When to warn of an image.")
+
+    def misfit(self) -> str:
+        """Return what does not fit together, "" if all does."""
+        rates = {tuple(rule.fpir for rule in one.open_set) for one in self.galleries}
+        coverages = {tuple(rule.coverage for rule in one.prediction_sets) for one in self.galleries}
+        if len(rates) > 1 or len(coverages) > 1:
+            return "galleries have different fpir or coverage"
+        return _rising("galleries.classes", [one.classes for one in self.galleries])
 
 
 OneShot = Mapping[str, OneShotResult]
@@ -425,14 +463,17 @@ def _read(kind: Any, value: Any, path: str) -> Any:
     if origin is tuple and isinstance(value, list):
         kinds = parts[:1] * len(value) if parts[1] is ... else parts
         if len(kinds) == len(value):
-            return tuple(_read(of_part, part, path) for of_part, part in zip(kinds, value, strict=True))
+            found = tuple(_read(of_part, part, path) for of_part, part in zip(kinds, value, strict=True))
+            if kind == Interval and found[0] > found[1]:
+                raise _MisfitError(f"{_shown(path)} is {value}, and its first number is the larger one")
+            return found
     if origin is Literal and value in parts:
         return value
-    if kind is float and isinstance(value, int | float) and type(value) is not bool and math.isfinite(value):
-        return float(value)
-    if kind in (int, str, bool) and type(value) is kind:
+    if kind in (int, float) and type(value) in (int, kind) and -LARGEST <= value <= LARGEST:
+        return kind(value)
+    if kind in (str, bool) and type(value) is kind:
         return value
-    raise _MisfitError(f"{path[1:] or 'it'} is {value!r:.60}, not {type_in_words(kind)}")
+    raise _MisfitError(f"{_shown(path)} is {value!r:.60}, not {type_in_words(kind)}")
 
 
 def _read_fields(kind: Any, value: Mapping[str, Any], path: str) -> Any:
@@ -442,5 +483,43 @@ def _read_fields(kind: Any, value: Mapping[str, Any], path: str) -> Any:
     optional = {one.name for one in dataclasses.fields(kind) if one.default_factory is not dataclasses.MISSING}
     optional |= {one.name for one in dataclasses.fields(kind) if one.default is not dataclasses.MISSING}
     for name in sorted((kinds.keys() ^ value.keys()) - (optional - value.keys())):
-        raise _MisfitError(f"{path[1:]}.{name} is {'missing' if name in kinds else 'unknown'}".removeprefix("."))
-    return kind(**{name: _read(kinds[name], part, f"{path}.{name}") for name, part in value.items()})
+        raise _MisfitError(f"{_shown(f'{path}.{name}')} is {'missing' if name in kinds else 'unknown'}")
+    found = kind(**{name: _read(kinds[name], part, f"{path}.{name}") for name, part in value.items()})
+    for one in dataclasses.fields(kind):
+        _check_range(one.metadata["values"], getattr(found, one.name), f"{path}.{one.name}")
+    if misfit := getattr(found, "misfit", str)():
+        raise _MisfitError(f"{_shown(path)}.{misfit}" if path else misfit)
+    return found
+
+
+def _check_range(values: str, found: Any, path: str) -> None:
+    """Raise _MisfitError unless all numbers of a field are in the range that its metadata says in words."""
+    bounds = _RANGE.match(values)
+    if bounds is None:
+        return
+    low, high = float(bounds[1]), float(bounds[2] or math.inf)
+    for number in _numbers(found):
+        if not low <= number <= high:
+            raise _MisfitError(f"{_shown(path)} is {number}, not {bounds[0].rstrip(';')}")
+
+
+def _numbers(value: Any) -> Iterator[float]:
+    if isinstance(value, int | float):
+        yield value
+    elif isinstance(value, tuple | dict):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _numbers(part)
+
+
+def _of_one_length(name: str, *lists: Sequence[float]) -> str:
+    return "" if len(set(map(len, lists))) == 1 else f"{name} and what belongs to it differ in length"
+
+
+def _rising(name: str, numbers: Sequence[float]) -> str:
+    rising = bool(numbers) and all(one < other for one, other in itertools.pairwise(numbers))
+    return "" if rising else f"{name} does not rise"
+
+
+def _shown(path: str) -> str:
+    """Return the name of a field for a sentence: names of groups and protocols in it may be of any length."""
+    return (path[1:] or "it") if len(path) <= 150 else f"{path[1:80]}…{path[-60:]}"

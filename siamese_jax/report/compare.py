@@ -4,7 +4,7 @@ Nothing is measured again: no data set and no checkpoint is read.
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from siamese_jax.errors import UserError
@@ -18,6 +18,7 @@ from siamese_jax.report import (
     write_comparison,
     write_report,
 )
+from siamese_jax.results import OneShotResult, RunResults
 from siamese_jax.statistics import intervals
 from siamese_jax.storage.experiment_file import read_experiment
 from siamese_jax.storage.log import read_metrics
@@ -75,7 +76,21 @@ def read_run(workdir: Path, name: str = "") -> Run:
       UserError: Its results are missing, damaged or of another version.
     """
     results = read_results(workdir)
-    return Run(name, read_experiment(workdir), results, read_metrics(workdir), read_trials(workdir))
+    trials = read_trials(workdir)
+    for protocol, part in _protocols(results):
+        if protocol in trials and trials[protocol].size != part.card.trials:
+            raise UserError(
+                f"{workdir / 'trials.npz'} is damaged, {protocol!r} has {trials[protocol].size:,} trials, not "
+                f"{part.card.trials:,} as results.json says: measure the run again with --mode=evaluate"
+            )
+    return Run(name, read_experiment(workdir), results, read_metrics(workdir), trials)
+
+
+def _protocols(results: RunResults) -> Iterator[tuple[str, OneShotResult]]:
+    """Yield each one-shot result with its name in trials.npz."""
+    yield from results.one_shot.items()
+    for who, one_shot in results.baselines.items():
+        yield from ((f"{who}.{protocol}", part) for protocol, part in one_shot.items())
 
 
 def paired_differences(everyone: Sequence[Contestant]) -> list[Paired]:
@@ -114,4 +129,6 @@ def plot(runs: Sequence[Run], folder: Path) -> list[str]:
 def _same_trials(protocol: str, first: Contestant, second: Contestant) -> bool:
     both = (first, second)
     measured = all(protocol in one.one_shot and protocol in one.trials for one in both)
-    return measured and len({one.one_shot[protocol].card.trials_id for one in both}) == 1
+    if not measured or len({one.one_shot[protocol].card.trials_id for one in both}) > 1:
+        return False
+    return len({one.trials[protocol].shape for one in both}) == 1

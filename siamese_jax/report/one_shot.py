@@ -140,7 +140,7 @@ def _grid(parts: Sequence[OneShotResult]) -> str:
     trials = " to ".join(f"{count:,}" for count in sorted({part.card.trials for part in parts}))
     authors = {author for part in parts for author in part.card.authors}
     what = parts[0].card.protocol + (f" ({ranges(authors)})" if authors else "")
-    text = f"{what[0].upper()}{what[1:]}; {trials} trials per cell, intervals over episodes.\n\n"
+    text = f"{what[:1].upper()}{what[1:]}; {trials} trials per cell, intervals over episodes.\n\n"
     return text + table(["", *(f"{n}-way" for n in ways)], rows)
 
 

@@ -16,6 +16,9 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from siamese_jax.errors import UserError, did_you_mean
 
+LARGEST = math.ldexp(1.0, 1023)
+"""No number of a field is larger."""
+
 
 class Variant:
     """One of several specs that a field can hold: a member of a tagged union.
@@ -46,7 +49,8 @@ class Within(NamedTuple):
 
     def holds(self, value: float) -> bool:
         """Return whether the value is finite and in the range."""
-        return math.isfinite(value) and self.low <= value and (value < self.high if self.open else value <= self.high)
+        finite = abs(value) <= LARGEST  # a whole number may be larger than any float
+        return finite and self.low <= value and (value < self.high if self.open else value <= self.high)
 
     def __str__(self) -> str:
         if self.high == math.inf:
@@ -194,11 +198,22 @@ def from_nested(kind: type, nested: Mapping[str, Any]) -> Any:
     Raises:
         UserError: if a leaf is missing, unknown, or no run can use its value.
     """
-    values = dict(leaves(nested))
+    values = dict(_written(nested))
     spec = _built(kind, values, "")
     if values:
         raise UserError(_explain_missing(spec, next(iter(values))))
     return spec
+
+
+def _written(nested: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield (dotted name, value) of all that nested mappings hold; an empty mapping is a value, which no leaf has."""
+    for name, value in nested.items():
+        if "." in name:
+            raise UserError(f"{prefix}{name:.80} is not a field")
+        if isinstance(value, Mapping) and value:
+            yield from _written(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
 
 
 class _NoSuchVariant(Exception):
@@ -231,7 +246,7 @@ def _built(kind: type, values: dict[str, Any], prefix: str) -> Any:
 def _member(union: type[Variant], values: dict[str, Any], tag: str) -> type[Variant]:
     name = _taken(values, tag)
     if not isinstance(name, str) or name not in union.variants:
-        raise UserError(f"{tag}={name} is not a choice: take one of {', '.join(union.variants)}")
+        raise UserError(f"{tag}={_short(name)} is not a choice: take one of {', '.join(union.variants)}")
     return union.variants[name]
 
 
@@ -286,8 +301,8 @@ def _explain_missing(spec: Any, name: str) -> str:
         tag = given_by[0][0]
         needed = " or ".join(value for _, value in given_by)
         return f"{name} is a field of {tag}={needed}, but {tag} is {own.get(tag)}: leave it out, or set {tag}"
-    hint = did_you_mean(name, own)
-    return f"{name} is not a field{': ' * bool(hint)}{hint}"
+    hint = did_you_mean(name[:200], own)
+    return f"{name:.80} is not a field{': ' * bool(hint)}{hint}"
 
 
 def _check_names(spec: Any) -> None:
@@ -298,7 +313,7 @@ def _check_names(spec: Any) -> None:
 
 
 def _check_value(hint: Any, value: Any, name: str) -> None:
-    plain, where = _without_annotation(hint), f"{name}={value}"
+    plain, where = _without_annotation(hint), f"{name}={_short(value)}"
     kind, choices = _kind(plain), typing.get_args(plain) if typing.get_origin(plain) is Literal else ()
     if type(value) is not kind and not (kind is float and type(value) is int):
         raise UserError(f"{where} must be {KINDS[kind]}")
@@ -308,6 +323,11 @@ def _check_value(hint: Any, value: Any, name: str) -> None:
         bounds = next((note for note in getattr(hint, "__metadata__", ()) if isinstance(note, Within)), BOUNDS[kind])
         if not bounds.holds(value):
             raise UserError(f"{where} is out of range: take {bounds}")
+
+
+def _short(value: Any) -> str:
+    """Return a value as a message shows it."""
+    return f"{value!s:.80}"
 
 
 def _items(spec: Any) -> list[tuple[str, Any]]:

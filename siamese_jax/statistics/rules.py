@@ -56,7 +56,8 @@ class DecisionRules:
           float64 [Q, N], whose rows add up to 1.
         """
         log_temperature = self._at_size(np.shape(scores)[1], lambda one: math.log(one.temperature))
-        return choice_probabilities(scores, math.exp(log_temperature))
+        # Far beyond the sizes that were measured, the line through them leaves the range of numbers.
+        return choice_probabilities(scores, math.exp(min(max(log_temperature, -700.0), 700.0)))
 
     def threshold(self, classes: int, fpir: float = FPIR) -> float:
         """Return the score from which the best class of a query is accepted; below it the answer is "unknown".
