@@ -24,6 +24,7 @@ from siamese_jax.data.unpack import unpack
 from siamese_jax.errors import UserError
 from siamese_jax.gallery import Answer, Enrolment, Gallery, answers
 from siamese_jax.pretrained import Model, load_pretrained
+from siamese_jax.printable import printable
 from siamese_jax.storage.files import explained
 from siamese_jax.storage.image_files import Picture, read_picture
 from siamese_jax.storage.picture_files import check_left, read_pictures, skipped_in_words
@@ -144,8 +145,9 @@ def list_gallery(request: ListGallery) -> tuple[dict[str, Any], str]:
         "classes": classes,
         "pictures": [picture._asdict() for picture in pictures],
     }
-    width = max(map(len, classes), default=0)
-    lines = [f"{name:<{width}}  {count}" for name, count in classes.items()]
+    shown = {printable(name): count for name, count in classes.items()}
+    width = max(map(len, shown), default=0)
+    lines = [f"{name:<{width}}  {count}" for name, count in shown.items()]
     total = (
         f"{_count(len(pictures), 'picture')} of {_count(len(classes), 'class', 'classes')}, for the network {network!r}"
     )
@@ -170,7 +172,7 @@ def check_gallery(request: CheckGallery) -> tuple[dict[str, Any], str]:
     looked = (
         f"{_count(findings.pictures, 'picture')} of {_count(findings.classes, 'class', 'classes')} checked: {found}"
     )
-    return answer, "\n".join([*findings.problems, looked])
+    return answer, "\n".join([*map(printable, findings.problems), looked])
 
 
 PICTURE_JOBS: Mapping[type[VerbRequest], Any] = {
@@ -243,17 +245,18 @@ def _in_words(remarks: Mapping[str, Sequence[str]]) -> list[str]:
     lines = []
     for remark, count in counts.most_common():
         on = [path for path, said in remarks.items() if remark in said]
-        lines.append(f"{', '.join(on) if count <= SHOWN else _count(count, 'picture')}: {remark}")
+        lines.append(f"{', '.join(map(printable, on)) if count <= SHOWN else _count(count, 'picture')}: {remark}")
     return lines
 
 
 def _answer_in_words(path: Path, answer: Answer) -> Iterator[str]:
     """Yield the lines for one picture: the class, or "unknown", then the classes that it is most like."""
-    yield f"{path}: {'unknown; if it is one of these classes:' if answer.unknown else answer.matches[0].class_name}"
-    width = max(len(match.class_name) for match in answer.matches)
-    for match in answer.matches:
+    names = [printable(match.class_name) for match in answer.matches]
+    yield f"{printable(str(path))}: {'unknown; if it is one of these classes:' if answer.unknown else names[0]}"
+    width = max(map(len, names))
+    for name, match in zip(names, answer.matches, strict=True):
         probable = f"score {match.score:.2f}" if match.probability is None else f"{match.probability:.1%}"
-        yield f"    {match.class_name:<{width}}  {probable:>6}"
+        yield f"    {name:<{width}}  {probable:>6}"
 
 
 def _count(number: int, one: str, many: str = "") -> str:

@@ -13,6 +13,9 @@ from siamese_jax.storage import files
 SUMS = "SHA256SUMS"
 """The file that lists every other file of an export with its SHA-256, as `sha256sum --check` reads it."""
 
+MOST_SUMS = 1_000_000
+"""Bytes of that file."""
+
 
 @contextlib.contextmanager
 def written_whole(folder: Path) -> Iterator[Path]:
@@ -72,10 +75,10 @@ def write_sums(folder: Path) -> None:
 
 def _read_sums(path: Path) -> dict[str, str]:
     """Return the sums by name; empty if the file is no such list."""
-    lines = [line.split("  ", 1) for line in path.read_text(errors="replace").splitlines()]
+    lines = [line.split("  ", 1) for line in files.read_bytes(path, MOST_SUMS).decode(errors="replace").splitlines()]
     return {line[1]: line[0] for line in lines} if all(len(line) == 2 for line in lines) else {}
 
 
 def _sum(path: Path) -> str:
-    with path.open("rb") as file:
+    with files.open_file(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -42,7 +42,7 @@ def check_page(path: Path) -> None:
     if path.is_dir():
         raise UserError(f"{path} is a folder: give a file for the page, for example --output={path / 'draw.html'}")
     if path.exists():
-        with files.explained(path, "read"), path.open("rb") as file:
+        with files.open_file(path) as file, files.explained(path, "read"):
             if file.read(len(PAGE)).lower() != PAGE:
                 raise UserError(f"{path} is not a page that can be replaced: choose another --output")
 

@@ -16,15 +16,13 @@ from siamese_jax.gallery.index import Index, index_of
 from siamese_jax.gallery.records import About, Answer, Enrolment, Findings, Match, Picture, Row
 from siamese_jax.gallery.search import ExactScan, IndexSearch, Ranking, Search
 from siamese_jax.gallery.sqlite import SqliteStore
-from siamese_jax.gallery.store import check_network
+from siamese_jax.gallery.store import MAX_NAME, MAX_SOURCE, MAX_THUMBNAIL, check_network
 from siamese_jax.pretrained import Model
 from siamese_jax.results import FPIR
 
 if TYPE_CHECKING:  # needs psycopg, which is not always installed
     from siamese_jax.gallery.postgresql import PostgresqlStore
 
-MAX_NAME, MAX_SOURCE, MAX_THUMBNAIL = 200, 4096, 64 << 10
-"""Characters of a class name and of a source, and bytes of a thumbnail."""
 PNG = b"\x89PNG\r\n\x1a\n"
 CHECKED = 256
 """Pictures that `check` embeds at a time."""
@@ -226,7 +224,9 @@ class Gallery:
             first, other = seen.setdefault(row.digest, (picture, row.class_name))
             if first != picture:
                 problems.append(f"{where} is identical to picture {first} of the class {other!r}: remove one of them")
-            sound.append((where, image, row.embedding))
+            if self._model is not None:
+                size = self._model.side, self._model.channels
+                sound.append((where, images.fitted(image, *size), row.embedding))
             if len(sound) == CHECKED:
                 problems += self._unlike(sound)
                 sound = []
@@ -282,8 +282,7 @@ class Gallery:
         """Return a sentence for each picture whose embedding is not what the network gives."""
         if self._model is None or not sound:
             return []
-        model = self._model
-        wanted = model.embed(np.stack([images.fitted(image, model.side, model.channels) for _, image, _ in sound]))
+        wanted = self._model.embed(np.stack([image for _, image, _ in sound]))
         return [
             f"{where} has an embedding that {self.about.network!r} does not give: run re_embed"
             for (where, _, kept), new in zip(sound, wanted, strict=True)

@@ -30,6 +30,7 @@ from siamese_jax.gallery.store import (
     PATIENCE,
     Embed,
     check_network,
+    checked_about,
     checked_rows,
     checksum,
     embeddings,
@@ -139,9 +140,7 @@ class PostgresqlStore:
 
     def _about(self) -> About:
         found = self._rows("SELECT network, fingerprint, embedding_size FROM about")
-        if len(found) != 1:
-            raise UserError(f"{self.place} is damaged, it does not name one network: restore it from a copy")
-        return About(*found[0])
+        return checked_about(self.place, found)
 
     def version(self) -> tuple[int, int]:
         """Return how often pictures were removed or embedded again, and the last id."""

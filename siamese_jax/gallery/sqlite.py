@@ -19,17 +19,25 @@ from siamese_jax.gallery.records import About, Embeddings, Picture, Row
 from siamese_jax.gallery.store import (
     BATCH,
     FORMAT,
+    MAX_DIGEST,
+    MAX_IMAGE,
+    MAX_NAME,
+    MAX_SOURCE,
+    MAX_THUMBNAIL,
     PATIENCE,
     Embed,
     check_network,
+    checked_about,
+    checked_pictures,
     checked_rows,
     checksum,
+    damaged,
     embeddings,
     joined,
     now,
     to_bytes,
 )
-from siamese_jax.storage.files import explained
+from siamese_jax.storage.files import check_file, explained
 
 APPLICATION = 0x53494A58
 """Marks a file of SQLite as a gallery: "SIJX"."""
@@ -48,6 +56,18 @@ TABLES = (
 """The embedding stands before the large values, so that a scan does not read these."""
 
 
+def _at_most(column: str, length: int | str) -> str:
+    """Return a column in SQL that is NULL where its value is longer: so it is not even read."""
+    return f"CASE WHEN length({column}) <= {length} THEN {column} END"
+
+
+NAME, SOURCE, ENROLLED = _at_most("class_name", MAX_NAME), _at_most("source", MAX_SOURCE), _at_most("enrolled", 100)
+DIGEST, IMAGE = _at_most("digest", MAX_DIGEST), _at_most("image", MAX_IMAGE)
+THUMBNAIL = _at_most("thumbnail", MAX_THUMBNAIL)
+EMBEDDING = _at_most("embedding", "?2")
+"""Columns as they are read from a file that is not trusted; the second parameter is the length of an embedding."""
+
+
 class SqliteStore:
     """Keeps pictures in a file. Threads can share it, and processes can open the same file."""
 
@@ -59,6 +79,7 @@ class SqliteStore:
         # of another connection. Then another process removes the log beside it, and what is written next is lost.
         with explained(self.place, "opened"):
             os.stat(path)
+        check_file(path)
         with self._explained():
             self._database = _connect(Path(path))
         try:
@@ -70,7 +91,7 @@ class SqliteStore:
                 tables = self._database.execute(
                     "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name <> 'sqlite_sequence'"
                 )
-                known = sorted(sql for (sql,) in tables) == sorted(TABLES)
+                known = sorted(str(sql) for (sql,) in tables) == sorted(TABLES)
             if application != APPLICATION:
                 raise UserError(f"{self.place} is not a gallery: give the path of a file that enrol made")
             if version != FORMAT or not known:
@@ -113,16 +134,17 @@ class SqliteStore:
         """Return the network whose embeddings are kept."""
         with self._reading():
             found = self._database.execute("SELECT network, fingerprint, embedding_size FROM about").fetchall()
-        if len(found) != 1 or not isinstance(found[0][2], int):
-            raise UserError(f"{self.place} is damaged, it does not name one network: restore it from a copy")
-        return About(*found[0])
+        return checked_about(self.place, found)
 
     def version(self) -> tuple[int, int]:
         """Return how often pictures were removed or embedded again, and the last id. Ids only grow."""
         with self._reading():
-            return self._database.execute(
+            found = self._database.execute(
                 "SELECT (SELECT changes FROM about), coalesce((SELECT max(id) FROM pictures), 0)"
             ).fetchone()
+        if [type(number) for number in found] != [int, int]:
+            raise UserError(f"{self.place} is damaged, its changes are not counted: restore it from a copy")
+        return found
 
     def add(self, about: About, rows: Sequence[Row]) -> list[Picture]:
         """Add pictures that their class does not have yet, and return them."""
@@ -152,25 +174,32 @@ class SqliteStore:
     def classes(self) -> dict[str, int]:
         """Return the number of pictures by the name of their class, sorted by name."""
         with self._reading():
-            return dict(
-                self._database.execute(
-                    "SELECT class_name, count(*) FROM pictures GROUP BY class_name ORDER BY class_name"
-                )
-            )
+            found = self._database.execute(
+                f"SELECT {NAME}, count(*), min(id) FROM pictures GROUP BY class_name ORDER BY class_name"
+            ).fetchall()
+        for name, _, picture in found:
+            if not isinstance(name, str):
+                raise damaged(self.place, picture)
+        return {name: count for name, count, _ in found}
 
     def pictures(self, class_name: str | None = None) -> list[Picture]:
         """Return the pictures, of a class or all, sorted by id."""
         with self._reading():
             found = self._database.execute(
-                "SELECT id, class_name, source, enrolled FROM pictures WHERE ?1 IS NULL OR class_name = ?1 ORDER BY id",
+                f"SELECT id, {NAME}, {SOURCE}, {ENROLLED} FROM pictures WHERE ?1 IS NULL OR class_name = ?1 "
+                "ORDER BY id",
                 (class_name,),
             )
-            return [Picture(*row) for row in found]
+            return checked_pictures(self.place, found)
 
     def thumbnail(self, picture: int) -> tuple[bytes, bytes] | None:
         """Return the thumbnail and the image of a picture; None if there is no such picture."""
         with self._reading():
-            return self._database.execute("SELECT thumbnail, image FROM pictures WHERE id = ?", (picture,)).fetchone()
+            query = f"SELECT {THUMBNAIL}, {IMAGE} FROM pictures WHERE id = ?"
+            found = self._database.execute(query, (picture,)).fetchone()
+        if found is not None and not all(isinstance(part, bytes) for part in found):
+            raise damaged(self.place, picture)
+        return found
 
     def changed(self, version: tuple[int, int]) -> tuple[tuple[int, int], About, Embeddings]:
         """Return what is new since a version, all from one moment; UserError if an embedding is damaged.
@@ -184,10 +213,11 @@ class SqliteStore:
             try:
                 present, about = self.version(), self.about()
                 after = version[1] if version[0] == present[0] else 0
-                rows = self._database.execute(
-                    "SELECT id, class_name, checksum, embedding FROM pictures WHERE id > ? ORDER BY id", (after,)
-                )
                 size = about.embedding_size
+                rows = self._database.execute(
+                    f"SELECT id, {NAME}, checksum, {EMBEDDING} FROM pictures WHERE id > ?1 ORDER BY id",
+                    (after, 4 * size),
+                )
                 parts = [embeddings(self.place, size, some) for some in iter(lambda: rows.fetchmany(SCANNED), [])]
             finally:
                 self._database.execute("COMMIT")
@@ -199,9 +229,9 @@ class SqliteStore:
         while True:
             with self._reading():
                 some = self._database.execute(
-                    "SELECT id, class_name, checksum, embedding, source, digest, image, thumbnail FROM pictures "
-                    "WHERE id > ? ORDER BY id LIMIT ?",
-                    (last, BATCH),
+                    f"SELECT id, {NAME}, checksum, {EMBEDDING}, {SOURCE}, {DIGEST}, {IMAGE}, {THUMBNAIL} FROM pictures "
+                    "WHERE id > ?1 ORDER BY id LIMIT ?3",
+                    (last, 4 * size, BATCH),
                 ).fetchall()
             if not some:
                 return
@@ -219,8 +249,11 @@ class SqliteStore:
         last = count = 0
         with self._writing():
             while some := self._database.execute(
-                "SELECT id, class_name, image FROM pictures WHERE id > ? ORDER BY id LIMIT ?", (last, BATCH)
+                f"SELECT id, {NAME}, {IMAGE} FROM pictures WHERE id > ? ORDER BY id LIMIT ?", (last, BATCH)
             ).fetchall():
+                for picture, name, image in some:
+                    if not (isinstance(name, str) and isinstance(image, bytes)):
+                        raise damaged(self.place, picture)
                 values = embed([image for _, _, image in some])
                 changed = [
                     (content := to_bytes(value), checksum(name, content), picture)

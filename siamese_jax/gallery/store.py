@@ -2,7 +2,7 @@
 
 import datetime
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,8 +13,12 @@ from siamese_jax.gallery.records import About, Embeddings, Picture, Row
 
 FORMAT = 1
 """Of the tables. Galleries of another format are refused."""
-BATCH = 500
+MAX_NAME, MAX_SOURCE, MAX_DIGEST, MAX_IMAGE, MAX_THUMBNAIL = 200, 4096, 64, 16 << 20, 64 << 10
+"""Characters of a class name and of a source, and bytes of a digest, an image and a thumbnail."""
+BATCH = 100
 """Rows that are read at a time where all are read."""
+MAX_SIZE = 1 << 24
+"""Numbers of an embedding."""
 PATIENCE = 30.0
 """Seconds to wait for another writer, or for a database that does not answer."""
 
@@ -115,16 +119,44 @@ def embeddings(place: str, size: int, stored: list[tuple[int, str, int, bytes]])
             or len(content) != 4 * size
             or checksum(name, content) != kept
         ):
-            raise UserError(
-                f"picture {picture} in {place} is damaged: restore the gallery from a copy, or remove that picture "
-                "and enrol it again"
-            )
+            raise damaged(place, picture)
     shared: dict[str, str] = {}
+    values = np.frombuffer(b"".join(row[3] for row in stored), "<f4").astype(np.float32).reshape(-1, size)
+    finite = np.isfinite(values).all(axis=1)
+    if not finite.all():
+        raise damaged(place, stored[int(finite.argmin())][0])
     return Embeddings(
         np.array([row[0] for row in stored], np.int64),
         [shared.setdefault(row[1], row[1]) for row in stored],
-        np.frombuffer(b"".join(row[3] for row in stored), "<f4").astype(np.float32).reshape(-1, size),
+        values,
     )
+
+
+def damaged(place: str, picture: object) -> UserError:
+    """Return the error for a picture, named by its id, of which something is not as `Store.add` keeps it."""
+    return UserError(
+        f"picture {picture} in {place} is damaged: restore the gallery from a copy, or remove that picture and enrol "
+        "it again"
+    )
+
+
+def checked_about(place: str, found: Sequence[Sequence[Any]]) -> About:
+    """Return the network that a gallery belongs to; UserError unless exactly one is named as it should be."""
+    if len(found) == 1:
+        network, fingerprint, size = found[0]
+        words = isinstance(network, str) and isinstance(fingerprint, str)
+        if words and type(size) is int and 0 < size <= MAX_SIZE:
+            return About(network, fingerprint, size)
+    raise UserError(f"{place} is damaged, it does not name one network: restore it from a copy")
+
+
+def checked_pictures(place: str, found: Iterable[Sequence[Any]]) -> list[Picture]:
+    """Return pictures from their id, class, source and time; UserError if one of them is not text."""
+    pictures = [Picture(*row) for row in found]
+    for one in pictures:
+        if not all(isinstance(text, str) for text in one[1:]):
+            raise damaged(place, one.id)
+    return pictures
 
 
 def checked_rows(place: str, size: int, stored: Sequence[Sequence[Any]]) -> Iterator[tuple[int, Row | str]]:
@@ -138,6 +170,9 @@ def checked_rows(place: str, size: int, stored: Sequence[Sequence[Any]]) -> Iter
     for picture, name, kept, embedding, source, digest, image, thumbnail in stored:
         try:
             (values,) = embeddings(place, size, [(picture, name, kept, embedding)]).values
+            of_bytes = all(isinstance(part, bytes) for part in (digest, image, thumbnail))
+            if not (of_bytes and isinstance(source, str) and len(image) <= MAX_IMAGE):
+                raise damaged(place, picture)
             yield picture, Row(name, source, digest, values, image, thumbnail)
         except UserError as error:
             yield picture, str(error)

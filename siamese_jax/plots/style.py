@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from siamese_jax import extras
+from siamese_jax.printable import printable
 from siamese_jax.storage import home
 from siamese_jax.storage.files import write_bytes
 
@@ -41,8 +42,15 @@ def save(figure: "Figure", path: str | os.PathLike, fit: bool = False) -> None:
     Raises:
       UserError: The file cannot be written.
     """
+    import matplotlib
+    from matplotlib.text import Text
+
     png = io.BytesIO()
-    figure.savefig(png, format="png", bbox_inches="tight" if fit else None)
+    with matplotlib.rc_context({"text.parse_math": False}):  # for labels that are made while it is drawn
+        for text in figure.findobj(Text):
+            text.set_parse_math(False)  # names of classes and runs may hold anything, also "$"
+            text.set_text("\n".join(map(printable, text.get_text().split("\n"))))
+        figure.savefig(png, format="png", bbox_inches="tight" if fit else None)
     write_bytes(path, png.getvalue())
 
 
@@ -130,4 +138,4 @@ def chance(axes: "Axes", value: float, label: str) -> None:
 
 def spoken(name: str, width: int = 100) -> str:
     """Return a name with spaces for underscores, in lines of at most `width` letters."""
-    return "\n".join(textwrap.wrap(name.replace("_", " "), width))
+    return "\n".join(textwrap.wrap(printable(name).replace("_", " "), width))

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from siamese_jax.errors import UserError
+from siamese_jax.printable import printable
 from siamese_jax.report import (
     Contestant,
     Paired,
@@ -60,7 +61,7 @@ def compare_runs(workdirs: Sequence[str | Path], output: str | Path) -> None:
     names = [workdir.resolve().name for workdir in workdirs]  # resolved, since "." has no name
     if len(set(names)) < len(names):
         names = [str(workdir) for workdir in workdirs]
-    runs = [read_run(workdir, name) for workdir, name in zip(workdirs, names, strict=True)]
+    runs = [read_run(workdir, printable(name)) for workdir, name in zip(workdirs, names, strict=True)]
     with opened(folder):
         write_comparison(folder, runs, paired_differences(contestants(runs)), plot(runs, folder))
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
 
-from siamese_jax.gallery.gallery import MAX_NAME
+from siamese_jax.gallery.store import MAX_NAME
 from siamese_jax.results import FPIR
 from siamese_jax.serve.refusals import Refusal
 from siamese_jax.storage.image_files import FITS, POLARITIES

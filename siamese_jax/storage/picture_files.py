@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from siamese_jax.errors import UserError
+from siamese_jax.printable import printable
 from siamese_jax.storage import files
 from siamese_jax.storage.image_files import Picture, check_choices, read_picture
 
@@ -95,6 +96,7 @@ def skipped_in_words(skipped: Mapping[Path, str]) -> str:
     if foreign:
         names = _some(list(dict.fromkeys(foreign)), ", ")
         parts.append(f"{len(foreign)} not {'a picture' if len(foreign) == 1 else 'pictures'} ({names})")
+    parts = [printable(part) for part in parts]
     return f"{len(skipped)} {'file was' if len(skipped) == 1 else 'files were'} skipped: {'; '.join(parts)}"
 
 

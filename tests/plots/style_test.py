@@ -40,3 +40,15 @@ def test_the_test_of_readable_words_sees_what_is_cut_off_or_overlaps(x, fault):
     figure.text(x, 0.5, "another")
     with pytest.raises(AssertionError, match=fault):
         assert_readable(figure)
+
+
+@pytest.mark.parametrize("name", ["$x", r"$\badcommand{$", "a\udcff", "\x1b[31m", "$$"])
+def test_any_name_can_be_a_label(tmp_path, name):
+    figure = blank(2, 2)
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], label=name)
+    axes.set_title(name)
+    axes.set_yticks([0], [spoken(name)])
+    axes.legend()
+    plots.save(figure, tmp_path / "a.png")
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")

@@ -62,7 +62,7 @@ def test_every_file_is_read_or_has_a_reason_that_names_it(folder):
     assert "of a format that is not read" in reasons[folder / "photo.heic"]
     said = skipped_in_words(reasons)
     assert said.startswith(f"12 files were skipped: {folder / 'damaged.png'} is")
-    assert said.endswith("8 not pictures (.DS_Store, ._a.png, Icon\r, README, Thumbs.db, and 3 more)")
+    assert said.endswith("8 not pictures (.DS_Store, ._a.png, Icon\\r, README, Thumbs.db, and 3 more)")
 
 
 def test_arguments_reach_the_reading_and_mistakes_in_them_are_the_callers(folder):

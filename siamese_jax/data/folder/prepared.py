@@ -5,7 +5,7 @@ a changed folder is prepared again. The array is mapped, and only what is used o
 """
 
 import hashlib
-import json
+import math
 import os
 import shutil
 import tempfile
@@ -69,7 +69,7 @@ def prepare(listing: Listing, spec: Folder, cache: Path) -> Prepared:
                     raise
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
-    return _read(place)
+    return _read(place, spec.image_shape, len(listing.entries))
 
 
 def _fingerprint(listing: Listing, spec: Folder) -> str:
@@ -114,16 +114,19 @@ def _pictures(listing: Listing, spec: Folder) -> Iterator[np.ndarray | str]:
             yield from pool.map(read, [entry.path for entry in listing.entries[first : first + AT_ONCE]])
 
 
-def _read(place: Path) -> Prepared:
+def _read(place: Path, image_shape: tuple[int, int, int], count: int) -> Prepared:
+    """Return prepared pictures; UserError unless they have that shape, and are some of `count` entries."""
     try:
-        index = json.loads((place / "index.json").read_text())
-        shape = (len(index["kept"]), *index["shape"])
-        pixels = place / "images.raw"
-        if pixels.stat().st_size != np.prod(shape):
+        index = files.read_json(place / "index.json") or {}
+        kept, refused = np.array(index["kept"], int), {str(path): str(why) for path, why in index["refused"].items()}
+        shape, pixels = (len(kept), *image_shape), place / "images.raw"
+        if index["shape"] != list(image_shape) or kept.ndim != 1 or np.any(np.diff(kept) <= 0):
+            raise ValueError("its list is wrong")
+        if not np.all((kept >= 0) & (kept < count)) or pixels.stat().st_size != math.prod(shape):
             raise ValueError("its size is wrong")
         images = np.memmap(pixels, np.uint8, "r", shape=shape) if shape[0] else np.zeros(shape, np.uint8)
-        return Prepared(images, np.array(index["kept"], int), index["refused"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return Prepared(images, kept, refused)
+    except (OSError, UserError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise UserError(
             f"the prepared pictures in {place} are damaged ({error}): delete that folder and run again"
         ) from error
