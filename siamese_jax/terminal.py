@@ -7,6 +7,7 @@ import io
 import os
 import sys
 import unicodedata
+import warnings
 from typing import Any, NoReturn, TextIO
 
 from siamese_jax import interrupts
@@ -102,6 +103,7 @@ class Terminal:
     def take_over(self) -> None:
         """Make both streams forgiving; call it before anything is printed."""
         codecs.register_error(_AS_PLAIN, plain)
+        warnings.filterwarnings("ignore", module=r"PIL\.")  # what is wrong with a picture is said in a sentence
         _fill_closed()
         for name in ("stdout", "stderr"):
             closed = getattr(sys, name) is None

@@ -1,6 +1,11 @@
 """Arrays in a file come back to the bit, and what a hostile file holds is refused before it is read."""
 
+import io
 import os
+import pickle
+import struct
+import warnings
+import zipfile
 
 import numpy as np
 import pytest
@@ -33,3 +38,70 @@ def test_arrays_that_cannot_be_read_or_written_are_told_to_the_user(tmp_path):
             read_arrays(path)
     with pytest.raises(UserError, match=r"could not be written: .*; check the path"):
         write_arrays(path / "below", {})
+
+
+def member(content: bytes, name: str = "a.npy", **how) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", **how) as archive:
+        archive.writestr(name, content)
+    return file.getvalue()
+
+
+def header(shape: str, descr: str = "'<f4'") -> bytes:
+    text = f"{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}, }}".ljust(117) + "\n"
+    return b"\x93NUMPY\1\0" + struct.pack("<H", len(text)) + text.encode()
+
+
+def many() -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for number in range(10_001):
+            archive.writestr(f"{number}.npy", b"")
+    return file.getvalue()
+
+
+HOSTILE = {
+    "promises 10 GB": lambda: member(header("(2500000000,)")),
+    "holds more than it says": lambda: member(header("(1,)") + bytes(5_000_000), compression=zipfile.ZIP_DEFLATED),
+    "holds less than it says": lambda: member(header("(10,)") + bytes(4)),
+    "a shape that overflows": lambda: member(header(f"({10**30},)")),
+    "a negative shape": lambda: member(header("(-1,)")),
+    "a shape of words": lambda: member(header("('a',)")),
+    "a shape that is called": lambda: member(header("__import__('os').abort()")),
+    "pickled objects": lambda: member(header("(1,)", "'|O'") + pickle.dumps([1])),
+    "an unknown type": lambda: member(header("(1,)", "'<q9'")),
+    "a long header": lambda: member(b"\x93NUMPY\1\0\xff\xff" + b" " * 65_535),
+    "version 3": lambda: member(b"\x93NUMPY\3\0" + bytes(100)),
+    "compressed with lzma": lambda: member(header("(1,)") + bytes(4), compression=zipfile.ZIP_LZMA),
+    "10,001 arrays": many,
+    "a name out of the folder": lambda: member(b"", "../../a.npy"),
+    "a damaged list": lambda: member(header("(1,)") + bytes(4))[:-10] + b"\xff" * 10,
+    "not zip": lambda: b"\x93NUMPY\1\0" + bytes(100),
+    "pickle": lambda: pickle.dumps({"a": 1}),
+}
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_a_hostile_file_is_refused_before_it_takes_memory(tmp_path, what):
+    path = tmp_path / "trials.npz"
+    path.write_bytes(HOSTILE[what]())
+    with pytest.raises(UserError, match=r"trials\.npz (is damaged|holds|has)"):
+        read_arrays(path)
+
+
+def test_a_file_of_ten_gigabytes_is_not_read(tmp_path):
+    path = tmp_path / "params.npz"
+    write_arrays(path, {"a": np.zeros(3, np.float32)})
+    os.truncate(path, 10 << 30)
+    with pytest.raises(UserError, match=r"params\.npz has 10,737,418,240 bytes, too many"):
+        read_arrays(path)
+
+
+def test_two_arrays_of_one_name_are_refused(tmp_path):
+    path = tmp_path / "trials.npz"
+    with zipfile.ZipFile(path, "w") as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for _ in range(2):
+            archive.writestr("a.npy", header("(1,)") + bytes(4))
+    with pytest.raises(UserError, match="two of its arrays have one name"):
+        read_arrays(path)

@@ -8,9 +8,21 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from siamese_jax.errors import UserError
-from siamese_jax.storage.files import explained, to_json, write_json, write_text
+from siamese_jax.storage import files
+from siamese_jax.storage.files import (
+    explained,
+    open_file,
+    read_bytes,
+    read_json,
+    read_text,
+    to_json,
+    write_json,
+    write_text,
+)
 
 
 def test_text_replaces_text_and_leaves_nothing_else(tmp_path):
@@ -59,6 +71,44 @@ def test_json_is_valid_whatever_the_numbers_are(tmp_path):
     text = (tmp_path / "x.json").read_text()
     assert json.loads(text, parse_constant=refuse) == {"a": 0.5, "b": [1, 2], "c": [None, None], "7": [True, None, "ø"]}
     assert "\n" not in to_json(value)
+
+
+@pytest.mark.parametrize(
+    "content", [b"{", b"[]", b"\xff\xfe", b"", b'{"a": ' * 2000, b'{"a": ' + b"[" * 60 + b"]" * 60 + b"}"]
+)
+def test_json_that_is_not_an_object_or_too_deep_is_refused_by_name(tmp_path, content):
+    (tmp_path / "some.json").write_bytes(content)
+    with pytest.raises(UserError, match=r"some\.json cannot be read .*: say so"):
+        read_json(tmp_path / "some.json", "say so")
+    assert read_json(tmp_path / "none.json") is None
+
+
+def test_no_more_of_a_file_is_read_than_is_asked(tmp_path):
+    path = tmp_path / "a"
+    path.write_bytes(bytes(10))
+    assert read_bytes(path, 10) == bytes(10)
+    os.truncate(path, 1 << 40)  # a terabyte that takes no room on the disk
+    for read in (read_bytes, read_text):
+        with pytest.raises(UserError, match="has more than 10 bytes"):
+            read(path, 10)
+    with pytest.raises(UserError, match="has more than"):
+        read_json(path)
+    assert read_bytes("/proc/self/status", 100_000)  # its length is given as 0
+
+
+def test_a_file_that_a_pipe_replaces_at_the_last_moment_is_refused(tmp_path, monkeypatch):
+    os.mkfifo(tmp_path / "a")
+    monkeypatch.setattr(files, "check_file", lambda path: None)
+    with pytest.raises(UserError, match="is not a file"):
+        open_file(tmp_path / "a")
+
+
+@given(st.text())
+def test_any_text_is_written_as_json_that_prints_and_is_read_back(text):
+    written = to_json({text: [text]})
+    assert written.isprintable()
+    assert written.encode()
+    assert json.loads(written) == {text: [text]}
 
 
 def test_errors_that_are_not_of_files_pass_unchanged(tmp_path):

@@ -1,7 +1,12 @@
 """Image files: every kind of pixel becomes the ink that training sees, and what cannot be read is refused by name."""
 
+import contextlib
 import io
+import os
+import socket
 import struct
+import subprocess
+import time
 import zipfile
 import zlib
 from pathlib import Path
@@ -9,13 +14,16 @@ from pathlib import Path
 import hypothesis
 import numpy as np
 import pytest
+from hostile_pictures import PICTURES
 from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
 from siamese_jax.errors import UserError
+from siamese_jax.gallery.images import from_png
 from siamese_jax.images.resize import average_areas
 from siamese_jax.storage import image_files
 from siamese_jax.storage.image_files import read_image, read_picture
+from siamese_jax.storage.picture_files import is_foreign
 
 SIDE = 8
 INK = np.zeros((20, 20), np.uint8)
@@ -436,6 +444,44 @@ def test_damaged_files_are_read_or_refused_never_anything_else(kind):
 
 
 HEADERS = [b"", *(SAME[kind][:24] for kind in ("grey", "GIF", "TIFF", "WebP", "BMP", "PGM", "PGM in letters"))]
+
+
+@pytest.mark.filterwarnings("ignore")  # Pillow warns of what it misses; the command says it in a sentence
+@pytest.mark.parametrize("what", PICTURES)
+def test_hostile_files_are_read_or_refused_at_once_and_never_run(tmp_path, monkeypatch, what):
+    def run(*_, **__):
+        raise AssertionError("a program was started")
+
+    monkeypatch.setattr(subprocess, "Popen", run)
+    path = tmp_path / "a.png"
+    path.write_bytes(PICTURES[what]())
+    began = time.process_time()
+    try:
+        image = read_image(path, SIDE)
+    except UserError as error:
+        refused = str(error)
+        assert str(path) in refused
+        assert len(refused) < 400 + len(str(path))
+    else:
+        assert (image.dtype, image.shape) == (np.uint8, (SIDE, SIDE, 1))
+    assert time.process_time() - began < 2
+    with contextlib.suppress(ValueError):
+        from_png(path.read_bytes())
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir, lambda path: path.symlink_to("/dev/zero")])
+def test_what_is_not_a_file_is_refused_at_once(tmp_path, make):
+    make(tmp_path / "a.png")
+    with pytest.raises(UserError, match=r"a\.png is a (named pipe|folder|device), not a file"):
+        read_image(tmp_path / "a.png", SIDE)
+
+
+def test_pipes_and_sockets_in_a_folder_of_pictures_are_foreign(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "null").symlink_to("/dev/null")
+    with socket.socket(socket.AF_UNIX) as one:
+        one.bind(str(tmp_path / "socket"))
+        assert [is_foreign(tmp_path / name) for name in ("pipe", "null", "socket")] == [True, True, True]
 
 
 @pytest.mark.filterwarnings("ignore")
