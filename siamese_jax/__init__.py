@@ -7,6 +7,8 @@ loads neither JAX nor numpy.
 import importlib
 from typing import TYPE_CHECKING
 
+import siamese_jax.devices  # noqa: F401  # it notes from now on whether JAX had started when a process is forked
+
 if TYPE_CHECKING:
     from siamese_jax.errors import UserError
     from siamese_jax.experiments import find

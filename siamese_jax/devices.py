@@ -1,9 +1,12 @@
-"""Settings of the process that make JAX faster: freed memory is kept, and compiled programs are kept on disk."""
+"""The process that JAX runs in: freed memory and compiled programs are kept, and a forked process is told apart."""
 
 import ctypes
 import errno
 import os
+import sys
 from pathlib import Path
+
+from siamese_jax.errors import UserError
 
 # From glibc's malloc.h: options of mallopt, and the values that switch off giving memory back. -1 means no limit.
 _M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8
@@ -78,3 +81,32 @@ def usable_cores() -> int:
     if hasattr(os, "sched_getaffinity"):  # Linux
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+_forked_too_late = False
+"""Whether JAX had started when this process was forked."""
+
+
+def _note_fork() -> None:
+    """Note in a forked process whether JAX had started. Its locks may be held forever here, so none is touched."""
+    global _forked_too_late
+    bridge = sys.modules.get("jax._src.xla_bridge")  # JAX has no public name for it
+    _forked_too_late = _forked_too_late or bool(getattr(bridge, "_backends", None))
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which cannot fork
+    os.register_at_fork(after_in_child=_note_fork)
+
+
+def can_run() -> bool:
+    """Return whether JAX can run in this process. A fork takes none of the threads along that JAX waits for."""
+    return not _forked_too_late
+
+
+def check_process() -> None:
+    """Raise UserError if JAX would wait forever in this process; see `can_run`."""
+    if not can_run():
+        raise UserError(
+            "this process was forked after JAX had started, so JAX would wait forever here: start workers by spawn, as "
+            "in multiprocessing.get_context('spawn'). Only reading images works in forked workers"
+        )

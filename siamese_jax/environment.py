@@ -10,7 +10,7 @@ import jax
 import jaxlib
 
 from siamese_jax import __version__
-from siamese_jax.devices import usable_cores
+from siamese_jax.devices import check_process, usable_cores
 from siamese_jax.errors import UserError
 from siamese_jax.results import Environment, to_json
 
@@ -50,7 +50,8 @@ def environment() -> Environment:
 
 
 def check_settings() -> None:
-    """Raise UserError for a setting of JAX with which no result would be that of the experiment."""
+    """Raise UserError where JAX cannot run, or has a setting with which no result would be that of the experiment."""
+    check_process()
     for name, value in REQUIRED.items():
         if (given := _config(name, value)) != value:
             raise UserError(

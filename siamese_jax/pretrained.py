@@ -12,6 +12,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +21,7 @@ from flax.traverse_util import flatten_dict
 from jax import Array
 
 from siamese_jax.data import source_of
-from siamese_jax.devices import keep_compiled
+from siamese_jax.devices import can_run, check_process, keep_compiled
 from siamese_jax.errors import UserError
 from siamese_jax.network.siamese import Params, build, init_params
 from siamese_jax.report.model_card import card_text
@@ -66,6 +67,16 @@ class Model:
 
     def __repr__(self) -> str:
         return f"Model({self.card.name!r}, side={self.side}, channels={self.channels})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is pickled. Arrays of JAX would start JAX when they are restored, even where it cannot run."""
+        return self.__dict__ | {"params": jax.tree.map(np.asarray, self.params)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore a pickled model. Where JAX cannot run, the model still reads images."""
+        self.__dict__.update(state)
+        if can_run():
+            self.__dict__["params"] = jax.tree.map(jnp.asarray, self.params)
 
     @property
     def side(self) -> int:
@@ -132,18 +143,20 @@ class Model:
         Args:
           images: uint8 [N, side, side, channels], 0 for paper and 255 for full ink. With one channel,
             [N, side, side] is accepted, too.
-          batch: Images that are embedded at a time; a program is compiled for each number. None: FEW or MANY.
+          batch: Images that are embedded at a time, rounded up to a power of two, so that few programs are compiled.
+            None: FEW or MANY.
 
         Returns:
           float32 [N, D].
 
         Raises:
-          UserError: The images have another shape or dtype.
+          UserError: The images have another shape or dtype, or JAX cannot run in this process.
         """
+        check_process()
         images = self._checked(images)
         if not len(images):
             return np.zeros((0, self.embedding_size), np.float32)
-        size = batch or (FEW if len(images) <= FEW else MANY)
+        size = 1 << (batch - 1).bit_length() if batch else FEW if len(images) <= FEW else MANY
         embed = functools.partial(_embed, self.experiment.network, self.params)
         return np.concatenate([np.asarray(embed(batch)) for batch in _batches(images, size)])[: len(images)]
 
@@ -162,8 +175,9 @@ class Model:
           float32 [Q, N].
 
         Raises:
-          UserError: The embeddings have other shapes.
+          UserError: The embeddings have other shapes, or JAX cannot run in this process.
         """
+        check_process()
         queries, supports = np.asarray(queries, np.float32), np.asarray(supports, np.float32)
         length = self.embedding_size
         if (
@@ -176,16 +190,21 @@ class Model:
                 f"scores cannot compare queries {list(queries.shape)} with supports {list(supports.shape)}: "
                 f"give queries [Q, {length}] and supports [N, {length}] or [N, k, {length}]"
             )
-        shape, supports = (len(queries), len(supports)), supports if supports.ndim == 3 else supports[:, None]
+        shape, combine = (len(queries), len(supports)), self.experiment.evaluation.combine
         if 0 in shape:
             return np.zeros(shape, np.float32)
-        size = _support_batch(len(supports), supports[0].size)
-        score = functools.partial(_score, self.experiment.network, self.experiment.evaluation.combine, self.params)
-        found = [
-            np.concatenate([np.asarray(score(some, queries)) for some in _batches(supports, size)], axis=1)
-            for queries in _batches(queries, 1 if len(queries) == 1 else QUERIES)
-        ]
-        return np.concatenate(found)[: shape[0], : shape[1]]
+        if supports.ndim == 3 and combine == "mean_embedding":
+            supports = supports.mean(axis=1)
+        supports = supports.reshape(-1, length)
+        size = _support_batch(len(supports), length)
+        score = functools.partial(_score, self.experiment.network, self.params)
+        found = []
+        for some in _batches(queries, 1 if len(queries) == 1 else QUERIES):
+            parts = [np.asarray(score(part[:, None], some)) for part in _batches(supports, size)]
+            # Scores are combined here, so that no program is compiled for each number of examples.
+            of_examples = np.concatenate(parts, axis=1)[:, : len(supports)].reshape(len(some), shape[1], -1)
+            found.append(of_examples.max(axis=2) if combine == "best_score" else of_examples.mean(axis=2))
+        return np.concatenate(found)[: shape[0]]
 
     def _checked(self, images: np.ndarray) -> np.ndarray:
         """Return images as [N, side, side, channels]; UserError if they have another shape or dtype."""
@@ -205,9 +224,9 @@ def _embed(spec: NetSpec, params: Params, images: Array) -> Array:
     return build(spec).embed_images(params, images)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1))
-def _score(spec: NetSpec, combine: str, params: Params, supports: Array, queries: Array) -> Array:
-    return build(spec).trial_logits(params, supports, queries, combine)
+@functools.partial(jax.jit, static_argnums=0)
+def _score(spec: NetSpec, params: Params, supports: Array, queries: Array) -> Array:
+    return build(spec).trial_logits(params, supports, queries)
 
 
 def _batches(rows: np.ndarray, size: int) -> Iterator[np.ndarray]:
@@ -223,7 +242,7 @@ def _support_batch(count: int, numbers: int) -> int:
 
     Args:
       count: Supports in all.
-      numbers: Numbers in one support.
+      numbers: Numbers in one embedding.
     """
     most = max(1, AT_ONCE // (QUERIES * numbers))
     return 1 << min((count - 1).bit_length(), most.bit_length() - 1)
@@ -262,6 +281,7 @@ def folder_of(name: str | os.PathLike[str]) -> Path:
 
 def read(name: str | os.PathLike[str]) -> Model:
     """Read a network that is named as in `folder_of`; UserError if a file is missing or damaged."""
+    check_process()
     folder = folder_of(name)
     experiment, path = read_experiment(folder), folder / "card.json"
     if not os.path.lexists(path):

@@ -51,7 +51,7 @@ ARCHIVES = tuple(
 )
 
 
-class SiameseMnist(tfds.core.GeneratorBasedBuilder):
+class SiameseMnist(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     """Splits `train` and `test`. A record is up to 1000 images: `images` [n, 28, 28] and `labels` [n], as bytes."""
 
     VERSION = tfds.core.Version("1.0.0")

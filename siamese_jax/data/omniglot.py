@@ -56,7 +56,7 @@ Drawings = Mapping[Drawing, np.ndarray]
 """The ink of each drawing, bool [105, 105], true for ink."""
 
 
-class SiameseOmniglot(tfds.core.GeneratorBasedBuilder):
+class SiameseOmniglot(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     """Config `characters`: all 1623 characters. Config `runs`: the 20 released runs, 400 trials.
 
     TFDS has a builder with the name Omniglot, without drawers.

@@ -65,7 +65,7 @@ TEST = {
 ORIGINS = {"background": BACKGROUND, "evaluation": dict(sorted((VALIDATION | TEST).items()))}
 
 
-class Glyphs(tfds.core.GeneratorBasedBuilder):
+class Glyphs(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     """Config `characters`: all characters of 16 scripts. Config `runs`: 20 one-shot runs over the four of `TEST`."""
 
     VERSION = tfds.core.Version("1.0.0")
