@@ -15,6 +15,8 @@ from siamese_jax.command import flags, verbs, words
 from siamese_jax.command.errors import mistakes_as_sentences
 from siamese_jax.command.request import Evaluate, ListExperiments, Report, ReportStudy, Request, Search, read_request
 from siamese_jax.command.verb import VerbRequest
+from siamese_jax.storage import home
+from siamese_jax.storage.workdir import remove_claimed
 from siamese_jax.terminal import TERMINAL, say, warn
 
 flags.define_flags()
@@ -57,6 +59,7 @@ def main(argv: list[str]) -> None:
     with mistakes_as_sentences() as say_how_to_resume:
         request = verbs.read_request(argv[1:]) if argv[1:] else read_request()
         say_how_to_resume(request)
+        home.do_without_temporary()
         say(perform(request))
         interrupts.end_work()
 
@@ -73,6 +76,7 @@ def run() -> None:
         warn(code)
     code = TERMINAL.code_at_end(code if isinstance(code, int) else 1)
     if interrupts.asked() is not None:  # what runs at the end of a process may wait for what was interrupted
+        remove_claimed()
         os._exit(code)
     sys.exit(code)
 

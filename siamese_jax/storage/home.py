@@ -68,6 +68,14 @@ def temporary() -> Path:
     return folder
 
 
+def do_without_temporary() -> None:
+    """Let libraries be imported where no temporary folder can be written: some ask for its name, and never use it."""
+    try:
+        tempfile.gettempdir()
+    except OSError:
+        tempfile.tempdir = os.path.abspath(os.sep)
+
+
 def _writable(folder: Path) -> bool:
     """Return whether a folder can be written, or made."""
     try:

@@ -164,7 +164,7 @@ def _take_over(holder: Path) -> None:
         host, pid, started = str(said["host"]), int(said["pid"]), said["started"]
     except FileNotFoundError:
         return
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         host, pid, started, text = "", 0, None, ""
     if not host:
         raise _Again(f"an unknown process; if no process uses it, delete {holder}", elsewhere=True)

@@ -16,6 +16,9 @@ CHECKPOINTS = "checkpoints"
 FIRST = ("experiment.json", "images.csv")
 """Files that a run writes before it has done anything: alone, they are not worth keeping, nor are empty files."""
 
+_CLAIMED: list[list[Path]] = []
+"""The folders that `claimed` made, each with those above it that it made, from the inside out."""
+
 
 class InUseError(UserError):
     """Another run works in the folder."""
@@ -64,9 +67,17 @@ def claimed(folder: Path) -> Path:
                 new.mkdir()
             except FileExistsError:  # another process was faster, or a file is there
                 continue
-        atexit.register(_remove_empty, made)
+        if not _CLAIMED:
+            atexit.register(remove_claimed)
+        _CLAIMED.append(made)
         return new
     raise AssertionError("numbers do not end")
+
+
+def remove_claimed() -> None:
+    """Remove the claimed folders that are empty; it runs when the process ends."""
+    while _CLAIMED:
+        _remove_empty(_CLAIMED.pop())
 
 
 def check_not_in_use(workdir: str | os.PathLike) -> None:

@@ -12,6 +12,7 @@ from siamese_jax import main  # noqa: F401 - it defines the flags
 from siamese_jax.command import places, request, verbs
 from siamese_jax.command.flag_files import expanded
 from siamese_jax.errors import UserError
+from siamese_jax.storage.workdir import opened, remove_claimed
 
 
 def read(*words: str):
@@ -159,19 +160,19 @@ def test_runs_that_start_in_one_second_get_different_folders(monkeypatch):
     assert all(folder.is_dir() for folder in (*found, *compared))
 
 
-def test_a_claimed_folder_that_stays_empty_is_removed_at_the_end(tmp_path, monkeypatch):
-    ends = []
-    monkeypatch.setattr(request.claimed.__globals__["atexit"], "register", lambda *call: ends.append(call))
+def test_a_claimed_folder_that_stays_empty_is_removed_at_the_end(tmp_path):
+    remove_claimed()
     one, other = read(GLYPHS).workdir, read(GLYPHS).workdir
     (other / "results.json").write_text("{}")
-    for function, *arguments in ends:
-        function(*arguments)
+    remove_claimed()
     assert not one.exists()
     assert os.listdir(other) == ["results.json"]
-    other.joinpath("results.json").unlink()
-    for function, *arguments in reversed(ends):
-        function(*arguments)
-    assert os.listdir(tmp_path) == []
+    (tmp_path / "elsewhere").mkdir()
+    os.chdir("elsewhere")
+    read(GLYPHS), read(GLYPHS)
+    os.chdir(tmp_path)
+    remove_claimed()
+    assert os.listdir("elsewhere") == []
 
 
 def test_where_no_folder_can_be_made_the_sentence_names_it(tmp_path):
@@ -187,7 +188,7 @@ def test_a_packaged_network_and_a_folder_of_its_name_stay_apart():
 
 def test_a_file_in_a_workdir_that_is_named_lock_is_not_removed(tmp_path):
     (tmp_path / "lock").write_text("mine")
-    with request.claimed.__globals__["opened"](tmp_path):
+    with opened(tmp_path):
         pass
     assert (tmp_path / "lock").read_text() == "mine"
 

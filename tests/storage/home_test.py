@@ -95,3 +95,15 @@ def test_without_a_temporary_folder_one_sentence_says_so(tmp_path, monkeypatch):
 def test_the_home_of_nobody_is_a_sentence():
     with pytest.raises(UserError, match="~nobody-of-that-name/x begins with ~"):
         home.expanded("~nobody-of-that-name/x")
+
+
+def test_a_full_disk_without_a_temporary_folder_does_not_keep_libraries_from_being_imported(monkeypatch):
+    def no_folder():
+        if home.tempfile.tempdir is None:
+            raise FileNotFoundError(2, "No usable temporary directory found")
+        return home.tempfile.tempdir
+
+    monkeypatch.setattr(home.tempfile, "tempdir", None)
+    monkeypatch.setattr(home.tempfile, "gettempdir", no_folder)
+    home.do_without_temporary()
+    assert home.tempfile.gettempdir() == os.sep

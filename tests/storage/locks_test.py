@@ -127,7 +127,12 @@ def test_a_zombie_holds_nothing(path):
     child.wait()
 
 
-@pytest.mark.parametrize("text", ['{"host": "elsewhere", "pid": 1, "started": "1"}', "", "[1]", '{"pid": "x"}'])
+HUGE = '{"host": "h", "pid": 1e400, "started": null}'
+
+
+@pytest.mark.parametrize(
+    "text", ['{"host": "elsewhere", "pid": 1, "started": "1"}', "", "[1]", '{"pid": "x"}', "[" * 9999, HUGE]
+)
 def test_a_holder_that_cannot_be_asked_is_named_with_its_file(path, text, monkeypatch):
     holder = path.with_name(path.name + locks.HOLDER)
     holder.write_text(text)
