@@ -14,6 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from siamese_jax import plots
 from siamese_jax.experiments import all_fields, as_flags, find
+from siamese_jax.printable import printable
 from siamese_jax.report import page
 from siamese_jax.report.markdown import as_text, markdown
 from siamese_jax.report.tables import bullets, duration, interval, percent, table, value
@@ -77,7 +78,7 @@ def write_findings(study: optuna.Study, folder: Path) -> None:
 def as_flag_file(name: str, best: FrozenTrial, winner: Experiment) -> str:
     """Return the flag file that trains the winner."""
     about = f"# The winner of the study {name}: candidate {best.number}, {percent(_objective(best))} % on validation."
-    return "\n".join([about, *as_flags(winner)]) + "\n"
+    return "\n".join(map(printable, [about, *as_flags(winner)])) + "\n"
 
 
 def as_csv(trials: Sequence[FrozenTrial]) -> str:

@@ -29,7 +29,7 @@ import numpy as np
 from absl import logging
 
 from siamese_jax.errors import UserError
-from siamese_jax.storage.files import explained, read_json, write_json
+from siamese_jax.storage.files import MOST_JSON, explained, read_bytes, read_json, write_json
 from siamese_jax.storage.log import read_metrics
 from siamese_jax.storage.workdir import opened
 
@@ -325,7 +325,10 @@ def _verified(folder: Path, template: Any = None) -> tuple[dict[str, np.ndarray]
     """
     import orbax.checkpoint as ocp
 
-    sealed = json.loads((folder / "meta" / "metadata").read_bytes())
+    try:
+        sealed = json.loads(read_bytes(folder / "meta" / "metadata", MOST_JSON))
+    except UserError as error:  # an older checkpoint may do
+        raise _DamagedError(str(error)) from error
     if sealed.pop("sha256") != _json_digest(sealed):
         raise _DamagedError("its meta differs from what was saved")
     stored = sealed["leaves"]

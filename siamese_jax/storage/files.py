@@ -62,8 +62,13 @@ def open_file(path: str | os.PathLike) -> BinaryIO:
 
 def check_file(path: str | os.PathLike) -> None:
     """Raise UserError if something other than a file is at a path, or nothing."""
-    with explained(path, "read"):
-        mode = os.stat(path).st_mode
+    try:
+        with explained(path, "read"):
+            mode = os.stat(path).st_mode
+    except (UserError, OSError):
+        raise
+    except ValueError as error:  # a zero byte, or a character that no file system has
+        raise UserError(f"{os.fspath(path)!r} cannot be the path of a file: give another one") from error
     kinds = {stat.S_ISDIR: "a folder", stat.S_ISFIFO: "a named pipe", stat.S_ISSOCK: "a socket"}
     kind = next((kind for is_kind, kind in kinds.items() if is_kind(mode)), "a device")
     if not stat.S_ISREG(mode):

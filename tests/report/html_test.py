@@ -114,6 +114,7 @@ def larger_than_browsers_can_show(path, _):
         lambda path, _: path.write_bytes(b""),
         lambda path, _: os.truncate(path, 100_000_000),
         lambda path, _: (path.unlink(), os.mkfifo(path)),
+        lambda path, _: (path.unlink(), path.symlink_to(path.name)),
     ],
 )
 def test_only_whole_pictures_of_the_folder_are_shown(tmp_path, spoil):

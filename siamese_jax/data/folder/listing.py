@@ -143,6 +143,8 @@ def _entry(path: Path, line: int, row: dict[str, str | None]) -> Entry:
     entry = Entry(*values)._replace(group=values[2] or ALONE)
     if not entry.path or not entry.class_:
         raise UserError(f"{path} line {line} has no {'class' if entry.path else 'path'}: fill it in")
+    if "\0" in entry.path:
+        raise UserError(f"{path} line {line} has a path with a zero byte: restore the table")
     if entry.split and entry.split not in SETS:
         raise UserError(f"{path} line {line} has split={entry.split}: use train, validation or test")
     return entry
