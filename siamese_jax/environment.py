@@ -14,8 +14,13 @@ from siamese_jax.devices import check_process, usable_cores
 from siamese_jax.errors import UserError
 from siamese_jax.results import Environment, to_json
 
-REQUIRED = {"jax_enable_x64": False, "jax_threefry_partitionable": True, "jax_random_seed_offset": 0}
-"""Settings of JAX that change random numbers or the precision of everything: other values are refused."""
+REQUIRED = {
+    "jax_enable_x64": False,
+    "jax_threefry_partitionable": True,
+    "jax_random_seed_offset": 0,
+    "jax_numpy_dtype_promotion": "standard",
+}
+"""Settings of JAX that change random numbers, or how numbers of two types are computed: other values are refused."""
 SETTINGS = {
     "jax_default_matmul_precision": None,
     "jax_disable_jit": False,
@@ -55,8 +60,8 @@ def check_settings() -> None:
     for name, value in REQUIRED.items():
         if (given := _config(name, value)) != value:
             raise UserError(
-                f"{name.upper()} is {given}, which changes the results of every experiment: unset this variable, or "
-                f'call jax.config.update("{name}", {value}) in your program'
+                f"{name.upper()} is {given}, and no experiment gives its results with that: unset this variable, or "
+                f'call jax.config.update("{name}", {value!r}) in your program'
             )
 
 

@@ -40,7 +40,12 @@ def test_settings_that_are_not_at_their_defaults_are_recorded(monkeypatch):
 
 @pytest.mark.parametrize(
     ("name", "value", "usual"),
-    [("jax_enable_x64", True, False), ("jax_threefry_partitionable", False, True), ("jax_random_seed_offset", 7, 0)],
+    [
+        ("jax_enable_x64", True, False),
+        ("jax_threefry_partitionable", False, True),
+        ("jax_random_seed_offset", 7, 0),
+        ("jax_numpy_dtype_promotion", "strict", "standard"),
+    ],
 )
 def test_settings_that_change_every_result_are_refused(name, value, usual):
     jax.config.update(name, value)
