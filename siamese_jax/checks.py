@@ -19,6 +19,7 @@ from siamese_jax.sampling.pairs import check_pair_count
 from siamese_jax.specs import Experiment
 from siamese_jax.storage import files
 from siamese_jax.storage.experiment_file import check_name, read_written
+from siamese_jax.training import memory
 from siamese_jax.training.fit import template
 
 TABLE = "images.csv"
@@ -46,6 +47,8 @@ def check_experiment(experiment: Experiment) -> None:
 
 def check_training(experiment: Experiment, sets: Mapping[str, Images]) -> None:
     """Raise UserError where the "train" and "validation" sets cannot serve training."""
+    memory.check_network(experiment)
+    memory.check_batches(experiment)
     train = sets["train"]
     if experiment.loss.of_grids:
         check_grid(experiment.data, layout_of(train))

@@ -1,10 +1,15 @@
-"""The process that JAX runs in: freed memory and compiled programs are kept, and a forked process is told apart."""
+"""The process that JAX runs in: its devices, cores and memory. Freed memory and programs are kept, forks are noticed."""
 
 import ctypes
 import errno
+import importlib.util
+import logging
 import os
+import re
+import shutil
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 from siamese_jax.errors import UserError
 
@@ -22,6 +27,12 @@ _OF_A_DISK = ("no space left", "os_error_code", "quota")
 
 _LEAST_SECONDS = 0.5
 """Programs that compile faster are not kept on disk."""
+
+LEAST_ADDRESSES = 4 * 10**9
+"""Bytes of addresses below which JAX aborted on two cores: with 2.5 GB it did."""
+
+CUDA13_DRIVER = 580
+"""The first NVIDIA driver that runs CUDA 13."""
 
 
 def keep_freed_memory() -> bool:
@@ -59,9 +70,13 @@ def keep_compiled() -> None:
     other programs that this process compiles are kept there, too. What the user has set comes first: a folder
     (JAX_COMPILATION_CACHE_DIR, or jax.config) stays, and JAX_ENABLE_COMPILATION_CACHE=false keeps nothing. Where the
     folder cannot be made, nothing is kept.
+
+    Raises:
+      UserError: JAX has no device of the kind that was asked for.
     """
     import jax  # here, so that --help does not load it
 
+    check_backend()
     folder, enabled = jax.config.jax_compilation_cache_dir, jax.config.jax_enable_compilation_cache  # pyright: ignore
     if folder is not None or not enabled:
         return
@@ -74,6 +89,126 @@ def keep_compiled() -> None:
         jax.config.update("jax_compilation_cache_dir", str(folder))
         if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
             jax.config.update("jax_persistent_cache_min_compile_time_secs", _LEAST_SECONDS)
+
+
+class Limit(NamedTuple):
+    """The memory that there can be at most, and in words what sets it: "this machine has"."""
+
+    bytes: int
+    of: str
+
+
+def memory_limit() -> Limit | None:
+    """Return how much memory this process can have on a CPU; None where that is not known, or another device is used.
+
+    It is the least of the machine's memory with its swap, the limit of a container (cgroup), and `ulimit -v`.
+    """
+    import jax
+
+    if jax.default_backend() != "cpu":
+        return None
+    limits = [Limit(most, of) for most, of in (_machine(), _container(), _ulimit()) if most]
+    return min(limits, default=None)
+
+
+def _machine() -> tuple[int, str]:
+    of = "this machine has"
+    try:
+        pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):  # Windows
+        return 0, of
+    swap = re.search(r"^SwapTotal: *(\d+) kB", _read("/proc/meminfo"), re.MULTILINE)
+    return pages + (int(swap[1]) << 10 if swap else 0), of
+
+
+def _container(root: Path = Path("/sys/fs/cgroup")) -> tuple[int, str]:
+    """Return the least limit of this process's cgroup and those around it; the folders may be seen from inside."""
+    limits = []
+    for line in _read("/proc/self/cgroup").splitlines():
+        _, _, rest = line.partition(":")
+        kinds, _, path = rest.partition(":")
+        if kinds not in ("", "memory"):
+            continue
+        folder, name = (root, "memory.max") if not kinds else (root / "memory", "memory.limit_in_bytes")
+        inside = folder / path.lstrip("/")
+        for place in (inside, *inside.parents):
+            if place.is_relative_to(folder) and (text := _read(place / name).strip()).isdigit():
+                limits.append(int(text))
+    return min(limits, default=0), "this container may use"
+
+
+def _ulimit() -> tuple[int, str]:
+    of = "`ulimit -v` allows"
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0, of
+    most = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return (0 if most == resource.RLIM_INFINITY else most), of
+
+
+def _read(path: str | os.PathLike) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def check_address_space() -> None:
+    """Raise UserError if `ulimit -v` leaves too little for JAX, whose threads would end the process with an abort."""
+    allowed, of = _ulimit()
+    if 0 < allowed < LEAST_ADDRESSES:
+        raise UserError(
+            f"{of} {allowed / 1e9:.1f} GB, and JAX with its threads needs {LEAST_ADDRESSES / 1e9:.0f} GB of addresses, "
+            "most of them never used: raise it, for example with ulimit -v unlimited"
+        )
+
+
+def check_backend() -> None:
+    """Raise UserError if JAX cannot use the device that it was asked for."""
+    import jax
+
+    logger = logging.getLogger("jax._src.xla_bridge")
+    level = logger.level
+    try:
+        if unused_gpu():  # JAX says so as well, without a way out
+            logger.setLevel(logging.ERROR)
+        jax.devices()
+    except Exception as error:  # RuntimeError, AssertionError, and what plug-ins raise
+        asked = _chosen() or ""
+        reason = (str(error).splitlines() or [""])[0].partition(" (set JAX_PLATFORMS=")[0].rstrip(".")
+        raise UserError(
+            f"JAX_PLATFORMS={asked} cannot be used here: {reason or 'JAX finds none'}. Leave it out, or install what "
+            "it needs: siamese_jax[cuda13], siamese_jax[cuda12] or siamese_jax[tpu]"
+        ) from error
+    finally:
+        logger.setLevel(level)
+
+
+def unused_gpu() -> str:
+    """Return a sentence if this machine has an NVIDIA GPU that the installed jaxlib cannot use; "" otherwise.
+
+    It is about what is installed: a platform that was chosen by hand is left alone.
+    """
+    if _chosen():
+        return ""
+    if any(importlib.util.find_spec(f"jax_cuda{version}_plugin") for version in (12, 13)):
+        return ""
+    driver = _read("/proc/driver/nvidia/version")
+    if not driver and not Path("/dev/nvidia0").exists() and not shutil.which("nvidia-smi"):
+        return ""
+    found = re.search(r"Module\D*(\d+)\.", driver)
+    extra = "siamese_jax[cuda13]" if found and int(found[1]) >= CUDA13_DRIVER else "siamese_jax[cuda12]"
+    if not found:
+        extra = "siamese_jax[cuda13]' or, with a driver before 580, 'siamese_jax[cuda12]"
+    return f"this machine has an NVIDIA GPU, and the installed jaxlib uses the CPU only: pip install '{extra}'"
+
+
+def _chosen() -> str | None:
+    """Return the platforms that the user has chosen, for example "cpu"."""
+    import jax
+
+    return jax.config.jax_platforms  # pyright: ignore
 
 
 def usable_cores() -> int:

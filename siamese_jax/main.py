@@ -15,6 +15,7 @@ from siamese_jax.command import flags, verbs, words
 from siamese_jax.command.errors import mistakes_as_sentences
 from siamese_jax.command.request import Evaluate, ListExperiments, Report, ReportStudy, Request, Search, read_request
 from siamese_jax.command.verb import VerbRequest
+from siamese_jax.devices import check_address_space
 from siamese_jax.storage import home
 from siamese_jax.storage.workdir import remove_claimed
 from siamese_jax.terminal import TERMINAL, say, warn
@@ -39,6 +40,7 @@ def perform(request: Request | VerbRequest) -> str:
         interrupts.begin_work()
         conduct.report_study(request.name, request.folder, request.storage)
         return words.where(request.folder)
+    check_address_space()  # before JAX is loaded
     if isinstance(request, VerbRequest):
         from siamese_jax.command import answers
 

@@ -27,7 +27,7 @@ from siamese_jax.storage.checkpoint import Checkpoints
 from siamese_jax.storage.experiment_file import read_experiment, read_written, write_experiment
 from siamese_jax.storage.log import read_metrics
 from siamese_jax.storage.workdir import check_not_in_use, opened
-from siamese_jax.training import sizes
+from siamese_jax.training import memory, sizes
 from siamese_jax.training.fit import fit, read_fitted
 from siamese_jax.training.listeners import Listener
 from siamese_jax.training.start import adapted
@@ -183,6 +183,7 @@ def train(
         raise UserError(f"{experiment.name} trains no network: call measure_baselines instead of train")
     experiment = source.described(experiment)
     checks.check_experiment(experiment)
+    memory.check_network(experiment)
     with Checkpoints(workdir) as checkpoints:
         checks.check_workdir(experiment, workdir, but=sizes.SIZED if isinstance(experiment.data, Folder) else ())
         loaded = source.load(experiment.data)

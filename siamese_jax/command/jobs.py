@@ -5,12 +5,12 @@ from pathlib import Path
 from siamese_jax import extras, interrupts, runs
 from siamese_jax.command import words
 from siamese_jax.command.request import Evaluate, Search, Train
-from siamese_jax.devices import keep_freed_memory
+from siamese_jax.devices import check_backend, keep_freed_memory, unused_gpu
 from siamese_jax.experiments import QUICK
 from siamese_jax.learning.health import learned_nothing
 from siamese_jax.results import RunResults
 from siamese_jax.specs import Experiment
-from siamese_jax.terminal import TERMINAL, say
+from siamese_jax.terminal import TERMINAL, say, warn
 
 IF_SLOW = f"Quicker on a CPU: --experiment={' or --experiment='.join(QUICK)}."
 
@@ -20,6 +20,9 @@ def _begin() -> None:
     TERMINAL.only_display = True  # results are in the workdir
     keep_freed_memory()  # before there is a second thread
     interrupts.begin_work()
+    check_backend()
+    if hint := unused_gpu():
+        warn(hint)
 
 
 def train(request: Train) -> str:

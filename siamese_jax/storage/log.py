@@ -142,14 +142,14 @@ class Progress:
     """
 
     def __init__(self, total_steps: int, epochs: int, stream: TextIO | None = None):
-        self._stream = sys.stderr if stream is None else stream
+        self._stream = sys.stderr if stream is None else stream  # None: a program without a terminal
         self._total_steps, self._epochs = total_steps, epochs
         self._accuracy, self._said = math.nan, time.monotonic()
         self._bar = None
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> "Progress":
-        if self._stream.isatty():
+        if self._stream is not None and self._stream.isatty():
             from rich.console import Console
             from rich.progress import BarColumn, TextColumn
             from rich.progress import Progress as Bar
@@ -181,7 +181,7 @@ class Progress:
         self._said = time.monotonic()
         if self._bar:
             self._bar.console.print(text, markup=False, highlight=False)
-        else:
+        elif self._stream is not None:  # print would take standard output
             print(text, file=self._stream, flush=True)
 
     def _text(self, epoch: int, loss: float, accuracy: float, pairs_per_second: float, seconds_left: float) -> str:

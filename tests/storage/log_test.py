@@ -188,3 +188,11 @@ def test_a_terminal_shows_a_bar_and_keeps_the_lines_of_the_epochs(monkeypatch):
     assert "epoch 1/20  loss 0.6500  one-shot 50.0%  100 pairs/s  1:02:03 left\n" in shown
     assert "step 11/200  epoch 2/20  loss 0.6000  one-shot 50.0%  100 pairs/s  1:01:40 left" in shown
     assert "a [note]\n" in shown
+
+
+def test_progress_in_a_program_without_a_terminal_is_silent(monkeypatch, capsys):
+    monkeypatch.setattr("sys.stderr", None)
+    with Progress(4, 1) as progress:
+        progress.step(1, 1, 10.0, 0.5, 1.0)
+        progress.note("said to nobody")
+    assert capsys.readouterr().out == ""
