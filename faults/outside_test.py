@@ -69,7 +69,7 @@ def test_a_changed_field_of_a_run_is_reported_or_refused_by_name(finished, comma
 @pytest.mark.parametrize("name", ["results.json", "trials.npz"])
 def test_something_else_in_the_place_of_a_file_of_a_run_is_refused(finished, command, name, how):
     replace(finished / name, how)
-    with nothing_lost(finished, REPORTS):
+    with nothing_lost(finished, (name, *REPORTS)):
         command("--mode=report", f"--workdir={finished}", preexec_fn=limited).survived(2).says(name)
 
 
@@ -234,7 +234,7 @@ def test_a_table_that_is_none_is_refused(tmp_path, pictures, command, how):
 @pytest.mark.parametrize("how", ["a terabyte", "a pipe", "noise"])
 def test_the_list_of_a_runs_pictures_is_read_with_bounds(finished, command, how):
     replace(finished / "images.csv", how)
-    with nothing_lost(finished, DERIVED):
+    with nothing_lost(finished, ("images.csv", *DERIVED)):
         command("--mode=evaluate", f"--workdir={finished}", preexec_fn=limited).survived(2).says("images.csv")
 
 
