@@ -1,4 +1,4 @@
-"""The process that JAX runs in: its devices, cores and memory. Freed memory and programs are kept, forks are noticed."""
+"""The process that JAX runs in: its devices, cores and memory. Freed memory and programs are kept, forks noticed."""
 
 import ctypes
 import errno
