@@ -37,7 +37,7 @@ def before_the_last_epoch(finished: Path) -> Path:
     return finished
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(4))
 def test_a_training_killed_at_a_random_moment_resumes_to_the_same_bits(command, pictures, trained, tmp_path, seed):
     workdir = tmp_path / "run"
     process = command.start(*TINY, f"--data.path={pictures}", f"--workdir={workdir}")
@@ -291,7 +291,7 @@ def kilobytes_of(folder: Path) -> int:
     return sum(4 * -(-max(path.stat().st_size, 1) // 4096) for path in folder.rglob("*"))
 
 
-@pytest.mark.parametrize(("spare", "debug"), [(0, ""), (16, "1"), (40, ""), (80, "1"), (120, "")])
+@pytest.mark.parametrize(("spare", "debug"), [(0, ""), (16, "1"), (80, "")])
 def test_a_disk_that_is_full_costs_nothing_that_was_written(
     command, pictures, trained, before_the_last_epoch, small_disk, spare, debug
 ):
@@ -338,11 +338,6 @@ def test_a_setting_that_must_not_matter_does_not(command, pictures, trained, bef
     [
         ({"before": ("taskset", "-c", "0")}, "cores was"),
         ({"env": {"NPROC": "1"}}, "NPROC was not set and is 1"),
-        (
-            {"env": {"JAX_DEFAULT_MATMUL_PRECISION": "highest"}},
-            "matmul_precision was not set and is highest",
-        ),
-        ({"env": {"XLA_FLAGS": "--xla_cpu_enable_fast_math=true"}}, "and is --xla_cpu_enable_fast_math=true"),
     ],
 )
 def test_a_resume_where_bits_will_differ_says_so_and_results_record_it(
