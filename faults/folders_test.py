@@ -161,9 +161,7 @@ def test_a_flag_file_that_is_none_is_a_sentence(command: Command, tmp_path: Path
         for number in range(1500):
             (tmp_path / str(number)).write_text(f"--flagfile={number + 1}\n")
     for first in ((), ("enrol", "d")):
-        done = command(
-            *first, f"--flagfile={name}", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (1 << 32,) * 2)
-        )
+        done = command(*first, f"--flagfile={name}", preexec_fn=little_memory)
         done.survived(2).says(words)
         assert done.seconds < 30
 
