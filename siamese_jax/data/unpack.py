@@ -15,6 +15,7 @@ from siamese_jax.errors import UserError, did_you_mean
 from siamese_jax.records import Images
 from siamese_jax.specs import DataSpec
 from siamese_jax.storage.files import explained
+from siamese_jax.storage.folders import made
 
 BUILT_IN = ("glyphs", "omniglot", "mnist")
 
@@ -52,8 +53,7 @@ def unpack(
         images = data.load_digits(None, data_dir, archives)
     else:
         images = data.load(DataSpec.variants[name](), data_dir, archives).images
-    with explained(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
+    with explained(folder), made(folder.parent):
         unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
         try:
             unfinished.chmod(0o777 & ~_umask())  # mkdtemp keeps others out

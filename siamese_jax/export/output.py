@@ -9,6 +9,7 @@ from pathlib import Path
 
 from siamese_jax.errors import UserError
 from siamese_jax.storage import files
+from siamese_jax.storage.folders import missing, remove_empty
 
 SUMS = "SHA256SUMS"
 """The file that lists every other file of an export with its SHA-256, as `sha256sum --check` reads it."""
@@ -30,6 +31,7 @@ def written_whole(folder: Path) -> Iterator[Path]:
     folder = Path(os.path.abspath(folder))
     check_free(folder)
     new, old = (folder.with_name(f".{folder.name}.{os.getpid()}.{what}") for what in ("tmp", "old"))
+    above = missing(folder.parent)
     try:
         with files.explained(folder):
             new.mkdir(parents=True)
@@ -43,6 +45,7 @@ def written_whole(folder: Path) -> Iterator[Path]:
     finally:
         for rest in (new, old):
             shutil.rmtree(rest, ignore_errors=True)
+        remove_empty(above)
 
 
 def check_free(folder: Path) -> None:

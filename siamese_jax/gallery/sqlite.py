@@ -38,6 +38,8 @@ from siamese_jax.gallery.store import (
     to_bytes,
 )
 from siamese_jax.storage.files import check_file, explained
+from siamese_jax.storage.folders import made
+from siamese_jax.storage.locks import exclusive
 
 APPLICATION = 0x53494A58
 """Marks a file of SQLite as a gallery: "SIJX"."""
@@ -108,8 +110,7 @@ class SqliteStore:
         """Make an empty gallery, complete or not at all; nothing happens if another process was first."""
         path = Path(path)
         unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-        with explained(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
+        with explained(path), made(path.parent):
             try:
                 with _explained(str(path)), contextlib.closing(_connect(unfinished, "rwc")) as database:
                     database.execute("PRAGMA journal_mode = WAL")
@@ -120,8 +121,7 @@ class SqliteStore:
                     database.execute(f"PRAGMA application_id = {APPLICATION}")
                     database.execute(f"PRAGMA user_version = {FORMAT}")
                     database.execute("COMMIT")
-                with contextlib.suppress(FileExistsError):
-                    os.link(unfinished, path)
+                _name(unfinished, path)
             finally:
                 unfinished.unlink(missing_ok=True)
             folder = os.open(path.parent, os.O_RDONLY)
@@ -291,6 +291,20 @@ class SqliteStore:
 
     def _explained(self) -> contextlib.AbstractContextManager[None]:
         return _explained(self.place)
+
+
+def _name(unfinished: Path, path: Path) -> None:
+    """Give a file its name, unless another process was first."""
+    try:
+        os.link(unfinished, path)
+    except FileExistsError:
+        return
+    except OSError:  # a file system without hard links
+        lock = path.with_name(f".{path.name}.lock")
+        with exclusive(lock, wait=True):
+            if not path.exists():
+                unfinished.rename(path)
+            lock.unlink()
 
 
 def _connect(path: Path, mode: str = "rw") -> sqlite3.Connection:

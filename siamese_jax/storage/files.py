@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from siamese_jax.errors import UserError
+from siamese_jax.storage.folders import made
 
 MOST_JSON = 100_000_000
 """Bytes of a JSON file; results of 10,000 groups have a tenth of it."""
@@ -137,8 +138,7 @@ def write_bytes(path: str | os.PathLike, content: bytes) -> None:
     """Replace the file at `path` in one step; create its folder if needed. UserError if that cannot be done."""
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with explained(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with explained(path), made(path.parent):
         try:
             with temporary.open("wb") as file:
                 file.write(content)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from siamese_jax.errors import UserError
 from siamese_jax.storage.files import explained
+from siamese_jax.storage.folders import missing, remove_empty
 from siamese_jax.storage.locks import HOLDER, HeldError, exclusive
 
 LOCK = "lock"
@@ -36,11 +37,11 @@ def opened(workdir: str | os.PathLike) -> Iterator[Path]:
       InUseError: another run holds the lock.
     """
     workdir = Path(workdir).absolute()
-    made = _missing(workdir)
+    made = missing(workdir)
     with explained(workdir, "opened"):
         workdir.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
-        stack.callback(_remove_empty, made)
+        stack.callback(remove_empty, made)
         with _in_use(workdir), explained(workdir / LOCK, "opened"):
             stack.enter_context(exclusive(workdir / LOCK, wait=False))
         before = {path.name for path in workdir.iterdir()} - {LOCK, LOCK + HOLDER}
@@ -60,7 +61,7 @@ def claimed(folder: Path) -> Path:
     """
     for number in itertools.count(1):
         new = folder if number == 1 else folder.with_name(f"{folder.name}-{number}")
-        made = _missing(new.absolute())
+        made = missing(new)
         with explained(new, "made"):
             new.parent.mkdir(parents=True, exist_ok=True)
             try:
@@ -77,7 +78,7 @@ def claimed(folder: Path) -> Path:
 def remove_claimed() -> None:
     """Remove the claimed folders that are empty; it runs when the process ends."""
     while _CLAIMED:
-        _remove_empty(_CLAIMED.pop())
+        remove_empty(_CLAIMED.pop())
 
 
 def check_not_in_use(workdir: str | os.PathLike) -> None:
@@ -99,25 +100,12 @@ def _in_use(workdir: Path) -> Iterator[None]:
         ) from error
 
 
-def _missing(folder: Path) -> list[Path]:
-    """Return the folder and those above it that do not exist, from the inside out."""
-    return [path for path in (folder, *folder.parents) if not path.exists()]
-
-
 def _remove_if_unused(workdir: Path, before: set[str]) -> None:
     """Remove what a run made if that is not worth keeping."""
     with contextlib.suppress(OSError):
         if CHECKPOINTS not in before:
-            _remove_empty([workdir / CHECKPOINTS])
+            remove_empty([workdir / CHECKPOINTS])
         new = {path for path in workdir.iterdir() if path.name not in before and path.name not in (LOCK, LOCK + HOLDER)}
         if all(path.name in FIRST or (path.is_file() and not path.stat().st_size) for path in new):
             for path in new:
                 path.unlink()
-
-
-def _remove_empty(folders: list[Path]) -> None:
-    """Remove folders, from the inside out, up to one that is not empty."""
-    with contextlib.suppress(OSError):
-        for folder in folders:
-            if folder.exists():
-                folder.rmdir()
