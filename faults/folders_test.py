@@ -64,7 +64,7 @@ LATE = {
 }
 
 
-@pytest.mark.parametrize(("kind", "workdir"), zip(LATE, itertools.cycle(["", "a/b/run", "empty"])))
+@pytest.mark.parametrize(("kind", "workdir"), [*zip(LATE, itertools.cycle(["", "a/b/run", "empty"]), strict=False)])
 def test_a_mistake_that_is_found_late_leaves_nothing(command: Command, tmp_path: Path, pictures: Path, kind, workdir):
     words, settings = LATE[kind]
     workdir = "" if "--mode=report" in words else workdir  # there it is what is read
@@ -105,7 +105,13 @@ PATHS = {
 
 @pytest.mark.parametrize(
     ("kind", "flag"),
-    zip(PATHS, itertools.cycle(["--workdir", "--data_dir", "--mode=report --workdir", "unpack glyphs"])),
+    [
+        *zip(
+            PATHS,
+            itertools.cycle(["--workdir", "--data_dir", "--mode=report --workdir", "unpack glyphs"]),
+            strict=False,
+        )
+    ],
 )
 def test_a_path_that_cannot_be_a_folder_is_refused_at_once(command: Command, tmp_path: Path, kind, flag):
     text, words = PATHS[kind]
