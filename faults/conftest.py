@@ -12,6 +12,8 @@ from campaign import TINY, Command, LostError
 from folders import make_folder
 from sharing import Once, once
 
+from siamese_jax.environment import environment
+
 __all__ = ["once"]
 
 
@@ -89,4 +91,4 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         f"{tried.total():5} tried {survived.total():5} survived {kept.total():5} nothing lost   in all"
     )
     if path := config.getoption("record"):
-        path.write_text(json.dumps(rows, indent=2) + "\n")
+        path.write_text(json.dumps({"environment": vars(environment()), "rows": rows}, indent=2) + "\n")

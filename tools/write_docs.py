@@ -334,6 +334,15 @@ HOSTILE = {
 }
 
 
+def faults() -> str:
+    """The fault campaign, as it ran last."""
+    rows = json.loads((ROOT / "benchmarks" / "results" / "faults.json").read_text())["rows"]
+    counts = ("tried", "survived", "nothing_lost")
+    lines = [[row["part"], row["fault"], *(str(row[name]) for name in counts)] for row in rows]
+    lines.append(["", "**in all**", *(f"**{sum(row[name] for row in rows)}**" for name in counts)])
+    return table(["part", "fault", "tried", "survived", "nothing lost"], lines)
+
+
 def _of_serving() -> dict[str, Any]:
     return json.loads((ROOT / "benchmarks" / "results" / "serving.json").read_text())
 
@@ -478,6 +487,7 @@ GENERATED: dict[str, Callable[[], str]] = {
     "unknown": unknown,
     "prediction-sets": sets_of_classes,
     "galleries": galleries,
+    "faults": faults,
     "serving": serving,
     "serving-memory": serving_memory,
     "serving-hostile": hostile,
