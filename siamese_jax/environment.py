@@ -3,11 +3,11 @@
 import os
 import platform
 from collections.abc import Iterator, Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import jax
-import jaxlib
 
 from siamese_jax import __version__
 from siamese_jax.devices import check_process, usable_cores
@@ -47,7 +47,7 @@ def environment() -> Environment:
         devices=jax.device_count(),
         cores=usable_cores(),
         x64=bool(_config("jax_enable_x64", False)),
-        jaxlib=jaxlib.__version__,
+        jaxlib=version("jaxlib"),
         processor=_processor(),
         machine_cores=os.cpu_count() or usable_cores(),
         settings=settings | {name: os.environ[name] for name in VARIABLES if os.environ.get(name)},

@@ -469,8 +469,10 @@ def _read(kind: Any, value: Any, path: str) -> Any:
             return found
     if origin is Literal and value in parts:
         return value
-    if kind in (int, float) and type(value) in (int, kind) and -LARGEST <= value <= LARGEST:
-        return kind(value)
+    if kind in (int, float) and (type(value) is int or type(value) is kind):
+        number: Any = value
+        if -LARGEST <= number <= LARGEST:
+            return kind(number)
     if kind in (str, bool) and type(value) is kind:
         return value
     raise _MisfitError(f"{_shown(path)} is {value!r:.60}, not {type_in_words(kind)}")

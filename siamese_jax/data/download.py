@@ -4,6 +4,7 @@ import contextlib
 import errno
 import hashlib
 import http.client
+import io
 import os
 import re
 import ssl
@@ -15,7 +16,7 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from siamese_jax.errors import UserError
 from siamese_jax.storage.locks import exclusive
@@ -124,7 +125,7 @@ def _download_one(file: Archive, folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _own_part(target: Path) -> Iterator[BinaryIO]:
+def _own_part(target: Path) -> Iterator[io.BufferedRandom]:
     """Open the file that a download is written to, for this process alone; others wait. Remove it if it stays empty."""
     path = target.with_name(f"{target.name}.part")
     with exclusive(path, wait=True), path.open("ab+") as part:
@@ -136,13 +137,13 @@ def _own_part(target: Path) -> Iterator[BinaryIO]:
                 path.unlink(missing_ok=True)
 
 
-def _is_right(file: Archive, part: BinaryIO) -> bool:
+def _is_right(file: Archive, part: io.BufferedRandom) -> bool:
     part.flush()
     part.seek(0)
     return file.sha256 is None or hashlib.file_digest(part, "sha256").hexdigest() == file.sha256
 
 
-def _fetch(url: str, part: BinaryIO) -> None:
+def _fetch(url: str, part: io.BufferedRandom) -> None:
     """Append what is missing, in several attempts if need be."""
     failures = 0
     for attempt in range(1, MOST_ATTEMPTS + 1):
@@ -161,7 +162,7 @@ def _fetch(url: str, part: BinaryIO) -> None:
             time.sleep(pause)
 
 
-def _append(url: str, part: BinaryIO) -> None:
+def _append(url: str, part: io.BufferedRandom) -> None:
     """Request the bytes from the end of `part` on, and append them. Start again if the server sends the whole file."""
     size = part.seek(0, os.SEEK_END)
     request = urllib.request.Request(url, headers={"Range": f"bytes={size}-"} if size else {})

@@ -9,7 +9,7 @@ import math
 import os
 import zipfile
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 import numpy as np
 
@@ -107,7 +107,7 @@ def _stored(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Stored:
     return Stored(shape, dtype, archive, info)
 
 
-def _header(member: zipfile.ZipExtFile, name: str) -> tuple[tuple[int, ...], bool, np.dtype]:
+def _header(member: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, np.dtype]:
     if np.lib.format.read_magic(member) != (1, 0):
         raise ValueError(f"{name!r} is of an unknown version")
     shape, by_columns, dtype = np.lib.format.read_array_header_1_0(member, max_header_size=_HEADER)

@@ -228,7 +228,8 @@ class _Loop(asyncio.SelectorEventLoop):
             if not self.is_closed() and (left := asyncio.all_tasks(self)):
                 done, _ = self.run_until_complete(asyncio.wait(left, timeout=self.PATIENCE))
                 for task in done:
-                    task.cancelled() or task.exception()  # otherwise asyncio logs that nobody asked for it
+                    if not task.cancelled():
+                        task.exception()  # otherwise asyncio logs that nobody asked for it
         finally:
             super().close()
 
@@ -336,7 +337,10 @@ def _verified(folder: Path, template: Any = None) -> tuple[dict[str, np.ndarray]
         _check_kinds(folder, stored, _named(template))
     blanks = {name: np.empty(leaf["shape"], jax.numpy.dtype(leaf["dtype"])) for name, leaf in stored.items()}
     with _quiet():
-        arrays = ocp.StandardCheckpointHandler().restore(folder / "state", args=ocp.args.StandardRestore(blanks))
+        arrays = ocp.StandardCheckpointHandler().restore(
+            folder / "state",  # pyright: ignore[reportArgumentType]  # any path does
+            args=ocp.args.StandardRestore(blanks),
+        )
     for name, leaf in stored.items():
         if _digest(arrays[name]) != leaf["sha256"]:
             raise _DamagedError(f"{name} differs from what was saved")

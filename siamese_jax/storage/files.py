@@ -6,6 +6,7 @@ never ends, or nested deeper than Python can follow. So its kind and its length 
 
 import contextlib
 import errno
+import io
 import json
 import math
 import os
@@ -13,7 +14,7 @@ import re
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from siamese_jax.errors import UserError
 from siamese_jax.storage.folders import made
@@ -48,7 +49,7 @@ def explained(path: str | os.PathLike, action: str = "written") -> Iterator[None
         raise UserError(f"{path} could not be {action}: {error.strerror or error}; {advice}") from error
 
 
-def open_file(path: str | os.PathLike) -> BinaryIO:
+def open_file(path: str | os.PathLike) -> io.BufferedReader:
     """Open a file to read it; UserError for anything else, such as a folder, a pipe or a device. It never waits."""
     with explained(path, "read"):
         check_file(path)

@@ -32,7 +32,7 @@ def read_params(path: Path, shapes: Mapping[str, Any]) -> dict[str, Any]:
       UserError: The file is missing or damaged, or an array is missing, unknown, of another shape or dtype, or not
         finite.
     """
-    wanted = flatten_dict(shapes, sep="/")
+    wanted: dict[str, Any] = flatten_dict(shapes, sep="/")
     size = sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in wanted.values())
     with opened(path, size) as stored:
         for names, what in ((wanted.keys() - stored, "lacks"), (stored.keys() - wanted, "has the unknown")):
