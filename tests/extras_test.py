@@ -43,7 +43,7 @@ def without(monkeypatch):
         (lambda folder: data.load_mnist(str(folder)), "tensorflow_datasets", "data"),
         (lambda folder: data.load_digits(None, str(folder)), "tensorflow_datasets", "data"),
         (lambda folder: style.blank(1, 1), "matplotlib", "report"),
-        (lambda folder: html.page("", folder), "markdown_it", "report"),
+        (lambda folder: html.page("", folder, []), "markdown_it", "report"),
     ],
 )
 def test_what_needs_an_extra_names_it_in_one_sentence(without, tmp_path, use, library, extra):

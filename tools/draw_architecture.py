@@ -46,10 +46,12 @@ ABOUT_LAYERS = {
     "command line": "flags become one request",
 }
 ABOUT = {
+    "__main__": "signals and streams first",
     "checks": "all mistakes, before a download",
     "command": "flags to one request; words",
     "data": "sources of images",
     "devices": "memory, compile cache",
+    "environment": "what decides bits",
     "errors": "mistakes of the user",
     "evaluation": "protocols and accuracies",
     "experiments": "the registry",
@@ -57,6 +59,7 @@ ABOUT = {
     "extras": "optional dependencies",
     "gallery": "enrol pictures, identify new ones",
     "images": "distort and resize pixels",
+    "interrupts": "the one handler of signals",
     "keys": "random keys by name",
     "learning": "losses, optimizers, health",
     "main": "one request to one job",
@@ -64,6 +67,7 @@ ABOUT = {
     "pages": "web pages that recognise",
     "plots": "pictures",
     "pretrained": "networks in use",
+    "printable": "names without power",
     "published": "figures of other systems",
     "records": "arrays with a name",
     "report": "tables and pages",
@@ -75,6 +79,7 @@ ABOUT = {
     "specs": "the fields of an experiment",
     "statistics": "intervals, scores, mistakes",
     "storage": "checkpoints, logs, files",
+    "terminal": "the one place that prints",
     "training": "the one training loop",
 }
 """What each folder or file is for, in a few words."""

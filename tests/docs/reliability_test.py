@@ -8,7 +8,7 @@ import pages
 import pytest
 
 PAGE = (pages.ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
-NAMED = re.findall(r"`(\S+\.py)::(\w+)`", PAGE)
+NAMED = re.findall(r"`(\S+_test)::(\w+)`", PAGE)
 ROWS = json.loads((pages.ROOT / "benchmarks" / "results" / "faults.json").read_text())["rows"]
 
 
@@ -18,13 +18,13 @@ def tests_of(path: Path) -> set[str]:
 
 @pytest.mark.parametrize(("path", "test"), NAMED, ids=[test for _, test in NAMED])
 def test_the_test_that_holds_a_promise_exists(path, test):
-    assert test in tests_of(pages.ROOT / path)
+    assert test in tests_of(pages.ROOT / f"{path}.py")
 
 
 def test_every_promise_names_its_test():
     promises = re.findall(r"^\* [A-Z](?:.|\n(?!\n|\*))*", PAGE, re.MULTILINE)
     assert len(promises) > 20
-    assert [promise for promise in promises if "_test.py::test_" not in promise] == []
+    assert [promise for promise in promises if "_test::test_" not in promise] == []
 
 
 def test_the_recorded_campaign_is_of_the_tests_that_there_are_and_lost_nothing():

@@ -223,7 +223,7 @@ SWEEP = ("--experiment=glyphs_20way", "--search=seed=0,1", "--study=x")
     [
         (("--experiment=glyphs_20way", "--trials=3"), "--trials is for a search: add --search=FIELD=SPACE"),
         (("--experiment=glyphs_20way", "--search=seed=0,1"), "a search needs --study=NAME"),
-        ((*SWEEP, "--study=a/b"), "a search needs --study=NAME"),
+        ((*SWEEP, "--study=a/b"), "--study=a/b is not a name"),
         ((*SWEEP, "--mode=evaluate"), "--search cannot be used with --mode=evaluate"),
         ((*SWEEP, "--winner_seeds=0,one"), "--winner_seeds=0,one are not whole numbers"),
         ((*SWEEP, "--winner_seeds=-1"), "seed=-1 is out of range"),
