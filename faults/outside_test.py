@@ -3,7 +3,6 @@
 import json
 import os
 import random
-import re
 import resource
 import shutil
 import sqlite3
@@ -236,8 +235,3 @@ def test_the_list_of_a_runs_pictures_is_read_with_bounds(finished, command, how)
     replace(finished / "images.csv", how)
     with nothing_lost(finished, ("images.csv", *DERIVED)):
         command("--mode=evaluate", f"--workdir={finished}", preexec_fn=limited).survived(2).says("images.csv")
-
-
-def test_the_table_of_kinds_is_whole():
-    assert len(PICTURES) > 50
-    assert not [what for what in PICTURES if re.search(r"[\[\]]", what)]

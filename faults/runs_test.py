@@ -178,7 +178,6 @@ def emptied(workdir: Path) -> None:
 
 
 def only_folders(workdir: Path) -> None:
-    drop(workdir / "checkpoints", "*[!0-9]*.*")
     for path in list((workdir / "checkpoints").rglob("*")):
         if path.is_file():
             path.unlink()

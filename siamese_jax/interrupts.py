@@ -13,6 +13,7 @@ thread is inside a compiler.
 """
 
 import _thread
+import atexit
 import contextlib
 import os
 import signal
@@ -86,6 +87,13 @@ def install() -> None:
         # whoever sends SIGINT to that very process wants it to stop.
         if number == signal.SIGINT or signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _handle)
+    atexit.register(_ignore_all)  # the first one that is registered runs last
+
+
+def _ignore_all() -> None:
+    """Ignore signals in the last moment of a process: Python would give them back to the system, which kills by them."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def begin_work() -> None:

@@ -1,8 +1,10 @@
 """The handler of signals, called in this process; real signals at random moments are in faults/terminal_test.py."""
 
+import atexit
 import contextlib
 import os
 import signal
+import subprocess
 import sys
 import threading
 import types
@@ -232,6 +234,7 @@ def installed(state, monkeypatch):
     """Notes which signals `install` would handle."""
     state.phase, handled = "library", []
     monkeypatch.setattr(signal, "signal", lambda number, handler: handled.append(number))
+    monkeypatch.setattr(atexit, "register", lambda function: None)
     return handled
 
 
@@ -239,6 +242,24 @@ def test_all_signals_are_handled_once(installed):
     interrupts.install()
     interrupts.install()
     assert installed == list(interrupts.SIGNALS)
+
+
+LAST_MOMENT = """
+import os, signal
+from siamese_jax import interrupts
+
+class Late:
+    def __del__(self, kill=os.kill, number=signal.SIGHUP, pid=os.getpid()):
+        kill(pid, number)
+
+interrupts.install()
+interrupts.end_work()
+late = Late()
+"""
+
+
+def test_a_signal_after_the_last_words_does_not_change_the_exit_code():
+    assert subprocess.run([sys.executable, "-c", LAST_MOMENT], timeout=60).returncode == 0
 
 
 def test_nohup_keeps_its_word(installed, monkeypatch):
