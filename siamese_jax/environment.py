@@ -29,6 +29,11 @@ SETTINGS = {
     "jax_threefry_gpu_kernel_lowering": False,
 }
 """Settings of JAX that change the last bits, with their defaults: other values are recorded."""
+FORBIDDING = (
+    "jax_no_tracing", "jax_no_execution", "jax_transfer_guard", "jax_transfer_guard_host_to_device",
+    "jax_transfer_guard_device_to_device", "jax_transfer_guard_device_to_host",
+)  # fmt: skip
+"""Settings of JAX with which it refuses to compute, if they are true or begin with "disallow"."""
 VARIABLES = ("XLA_FLAGS", "NPROC", "NVIDIA_TF32_OVERRIDE", "LIBTPU_INIT_ARGS")
 """Variables of the environment that XLA reads. It takes NPROC for the number of its threads."""
 NOT_OF_BITS = ("python", "machine_cores")
@@ -57,11 +62,23 @@ def environment() -> Environment:
 def check_settings() -> None:
     """Raise UserError where JAX cannot run, or has a setting with which no result would be that of the experiment."""
     check_process()
+    _check_can_run()
     for name, value in REQUIRED.items():
         if (given := _config(name, value)) != value:
             raise UserError(
                 f"{name.upper()} is {given}, and no experiment gives its results with that: unset this variable, or "
                 f'call jax.config.update("{name}", {value!r}) in your program'
+            )
+
+
+def _check_can_run() -> None:
+    """Raise UserError where JAX must not compute, or must not move arrays: each would end in a traceback."""
+    for name in FORBIDDING:
+        given = _config(name, None)
+        if given is True or (isinstance(given, str) and given.startswith("disallow")):
+            raise UserError(
+                f"{name.upper()} is {given}, and JAX can compute nothing with that: unset this variable, or call "
+                f'jax.config.update("{name}", {None if isinstance(given, str) else False}) in your program'
             )
 
 

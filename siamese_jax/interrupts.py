@@ -91,7 +91,7 @@ def install() -> None:
 
 
 def _ignore_all() -> None:
-    """Ignore signals in the last moment of a process: Python would give them back to the system, which kills by them."""
+    """Ignore signals in the last moment of a process: Python gives them back to the system, which would kill it."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
 

@@ -23,8 +23,9 @@ FPIR = 0.1
 """The false-positive identification rate that answers have, unless another one is asked for."""
 
 Interval = tuple[float, float]
-LARGEST = 1e15
-"""No number is larger: a larger one is a mistake, and cannot be computed with."""
+LARGEST = {int: 1e15, float: 1e300}
+"""No number is larger: a larger one is a mistake, and cannot be computed with. Thresholds of a network that learned
+nothing may be large."""
 _RANGE = re.compile(r"(\d+) (?:or more|to (\d+))(?:;|$)")
 """The range of numbers in the metadata of a field."""
 Ending = Literal["max_epochs", "patience", "not finished"]
@@ -471,7 +472,7 @@ def _read(kind: Any, value: Any, path: str) -> Any:
         return value
     if kind in (int, float) and (type(value) is int or type(value) is kind):
         number: Any = value
-        if -LARGEST <= number <= LARGEST:
+        if abs(number) <= LARGEST[kind]:
             return kind(number)
     if kind in (str, bool) and type(value) is kind:
         return value

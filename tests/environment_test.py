@@ -9,6 +9,7 @@ import pytest
 from tiny import make_experiment
 
 from siamese_jax import checks, devices, keys
+from siamese_jax import environment as environments
 from siamese_jax.environment import differences, environment
 from siamese_jax.errors import UserError
 from siamese_jax.results import to_json
@@ -55,6 +56,15 @@ def test_settings_that_change_every_result_are_refused(name, value, usual):
     finally:
         jax.config.update(name, usual)
     checks.check_experiment(make_experiment())
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("jax_no_execution", True), ("jax_transfer_guard_host_to_device", "disallow")]
+)
+def test_settings_with_which_jax_computes_nothing_are_refused(monkeypatch, name, value):
+    monkeypatch.setattr(environments, "_config", lambda asked, default: value if asked == name else default)
+    with pytest.raises(UserError, match=f"{name.upper()} is {value}, and JAX can compute nothing"):
+        environments.check_settings()
 
 
 def test_another_generator_as_the_default_of_jax_changes_no_random_number():

@@ -50,8 +50,8 @@ def locate(dataset: str, files: Sequence[Archive], archives: str | None, downloa
 
 
 def copies_of(file: Archive, folder: Path) -> list[Path]:
-    """Return the files and folders in `folder` or below with a usual name of a published file, the nearest first."""
-    return [path for path in _below(folder) if file.may_be(path.name)]
+    """Return the folder, and the files and folders below, that may be copies of a published file, the nearest first."""
+    return [path for path in (folder, *_below(folder)) if file.may_be(path)]
 
 
 def first_right(paths: Sequence[Path], read: Callable[[Path], T]) -> T:

@@ -40,16 +40,19 @@ class Archive:
       url: where it is downloaded from.
       sha256: of the whole file, if that was published.
       usual: a regular expression for all names that copies of the file have, also unpacked ones; "" is `name` alone.
+      inside: a folder at its top. A folder that holds one of this name may be an unpacked copy, whatever it is called.
     """
 
     name: str
     url: str
     sha256: str | None = None
     usual: str = ""
+    inside: str = ""
 
-    def may_be(self, name: str) -> bool:
-        """Return whether a file or folder of this name may be a copy."""
-        return re.fullmatch(self.usual or re.escape(self.name), name, re.IGNORECASE) is not None
+    def may_be(self, path: Path) -> bool:
+        """Return whether a file or folder may be a copy."""
+        named = re.fullmatch(self.usual or re.escape(self.name), path.name, re.IGNORECASE) is not None
+        return named or bool(self.inside and (path / self.inside).is_dir())
 
 
 def listing(files: Sequence[Archive]) -> str:
@@ -77,6 +80,8 @@ def download(dataset: str, files: Sequence[Archive], folder: Path) -> Path:
             continue
         try:
             _download_one(file, folder)
+        except UserError:
+            raise
         except (OSError, http.client.HTTPException, ValueError) as error:
             if isinstance(error, urllib.error.HTTPError):
                 error.close()  # it holds the connection

@@ -70,6 +70,8 @@ def _in_zip(path: Path, wanted: re.Pattern[str]) -> Iterator[tuple[re.Match[str]
                 raise ValueError("it is encrypted")
             if member.file_size > LARGEST:
                 raise ValueError(f"{member.filename} has {member.file_size:,} bytes")
+            if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # others unpack without a limit
+                raise ValueError(f"{member.filename} is compressed in an unknown way")
             any_wanted = True
             with archive.open(member) as file:
                 yield match, file.read(LARGEST)

@@ -27,17 +27,22 @@ IMAGES = {
         f"{_PYTHON}/images_background.zip",
         "ad41ab679c8b5d90b271ef46be6987cc81211774a695c29dcc5367b2b26ee640",
         usual=r"images_background(?![a-z_])[^.]*(\.zip)?",
+        inside="Korean",
     ),
     "evaluation": Archive(
         "images_evaluation.zip",
         f"{_PYTHON}/images_evaluation.zip",
         "1f61a8f3366785b057fc117d9228e78a16e3d976c8953b2a10fcc74cf0609cee",
         usual=r"images_evaluation(?![a-z_])[^.]*(\.zip)?",
+        inside="ULOG",
     ),
 }
 """The archives of images by origin."""
 ALL_RUNS = Archive(
-    "all_runs.zip", f"{_PYTHON}/one-shot-classification/all_runs.zip", usual=r"all_runs(?![a-z_])[^.]*(\.zip)?"
+    "all_runs.zip",
+    f"{_PYTHON}/one-shot-classification/all_runs.zip",
+    usual=r"all_runs(?![a-z_])[^.]*(\.zip)?",
+    inside="run01",  # the archive has no folder of its own
 )
 ARCHIVES = (*IMAGES.values(), ALL_RUNS)
 

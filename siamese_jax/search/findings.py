@@ -96,7 +96,7 @@ def as_csv(trials: Sequence[FrozenTrial]) -> str:
                 "" if _accuracy(trial) is None else _accuracy(trial),
                 max(trial.intermediate_values, default=0),
                 *noted,
-                reason_of(trial),
+                printable(reason_of(trial)),
                 *(trial.params.get(field, "") for field in fields),
             ]
         )

@@ -35,6 +35,9 @@ class Journal(BaseJournalBackend):
     def __init__(self, folder: Path):
         self._path, self._digest = folder / NAME, folder / "journal.digest"
         self._size, self._sha256 = 0, hashlib.sha256()
+        for path in (self._path, self._digest):
+            if os.path.lexists(path):
+                files.check_file(path)  # opening a pipe would wait, and a device has no end
         with self._alone():
             self._compare()
             self._catch_up()
@@ -72,14 +75,15 @@ class Journal(BaseJournalBackend):
             return
         size = self._path.stat().st_size if self._path.exists() else 0
         try:
-            length, sha256 = self._digest.read_text(encoding="ascii").split()
+            length, sha256 = files.read_text(self._digest, 200).split()
             written = int(length)
-        except ValueError:
+        except ValueError:  # also a UserError
             raise UserError(
                 f"{self._digest} is damaged: restore it, or delete it to go on with {NAME} as it is"
             ) from None
+        self._check_size(size)
         lost = written - size
-        if lost <= 0 and size <= MOST_BYTES:
+        if lost <= 0:
             with self._path.open("rb") as file:
                 if hashlib.sha256(file.read(written)).hexdigest() == sha256:
                     return
@@ -93,7 +97,8 @@ class Journal(BaseJournalBackend):
         if not self._path.exists():
             return
         size = self._path.stat().st_size
-        if not self._size <= size <= MOST_BYTES:
+        self._check_size(size)
+        if size < self._size:
             raise UserError(
                 f"{self._path} was replaced while the search ran: restore it from a copy, or choose another --study"
             )
@@ -104,6 +109,10 @@ class Journal(BaseJournalBackend):
         if whole < len(content):
             os.truncate(self._path, self._size + whole)
         self._take(content[:whole])
+
+    def _check_size(self, size: int) -> None:
+        if size > MOST_BYTES:
+            raise UserError(f"{self._path} has {size:,} bytes, more than {MOST_BYTES:,}: choose another --study")
 
     def _take(self, content: bytes) -> None:
         self._size += len(content)

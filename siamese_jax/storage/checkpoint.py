@@ -20,7 +20,7 @@ import os
 import re
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,7 +37,7 @@ _COMMIT = "commit_success.txt"
 """Orbax's commit file: the last one that it writes into a checkpoint."""
 _ORBAX = (_COMMIT, "_CHECKPOINT_METADATA", "meta/metadata", "state/_METADATA", "state/manifest.ocdbt")
 """Files that show that a numbered folder is, or was, a checkpoint."""
-_FIRST = "first_checkpoint.json"
+_FIRST, _SAVING = "first_checkpoint.json", "saving"
 _FULL = errno.ENOSPC, errno.EDQUOT
 
 
@@ -59,7 +59,7 @@ class Checkpoints:
     def __init__(self, workdir: str | os.PathLike, keep: int = 2):
         self.workdir = Path(workdir).absolute()  # Orbax fails on relative paths, with an error that does not say so
         self._folder = self.workdir / "checkpoints"
-        self._saving = self._folder / "saving"
+        self._saving = self._folder / _SAVING
         self._keep = keep
 
     def __enter__(self) -> "Checkpoints":
@@ -112,8 +112,9 @@ class Checkpoints:
             if not (self.workdir / _FIRST).exists():
                 write_json(self.workdir / _FIRST, {"step": step})
         except Exception as error:
-            self._settle_unmarked()
             number = _os_error(error.__cause__ if isinstance(error, UserError) else error)
+            with contextlib.suppress(OSError):  # the disk may still be full
+                self._settle_unmarked()
             if number is not None:
                 latest = self.latest
                 kept = "There is no earlier one" if latest is None else f"The last good checkpoint is step {latest}"
@@ -146,10 +147,7 @@ class Checkpoints:
 
         A save that was killed or failed leaves its own folder, and perhaps a part of an older one that it removed.
         """
-        try:
-            ours = [step for step in json.loads(self._saving.read_bytes()) if type(step) is int]
-        except (OSError, ValueError, TypeError):  # there is no such file, or the disk was full when it was written
-            ours = []
+        ours = _being_saved(self._folder)
         for step in {*_steps(self._folder), *ours}:
             folder = self._folder / str(step)
             if (folder / _COMMIT).exists():
@@ -185,7 +183,7 @@ def restore(workdir: str | os.PathLike, template: Any) -> Restored | None:
     """
     folder = Path(workdir).absolute() / "checkpoints"
     with explained(folder, "read"):
-        found, damaged = _newest_good(folder, template)
+        found, damaged = _newest_good(folder, template, but=_being_saved(folder))
     if found is None:
         _refuse_lost(Path(workdir))
     for step, reason in damaged.items():
@@ -293,10 +291,26 @@ def _refuse_lost(workdir: Path) -> None:
     )
 
 
-def _newest_good(folder: Path, template: Any) -> tuple[Restored | None, dict[int, str]]:
-    """Return the newest intact checkpoint, and for each newer one why it is damaged."""
+def _being_saved(folder: Path) -> list[int]:
+    """Return the steps that a save may have left unfinished, or is writing now."""
+    try:
+        return [step for step in json.loads((folder / _SAVING).read_bytes()) if type(step) is int]
+    except (OSError, ValueError, TypeError):  # there is no such file, or the disk was full when it was written
+        return []
+
+
+def _newest_good(folder: Path, template: Any, but: Sequence[int] = ()) -> tuple[Restored | None, dict[int, str]]:
+    """Return the newest intact checkpoint, and for each newer one why it is damaged.
+
+    Args:
+      folder: the checkpoints.
+      template: what they hold.
+      but: steps that are passed over without a word as long as they have no commit file.
+    """
     damaged = {}
     for step in _steps(folder):
+        if step in but and not (folder / str(step) / _COMMIT).exists():
+            continue
         try:
             arrays, meta = _verified(folder / str(step), template)
         except (UserError, MemoryError):

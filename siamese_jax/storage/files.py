@@ -114,6 +114,8 @@ def read_json(path: str | os.PathLike, advice: str = "restore it from a copy") -
         if not isinstance(value, Mapping):
             raise ValueError(f"it holds a {type(value).__name__}")
         _check_depth(value)
+        if rb"\ud" in content.lower():  # half of a character, which no file can hold
+            json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else error
         raise UserError(f"{os.fsdecode(path)} cannot be read ({reason}): {advice}") from error

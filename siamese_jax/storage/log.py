@@ -84,8 +84,8 @@ class MetricsLog:
 
 LARGEST = 1e300
 """Numbers of metrics are smaller: of a larger one no mean can be taken."""
-MOST_METRICS = 1_000_000_000
-"""Bytes of metrics.jsonl."""
+MOST_METRICS = 100_000_000
+"""Bytes of metrics.jsonl. Its lines take up to twenty times as much memory."""
 
 
 def read_metrics(workdir: str | os.PathLike) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -37,6 +38,14 @@ def test_copies_are_found_packed_unpacked_and_below_other_folders_the_nearest_fi
         (tmp_path / name).mkdir(parents=True)
     found = [path.relative_to(tmp_path).as_posix() for path in copies_of(FILE, tmp_path)]
     assert found == ["a", "python/A (2).zip", "python/x/a.zip"]
+
+
+def test_an_unpacked_copy_without_a_folder_of_its_own_is_known_by_what_it_holds(tmp_path):
+    runs = replace(FILE, inside="run01")
+    for name in ("run01", "python/run01"):
+        (tmp_path / name).mkdir(parents=True)
+    assert copies_of(runs, tmp_path) == [tmp_path, tmp_path / "python"]
+    assert locate("letters", [runs], str(tmp_path), tmp_path / "downloads") == tmp_path
 
 
 def test_a_circle_of_links_and_a_pipe_end_the_search(tmp_path):

@@ -209,3 +209,8 @@ def test_a_disk_that_is_full_is_the_caller_s_to_explain_and_the_part_is_kept(ser
     with pytest.raises(OSError, match="No space left"):
         download("letters", [published(server)], tmp_path)
     assert (tmp_path / "a.zip.part").read_bytes() == CONTENT[:10]
+
+
+def test_a_file_that_was_not_published_is_one_sentence(server, tmp_path):
+    with pytest.raises(UserError, match=r"^http://\S+/a\.zip is not the file that was published: give a folder"):
+        download("letters", [published(server, "0" * 64)], tmp_path)

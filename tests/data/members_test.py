@@ -58,6 +58,14 @@ def test_a_member_that_is_or_says_to_be_huge_is_refused_before_it_is_read(archiv
         list(read_members(archive, WANTED))
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_members_that_unpack_without_a_limit_are_refused(tmp_path, method):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", method) as file:
+        file.writestr("0.png", bytes(1000))
+    with pytest.raises(UserError, match=r"0\.png is compressed in an unknown way"):
+        list(read_members(tmp_path / "a.zip", WANTED))
+
+
 def test_a_bomb_that_hides_its_size_is_read_only_as_far_as_it_says(tmp_path):
     path = tmp_path / "a.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:

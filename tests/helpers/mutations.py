@@ -7,6 +7,7 @@ from typing import Any
 
 KINDS = (
     None, True, False, 0, -1, 3, 10**400, 2**70, 0.5, -0.5, 1e308, float("nan"), float("inf"), "", "x", "\x1b[31m",
+    "\ud800",
     "![x](/etc/hostname)", "9" * 300, [], [1], [[]], {}, {"a": 1}, {"": {"": None}},
 )  # fmt: skip
 

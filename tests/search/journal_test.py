@@ -140,3 +140,28 @@ def test_a_note_that_no_search_writes_is_refused(recorded, name):
         trial.set_user_attr(name, [1])
     with pytest.raises(UserError, match=f"'{name}' of candidate 2 in the record"):
         find_study(study.study_name, recorded, None)
+
+
+@pytest.mark.parametrize("name", ["journal.log", "journal.digest"])
+@pytest.mark.parametrize(
+    ("put", "words"), [(os.mkfifo, "named pipe"), (lambda path: path.symlink_to("/dev/zero"), "device")]
+)
+def test_a_pipe_or_device_in_the_place_of_a_journal_is_refused_at_once(recorded, name, put, words):
+    (recorded / name).unlink()
+    put(recorded / name)
+    with pytest.raises(UserError, match=words), Study(make_plan(2), recorded):
+        pass
+
+
+def test_a_journal_that_is_too_long_says_so(recorded, monkeypatch):
+    monkeypatch.setattr(journals, "MOST_BYTES", 100)
+    with pytest.raises(UserError, match="bytes, more than 100"), Study(make_plan(2), recorded):
+        pass
+
+
+def test_a_reason_that_no_file_can_hold_is_written_out(recorded):
+    with Study(make_plan(3), recorded) as study:
+        (trial,) = study.ask(1)
+        study.fail(trial, "bad \ud800")
+    findings.write_findings(find_study("tiny", recorded, None), recorded)
+    assert r"bad \ud800" in (recorded / "trials.csv").read_text()

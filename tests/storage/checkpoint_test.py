@@ -1,9 +1,11 @@
 """Checkpoints are damaged, killed and starved here as disks and schedulers do it."""
 
 import asyncio
+import errno
 import gc
 import json
 import logging
+import os
 import re
 import resource
 import signal
@@ -358,6 +360,33 @@ def test_a_full_disk_names_the_last_good_checkpoint_and_leaves_nothing_half_writ
         assert names(tmp_path) == {"10"}
         checkpoints.save(20, make_state(20), META)
     assert_same(checkpoint.restore(tmp_path, template()), 20)
+
+
+def test_a_save_in_progress_is_not_a_damaged_checkpoint_for_those_who_read(tmp_path, caplog):
+    (tmp_path / "checkpoints").mkdir()
+    for wanted in (None, 10):
+        step = "20" if wanted else "10"
+        (tmp_path / "checkpoints" / step / "meta").mkdir(parents=True)
+        (tmp_path / "checkpoints" / step / "meta" / "metadata").write_text("{")
+        (tmp_path / "checkpoints" / "saving").write_text(f"[{step}]")
+        found = checkpoint.restore(tmp_path, template())
+        assert (found and found.step) == wanted
+        assert not caplog.records
+        if wanted is None:
+            save_all(tmp_path, 10)
+
+
+def test_a_disk_that_is_still_full_after_a_failed_save_is_the_same_sentence(tmp_path, monkeypatch):
+    save_all(tmp_path, 10)
+    with Checkpoints(tmp_path) as checkpoints:
+
+        def full(*_, **__):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        monkeypatch.setattr(checkpoints._manager, "save", full)
+        monkeypatch.setattr(checkpoints, "_settle_unmarked", full)
+        with pytest.raises(UserError, match=r"checkpoint 20 .*No space left on device. The last good .* 10\. "):
+            checkpoints.save(20, make_state(20), META)
 
 
 def test_errors_in_many_leaves_at_once_are_one_error_without_tracebacks_of_closed_event_loops(

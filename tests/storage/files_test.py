@@ -121,3 +121,12 @@ def test_any_text_is_written_as_json_that_prints_and_is_read_back(text):
 def test_errors_that_are_not_of_files_pass_unchanged(tmp_path):
     with pytest.raises(KeyError), explained(tmp_path):
         raise KeyError("a mistake in the code")
+
+
+def test_half_a_character_is_refused_where_json_is_read_and_a_whole_one_is_not(tmp_path):
+    path = tmp_path / "card.json"
+    path.write_text('{"name": "n\\ud83d\\ude00"}')
+    assert files.read_json(path) == {"name": "n\U0001f600"}
+    path.write_text('{"name": "n\\uD800"}')
+    with pytest.raises(UserError, match=r"card\.json cannot be read .*surrogates not allowed"):
+        files.read_json(path)

@@ -79,6 +79,13 @@ def test_damaged_cards_are_refused_by_field_or_can_be_shown():
             card_text(card)
 
 
+def test_a_threshold_of_a_network_that_learned_nothing_may_be_large():
+    written = through_json(to_json(RESULTS))
+    written["verification"]["test"]["threshold"] = -3.08e22
+    found = from_json(RunResults, written, "results.json", "")
+    assert found.verification.test.threshold == -3.08e22
+
+
 def test_every_field_of_a_card_that_is_left_out_is_named():
     written = through_json(to_json(MODEL_CARD))
     for name in written.keys() - {"format"}:
