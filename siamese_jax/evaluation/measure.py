@@ -32,6 +32,7 @@ from siamese_jax.results import (
     Words,
 )
 from siamese_jax.specs import EvalSpec, Experiment
+from siamese_jax.storage import files
 from siamese_jax.storage.results_file import write_results
 from siamese_jax.training.fit import Fitted
 
@@ -174,7 +175,7 @@ def write(workdir: Path, measurement: Measurement) -> None:
     """Write results.json and trials.npz, and remove pictures, which show earlier results; UserError if it fails."""
     write_results(workdir, measurement.results, {name: part.credit for name, part in measurement.measured.items()})
     for name in PICTURES:
-        (workdir / name).unlink(missing_ok=True)
+        files.remove(workdir / name)
 
 
 def training_summary(experiment: Experiment, fitted: Fitted) -> TrainingSummary:

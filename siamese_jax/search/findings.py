@@ -129,7 +129,7 @@ def draw(study: optuna.Study, folder: Path) -> list[str]:
             plt.close(figure)
             drawn.append(name)
     for name in PICTURES.keys() - drawn:  # left by an earlier state of the study
-        (folder / name).unlink(missing_ok=True)
+        files.remove(folder / name)
     return drawn
 
 

@@ -31,6 +31,7 @@ _ADVICE: dict[int | None, str] = {
     errno.EPERM: "choose a folder that you may write to, or change its permissions",
     errno.EROFS: "that disk is read-only: choose a folder elsewhere",
     errno.ENOENT: "check the path",
+    errno.EISDIR: "move that folder away",
 }
 
 
@@ -150,6 +151,12 @@ def write_bytes(path: str | os.PathLike, content: bytes) -> None:
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def remove(path: str | os.PathLike) -> None:
+    """Remove a file if it is there; UserError if that cannot be done, or a folder is there."""
+    with explained(path, "removed"):
+        Path(path).unlink(missing_ok=True)
 
 
 def write_json(path: str | os.PathLike, value: Any) -> None:

@@ -73,6 +73,13 @@ def test_results_are_on_disk_before_a_picture_fails(tmp_path, monkeypatch):
     assert {path.name for path in tmp_path.iterdir()} == {"experiment.json", "results.json", "trials.npz"}
 
 
+def test_a_folder_with_the_name_of_a_picture_is_a_sentence_and_the_results_are_written(tmp_path):
+    (tmp_path / "trial.png").mkdir()
+    with pytest.raises(UserError, match=r"trial\.png could not be removed: .*; move that folder away"):
+        measure.write(tmp_path, measured_baselines())
+    assert (tmp_path / "results.json").exists()
+
+
 def test_measuring_writing_plotting_and_reporting_are_steps_that_can_be_taken_alone(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     dataset = make_dataset()
