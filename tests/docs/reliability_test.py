@@ -12,13 +12,13 @@ NAMED = re.findall(r"`(\S+_test)::(\w+)`", PAGE)
 ROWS = json.loads((pages.ROOT / "benchmarks" / "results" / "faults.json").read_text())["rows"]
 
 
-def tests_of(path: Path) -> set[str]:
+def functions_of(path: Path) -> set[str]:
     return set(re.findall(r"^def (test_\w+)\(", path.read_text(encoding="utf-8"), re.MULTILINE))
 
 
 @pytest.mark.parametrize(("path", "test"), NAMED, ids=[test for _, test in NAMED])
 def test_the_test_that_holds_a_promise_exists(path, test):
-    assert test in tests_of(pages.ROOT / f"{path}.py")
+    assert test in functions_of(pages.ROOT / f"{path}.py")
 
 
 def test_every_promise_names_its_test():
@@ -31,7 +31,7 @@ def test_the_recorded_campaign_is_of_the_tests_that_there_are_and_lost_nothing()
     there = {
         (path.stem.removesuffix("_test"), test.removeprefix("test_").replace("_", " "))
         for path in (pages.ROOT / "faults").glob("*_test.py")
-        for test in tests_of(path)
+        for test in functions_of(path)
     }
     assert {(row["part"], row["fault"]) for row in ROWS} == there
     assert sum(row["tried"] for row in ROWS) >= 150
