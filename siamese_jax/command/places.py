@@ -2,16 +2,13 @@
 
 import errno
 import os
-import re
 import stat
 from pathlib import Path
 from typing import Any, TypedDict
 
 from siamese_jax.errors import UserError
 from siamese_jax.storage import home
-
-_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
-_DATABASES = ("postgres", "postgresql", "postgresql+psycopg")
+from siamese_jax.storage.addresses import is_postgresql, scheme_of
 
 
 class Sources(TypedDict):
@@ -66,13 +63,19 @@ def network(name: str, text: str) -> str:
 
 def gallery(name: str, text: str) -> str:
     """Return the path of a gallery's file, or the address of its database."""
-    address = _ADDRESS.match(text)
-    return text if address and address[1] in _DATABASES else str(file(name, text))
+    if is_postgresql(text):
+        return text
+    if scheme := scheme_of(text):
+        raise UserError(
+            f"{_label(name, f'{scheme}://…')} is an address, and only paths of this machine and databases of "
+            "PostgreSQL can be used: write postgresql://USER@HOST/DATABASE, or the path of a file"
+        )
+    return str(file(name, text))
 
 
 def picture(text: str) -> Path:
     """Return the path of a picture or a folder of pictures: what cannot be read is skipped later, and named."""
-    _refuse_addresses(text, text)
+    _refuse_addresses("", text)
     return home.expanded(text)
 
 
@@ -81,7 +84,7 @@ def _checked(name: str, text: str) -> tuple[Path, int | None]:
     label = _label(name, text)
     if not text.strip():
         raise UserError(f"{label} is empty: give a path, or leave it out")
-    _refuse_addresses(label, text)
+    _refuse_addresses(name, text)
     path = home.expanded(text)
     try:
         return path, path.stat().st_mode
@@ -94,11 +97,11 @@ def _checked(name: str, text: str) -> tuple[Path, int | None]:
     return path, None
 
 
-def _refuse_addresses(label: str, text: str) -> None:
-    if address := _ADDRESS.match(text):
+def _refuse_addresses(name: str, text: str) -> None:
+    if scheme := scheme_of(text):  # what follows it may hold a password
         raise UserError(
-            f"{label} is an address, and only paths of this machine can be used: mount {address[0]} as a folder, or "
-            "copy what it holds"
+            f"{_label(name, f'{scheme}://…')} is an address, and only paths of this machine can be used: mount it as a "
+            "folder, or copy what it holds"
         )
 
 

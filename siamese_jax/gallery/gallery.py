@@ -19,6 +19,7 @@ from siamese_jax.gallery.sqlite import SqliteStore
 from siamese_jax.gallery.store import MAX_NAME, MAX_SOURCE, MAX_THUMBNAIL, check_network
 from siamese_jax.pretrained import Model
 from siamese_jax.results import FPIR
+from siamese_jax.storage.addresses import for_libpq, is_postgresql, scheme_of
 
 if TYPE_CHECKING:  # needs psycopg, which is not always installed
     from siamese_jax.gallery.postgresql import PostgresqlStore
@@ -301,7 +302,11 @@ def _index(model: Model) -> Index | None:
 
 def _opened(location: str, model: Model | None, create: bool) -> "SqliteStore | PostgresqlStore":
     """Return the store at a location; see `Gallery.open`."""
-    is_database = location.startswith(("postgresql://", "postgres://"))
+    is_database = is_postgresql(location)
+    if not is_database and (scheme := scheme_of(location)):
+        raise UserError(
+            f"a gallery at {scheme}://… cannot be used: give postgresql://USER@HOST/DATABASE, or the path of a file"
+        )
     if create and model is None:
         where = "a gallery in a database" if is_database else location  # an address may hold a password
         raise UserError(f"{where} cannot be made without a network: give one to Gallery.open")
@@ -309,7 +314,7 @@ def _opened(location: str, model: Model | None, create: bool) -> "SqliteStore | 
         require("postgresql")
         from siamese_jax.gallery.postgresql import PostgresqlStore
 
-        index = _index(model) if model else None
+        index, location = _index(model) if model else None, for_libpq(location)
         if create and model:
             PostgresqlStore.create(location, about(model), index)
         return PostgresqlStore(location, index)

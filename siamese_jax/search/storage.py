@@ -16,11 +16,10 @@ from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from siamese_jax.errors import UserError
 from siamese_jax.search.journal import NAME as JOURNAL
 from siamese_jax.search.journal import Journal
+from siamese_jax.storage.addresses import for_sqlalchemy, is_postgresql, scheme_of
 from siamese_jax.storage.files import explained
 from siamese_jax.storage.locks import HeldError, exclusive
 
-POSTGRESQL = ("postgresql", "postgres", "postgresql+psycopg", "postgresql+psycopg2")
-"""How addresses of PostgreSQL begin, in libpq, SQLAlchemy and hosting services."""
 HEARTBEAT, GRACE = 5, 30
 """Seconds between two heartbeats of a candidate in a database, and seconds without one until it counts as dead."""
 
@@ -211,10 +210,11 @@ def _of_worker(folder: Path, worker: str) -> Path:
 
 def make_address(url: str) -> str:
     """Return the address of a database with the driver that the extra installs; UserError for another kind."""
-    kind, separator, place = url.partition("://")
-    if not separator or kind not in POSTGRESQL:
+    if not is_postgresql(url):
+        scheme = scheme_of(url)
+        what = "--storage" if scheme is None else f"--storage={scheme}://…"  # the rest may hold a password
         raise UserError(
-            f"--storage={kind}{separator}… is not a database that workers can share: write "
-            "postgresql://USER@HOST/DATABASE, or leave it out, for a journal file in the study's folder"
+            f"{what} is not a database that workers can share: write postgresql://USER@HOST/DATABASE, or leave it out, "
+            "for a journal file in the study's folder"
         )
-    return f"postgresql+psycopg://{place}"
+    return for_sqlalchemy(url)

@@ -88,8 +88,20 @@ def test_a_tilde_becomes_the_home_and_an_address_is_refused_everywhere(read_plac
 
 
 def test_addresses_of_databases_are_galleries():
-    for address in ("postgresql://u@h/d", "postgres://u@h/d"):
+    for address in ("postgresql://u@h/d", "postgres://u@h/d", "postgresql+psycopg2://u@h/d", "PostgreSQL://u@h/d"):
         assert verbs.read_request(["gallery", "list", f"--gallery={address}"]).gallery == address
+
+
+@pytest.mark.parametrize("read_place", EVERYWHERE, ids=NAMES)
+def test_a_message_about_an_address_holds_no_password(read_place):
+    with pytest.raises(UserError, match=r"mysql://…'? is an address") as error:
+        read_place("mysql://me:secret@h/d")
+    assert "secret" not in str(error.value)
+
+
+def test_a_gallery_in_another_database_is_sent_to_postgresql():
+    with pytest.raises(UserError, match="--gallery=mysql://… is an address.*write postgresql://USER@HOST/DATABASE"):
+        verbs.read_request(["gallery", "list", "--gallery=mysql://me@h/d"])
 
 
 def make_traps(folder: Path) -> None:

@@ -411,3 +411,28 @@ def _spoil(location, command, *values):
     else:
         with psycopg.connect(location, options="-c search_path=siamese_jax_gallery,public") as database:
             database.execute(command.replace("?", "%s"), values or None)
+
+
+@pytest.mark.parametrize("kind", ["postgresql+psycopg", "PostgreSQL", "postgres"])
+def test_every_spelling_of_a_database_reaches_it_and_makes_no_file(kind, tmp_path, monkeypatch):
+    reached = []
+
+    class Store:
+        def __init__(self, url, index):
+            reached.append(url)
+            raise UserError("it is away")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("siamese_jax.gallery.postgresql.PostgresqlStore", Store)
+    with pytest.raises(UserError, match="it is away"):
+        Gallery.open(f"{kind}://u@h/d", None)
+    assert reached == ["postgresql://u@h/d"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_database_is_refused_without_its_password(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"mysql://… cannot be used: give postgresql://USER@HOST/DATABASE") as error:
+        Gallery.open("mysql://me:secret@h/d", MODEL, create=True)
+    assert "secret" not in str(error.value)
+    assert list(tmp_path.iterdir()) == []

@@ -286,10 +286,11 @@ def test_a_study_that_is_not_there_is_named_with_those_that_are(tmp_path):
         find_study("other", tmp_path, None)
 
 
-@pytest.mark.parametrize("storage", ["sqlite:///x.db", "here", "mysql://me@there/x"])
-def test_a_storage_for_one_worker_is_refused(tmp_path, storage):
-    with pytest.raises(UserError, match="write postgresql://USER@HOST/DATABASE"):
+@pytest.mark.parametrize("storage", ["sqlite:///x.db", "here", "mysql://me:secret@there/x", "password=secret"])
+def test_a_storage_for_one_worker_is_refused_without_its_password(tmp_path, storage):
+    with pytest.raises(UserError, match="write postgresql://USER@HOST/DATABASE") as error:
         find_study("tiny", tmp_path, storage)
+    assert "secret" not in str(error.value)
 
 
 def test_a_database_that_cannot_be_reached_is_told_without_its_password(tmp_path):
