@@ -21,7 +21,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
@@ -72,6 +72,7 @@ class _State:
         self.hurry = False
         self.first_at: float | None = None
         self.nudges = 0
+        self.tidy: Callable[[], None] | None = None
 
 
 _state = _State()
@@ -105,6 +106,11 @@ def begin_work() -> None:
     signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
     threading.Thread(target=_listen, args=(ours, theirs), name="signals", daemon=True).start()
     _state.phase = "work"
+
+
+def tidy_with(tidy: Callable[[], None]) -> None:
+    """Call `tidy` before a signal ends the process at its start. It must be quick, and must not take locks."""
+    _state.tidy = tidy
 
 
 def end_work() -> None:
@@ -201,6 +207,8 @@ def _handle(number: int, frame: FrameType | None) -> None:
         if second and not _state.unbroken and _raising_is_safe(frame):
             raise KeyboardInterrupt
     elif _state.phase == "start":
+        if _state.tidy is not None:
+            _state.tidy()
         leave(number, "interrupted")
     elif _state.phase == "work" and not _state.polled and _raising_is_safe(frame) and not _unwinds():
         raise Interrupted(_state.asked[0])
@@ -260,10 +268,10 @@ def _nudge() -> None:
 
 
 def _raising_is_safe(frame: FrameType | None) -> bool:
-    if frame is not None and frame.f_code.co_name in _FROM_NATIVE:
-        return False
     while frame is not None:
-        if _package(frame) in NATIVE or frame.f_code.co_filename.startswith("<frozen importlib"):
+        if frame.f_code.co_name in _FROM_NATIVE or _package(frame) in NATIVE:
+            return False
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
             return False
         frame = frame.f_back
     return True

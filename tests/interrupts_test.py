@@ -13,6 +13,7 @@ import pytest
 
 from siamese_jax import interrupts
 from siamese_jax.errors import Stopped, UserError
+from siamese_jax.storage import workdir
 
 
 class Left(BaseException):
@@ -59,6 +60,16 @@ def test_before_the_work_begins_the_process_ends_at_once(state, capfd):
     assert capfd.readouterr().err == "siamese_jax: interrupted\n"
 
 
+def test_before_the_work_begins_a_folder_that_was_claimed_is_removed(state, tmp_path, monkeypatch):
+    monkeypatch.setattr(workdir, "_CLAIMED", [])
+    monkeypatch.setattr(atexit, "register", lambda function: None)
+    state.phase = "start"
+    workdir.claimed(tmp_path / "runs" / "a")
+    with pytest.raises(Left, match="143"):
+        handle()
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("module", ["jax._src.compiler", "jaxlib.mlir.ir", "matplotlib.figure", "flax.linen.module"])
 def test_nothing_is_raised_below_native_code_and_then_the_first_signal_counts(state, module):
     handle(frame=frame_in(module))
@@ -79,6 +90,9 @@ def test_nothing_is_raised_while_a_module_is_imported(state, tmp_path, monkeypat
 def test_nothing_is_raised_in_a_method_that_native_code_calls(state):
     class Compared:
         def __eq__(self, other):
+            return self.compare()
+
+        def compare(self):
             handle()
             return True
 

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from siamese_jax import interrupts
 from siamese_jax.errors import UserError
 from siamese_jax.storage.files import explained
 from siamese_jax.storage.folders import missing, remove_empty
@@ -15,7 +16,9 @@ from siamese_jax.storage.locks import HOLDER, HeldError, exclusive
 LOCK = "lock"
 CHECKPOINTS = "checkpoints"
 FIRST = ("experiment.json", "images.csv")
-"""Files that a run writes before it has done anything: alone, they are not worth keeping, nor are empty files."""
+"""Files that a run writes before it has done anything: alone, they are not worth keeping."""
+FILLED = ("metrics.jsonl", "events.out.*", "first_checkpoint.json")
+"""Files that a run fills later: they are not worth keeping while they are empty."""
 
 _CLAIMED: list[list[Path]] = []
 """The folders that `claimed` made, each with those above it that it made, from the inside out."""
@@ -70,6 +73,7 @@ def claimed(folder: Path) -> Path:
                 continue
         if not _CLAIMED:
             atexit.register(remove_claimed)
+            interrupts.tidy_with(remove_claimed)
         _CLAIMED.append(made)
         return new
     raise AssertionError("numbers do not end")
@@ -106,6 +110,10 @@ def _remove_if_unused(workdir: Path, before: set[str]) -> None:
         if CHECKPOINTS not in before:
             remove_empty([workdir / CHECKPOINTS])
         new = {path for path in workdir.iterdir() if path.name not in before and path.name not in (LOCK, LOCK + HOLDER)}
-        if all(path.name in FIRST or (path.is_file() and not path.stat().st_size) for path in new):
+        if all(path.name in FIRST or (_is_filled_later(path) and not path.stat().st_size) for path in new):
             for path in new:
                 path.unlink()
+
+
+def _is_filled_later(path: Path) -> bool:
+    return path.is_file() and any(path.match(pattern) for pattern in FILLED)

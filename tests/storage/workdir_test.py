@@ -58,6 +58,17 @@ def test_after_the_first_lasting_file_everything_stays(tmp_path):
     assert tree(tmp_path) == {"run", "run/experiment.json", "run/metrics.jsonl"}
 
 
+def test_an_empty_file_of_the_user_stays(tmp_path):
+    def work() -> None:
+        with opened(tmp_path / "run"):
+            (tmp_path / "run" / "NOTES").touch()
+            raise ERROR
+
+    with pytest.raises(UserError):
+        work()
+    assert tree(tmp_path) == {"run", "run/NOTES"}
+
+
 def test_two_runs_in_one_folder_are_refused_and_the_refused_one_removes_nothing(tmp_path):
     with opened(tmp_path / "run"):
         with pytest.raises(InUseError, match=r"in use by another run.*another --workdir"), opened(tmp_path / "run"):
