@@ -53,6 +53,6 @@ def mistakes_as_sentences() -> Iterator[Callable[[Request | VerbRequest], None]]
 
 def _advice(request: Request | VerbRequest | None) -> str:
     """Return how to continue what was begun."""
-    if isinstance(request, Train | Evaluate) and request.workdir.exists():
+    if isinstance(request, Train | Evaluate) and (request.workdir / "experiment.json").exists():
         return f"; the same command with --workdir={request.workdir} resumes"
     return "; the same command resumes" if isinstance(request, Search) else ""

@@ -1,0 +1,22 @@
+"""How the command ends after an interrupt."""
+
+import pytest
+
+from siamese_jax.command.errors import mistakes_as_sentences
+from siamese_jax.command.request import Train
+from siamese_jax.experiments import find
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_an_interrupt_says_how_to_resume_only_if_a_run_was_begun(tmp_path, capsys, begun):
+    if begun:
+        (tmp_path / "experiment.json").write_text("{}")
+
+    def command():
+        with mistakes_as_sentences() as know:
+            know(Train(find("glyphs_20way"), tmp_path, {"data_dir": None, "archives": None}))
+            raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit):
+        command()
+    assert (f"--workdir={tmp_path} resumes" in capsys.readouterr().err) == begun
