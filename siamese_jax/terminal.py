@@ -150,7 +150,8 @@ def _forgiving(stream: TextIO | None) -> tuple[TextIO, Forgiving | None]:
     with contextlib.suppress(OSError, ValueError):
         stream.flush()
     raw = Forgiving(getattr(stream.buffer, "raw", stream.buffer))
-    return _text(raw, stream.encoding, stream.line_buffering or stream is sys.stderr, stream.write_through)
+    by_line = stream.line_buffering or stream.write_through or stream is sys.stderr
+    return _text(raw, stream.encoding, by_line, stream.write_through)
 
 
 def _text(

@@ -94,6 +94,14 @@ def test_a_closed_output_is_a_lost_answer_and_no_reason_to_stop(taken_over):
     assert made.code_at_end(0) == 0
 
 
+def test_python_without_buffers_writes_each_line_at_once(monkeypatch):
+    out = Raw(1 << 20)
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BufferedWriter(out), write_through=True))
+    Terminal().take_over()
+    print("a line")
+    assert out.taken == b"a line\n"
+
+
 @pytest.mark.parametrize(
     ("encoding", "written"),
     [
