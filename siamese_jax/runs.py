@@ -117,6 +117,7 @@ class Run:
         spec = self.experiment.evaluation if evaluation is None else evaluation
         checked = dataclasses.replace(self.experiment, evaluation=spec)
         checks.check_experiment(checked)
+        memory.check_embedding(checked)
         dataset = self.data.load(self.experiment.data)
         sets = splits.split(dataset, self.experiment.data.author_split)
         checks.check_table(dataset, self.workdir)

@@ -11,6 +11,7 @@ from tiny import SIDE, make_dataset, make_experiment, make_images
 
 import siamese_jax
 from siamese_jax import runs
+from siamese_jax.devices import Limit
 from siamese_jax.errors import UserError
 from siamese_jax.records import Dataset
 from siamese_jax.specs import AdamW, Folder, InMemory, NetSpec, NWay, Omniglot, Residual
@@ -174,6 +175,13 @@ def test_two_that_evaluate_measure_baselines_or_train_in_one_folder_are_refused(
             with pytest.raises(UserError, match="in use by another run"):
                 job()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_evaluation_in_batches_that_cannot_fit_is_refused_with_the_figure(tmp_path, monkeypatch):
+    monkeypatch.setattr(runs.memory, "memory_limit", lambda: Limit(16 * 10**9, "this machine has"))
+    run = runs.Run(EXPERIMENT, tmp_path, {}, None, runs.Data(make_dataset()))
+    with pytest.raises(UserError, match=r"GB of memory, .* 16 GB: lower --evaluation.embed_batch"):
+        run.evaluate(replace(EXPERIMENT.evaluation, embed_batch=10**9))
 
 
 def test_baselines_that_cannot_be_measured_leave_nothing(tmp_path, monkeypatch):

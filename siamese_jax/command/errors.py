@@ -15,6 +15,7 @@ TOO_LARGE = UserError(
     "out of memory: lower --batch_size (--data.batch_alphabets, batch_characters or batch_drawers where the images of "
     "a batch are compared with each other), --network.units or --evaluation.embed_batch"
 )
+TOO_MANY = UserError("out of memory: lower --evaluation.embed_batch, or end other programs")
 TOO_MUCH = UserError("out of memory: end other programs, or give fewer or smaller files at a time")
 
 
@@ -48,7 +49,9 @@ def mistakes_as_sentences() -> Iterator[Callable[[Request | VerbRequest], None]]
         interrupts.end_work()
         if not is_out_of_memory(error):
             raise
-        fail(TOO_LARGE if isinstance(asked, Train | Evaluate | Search) else TOO_MUCH)
+        if isinstance(asked, Evaluate):
+            fail(TOO_MANY)
+        fail(TOO_LARGE if isinstance(asked, Train | Search) else TOO_MUCH)
 
 
 def _advice(request: Request | VerbRequest | None) -> str:

@@ -38,25 +38,31 @@ def check_batches(experiment: Experiment) -> None:
     What a step keeps for its gradients is counted of the images, the outputs of ReLUs and the embeddings alone: the
     real need is some times as large.
     """
-    limit = memory_limit()
-    if limit is None:
+    if memory_limit() is None:
         return
-    data, spec, shape = experiment.data, experiment.evaluation, experiment.data.image_shape
+    data, shape = experiment.data, experiment.data.image_shape
     stored = math.prod(shape)  # bytes of an image; as an input it has four each
     if experiment.loss.of_grids:
         images, named = data.batch_alphabets * data.batch_characters * data.batch_drawers, "data.batch_characters"
     else:
         images, named = 2 * experiment.batch_size, "batch_size"
-    for count, each, field in (
-        (images, 5 * stored + _activations(experiment.network, shape), named),
-        (spec.embed_batch, 5 * stored, "evaluation.embed_batch"),
-    ):
-        needed = count * each
-        if needed > limit.bytes:
-            raise UserError(
-                f"a batch of {count:,} images takes at least {gigabytes(needed)} of memory, and {limit.of} "
-                f"{gigabytes(limit.bytes)}: lower --{field}"
-            )
+    _check(images, 5 * stored + _activations(experiment.network, shape), named)
+    check_embedding(experiment)
+
+
+def check_embedding(experiment: Experiment) -> None:
+    """Raise UserError if a batch of images to embed needs more memory than there is."""
+    _check(experiment.evaluation.embed_batch, 5 * math.prod(experiment.data.image_shape), "evaluation.embed_batch")
+
+
+def _check(count: int, each: int, field: str) -> None:
+    """Raise UserError if `count` images of `each` bytes need more memory than there is; `field` sets their number."""
+    limit, needed = memory_limit(), count * each
+    if limit is not None and needed > limit.bytes:
+        raise UserError(
+            f"a batch of {count:,} images takes at least {gigabytes(needed)} of memory, and {limit.of} "
+            f"{gigabytes(limit.bytes)}: lower --{field}"
+        )
 
 
 def gigabytes(number: int) -> str:
