@@ -27,6 +27,7 @@ def perform(request: Request | VerbRequest) -> str:
     """Do what a request says; return what to print at the end."""
     if isinstance(request, ListExperiments):
         return words.listing()
+    TERMINAL.only_display = not isinstance(request, VerbRequest) or request.writes
     if isinstance(request, Report):
         from siamese_jax.report import compare
 

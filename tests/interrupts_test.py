@@ -63,6 +63,7 @@ def test_before_the_work_begins_the_process_ends_at_once(state, capfd):
 def test_before_the_work_begins_a_folder_that_was_claimed_is_removed(state, tmp_path, monkeypatch):
     monkeypatch.setattr(workdir, "_CLAIMED", [])
     monkeypatch.setattr(atexit, "register", lambda function: None)
+    monkeypatch.setattr(signal, "getsignal", lambda number: signal.SIG_DFL)  # the tests may run under nohup
     state.phase = "start"
     workdir.claimed(tmp_path / "runs" / "a")
     with pytest.raises(Left, match="143"):

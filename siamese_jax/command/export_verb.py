@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from absl import flags
 
@@ -17,6 +17,7 @@ PAGE = "page"
 class Export(VerbRequest):
     """Write a network for other runtimes. `formats` is ("page",) or holds no page."""
 
+    writes: ClassVar[bool] = True
     checkpoint: str
     formats: tuple[str, ...]
     output: Path

@@ -10,14 +10,13 @@ from siamese_jax.experiments import QUICK
 from siamese_jax.learning.health import learned_nothing
 from siamese_jax.results import RunResults
 from siamese_jax.specs import Experiment
-from siamese_jax.terminal import TERMINAL, say, warn
+from siamese_jax.terminal import say, warn
 
 IF_SLOW = f"Quicker on a CPU: --experiment={' or --experiment='.join(QUICK)}."
 
 
 def _begin() -> None:
     """Prepare the process for hours of work."""
-    TERMINAL.only_display = True  # results are in the workdir
     keep_freed_memory()  # before there is a second thread
     interrupts.begin_work()
     check_backend()

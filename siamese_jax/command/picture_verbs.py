@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from absl import flags
 
@@ -16,6 +16,7 @@ from siamese_jax.results import FPIR
 class Unpack(VerbRequest):
     """Write a built-in data set as a folder of pictures."""
 
+    writes: ClassVar[bool] = True
     source: str
     folder: Path
     data_dir: str | None
@@ -26,6 +27,7 @@ class Unpack(VerbRequest):
 class Enrol(VerbRequest):
     """Put pictures of known classes into a gallery. `class_name` is for all of them; None: that of their folder."""
 
+    writes: ClassVar[bool] = True
     paths: tuple[Path, ...]
     class_name: str | None
     only: str
@@ -68,6 +70,7 @@ class ListGallery(VerbRequest):
 class RemoveFromGallery(VerbRequest):
     """Remove a class, or one picture, from a gallery."""
 
+    writes: ClassVar[bool] = True
     gallery: str
     class_name: str | None
     picture: int | None

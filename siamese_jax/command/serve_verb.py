@@ -2,7 +2,7 @@
 
 import os
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from absl import flags
 
@@ -36,6 +36,7 @@ SIGINT (Ctrl-C) and SIGTERM end the service after it has answered what it has ac
 class Serve(VerbRequest):
     """Answer requests over HTTP."""
 
+    writes: ClassVar[bool] = True
     checkpoint: str
     gallery: str | None
     read_only: bool

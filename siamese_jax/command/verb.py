@@ -5,7 +5,7 @@ Nothing heavy is imported.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from absl import flags
 
@@ -29,6 +29,8 @@ class VerbRequest:
     """What a verb asks for. `json` prints the answer for programs."""
 
     json: bool
+    writes: ClassVar[bool] = False
+    """Whether what is printed only says what was written: then it may be lost."""
 
 
 class Verb(NamedTuple):

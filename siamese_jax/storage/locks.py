@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from absl import logging
+
 from siamese_jax.errors import UserError
 
 try:
@@ -32,6 +34,10 @@ PAUSE = 0.1
 """Seconds between two looks at a lock that another process holds."""
 PATIENCE = 600
 """Seconds that a process waits for a holder on another machine: nobody can say whether that process still lives."""
+
+
+SAYING = 3.0
+"""Seconds of waiting after which the holder is named."""
 
 
 class HeldError(Exception):
@@ -54,7 +60,7 @@ def exclusive(path: str | os.PathLike, *, wait: bool) -> Iterator[None]:
       OSError: the file cannot be created or opened.
     """
     path = Path(path)
-    until = time.monotonic() + PATIENCE
+    began, said, tries = time.monotonic(), False, 0
     while True:
         try:
             with _held_now(path):
@@ -63,9 +69,14 @@ def exclusive(path: str | os.PathLike, *, wait: bool) -> Iterator[None]:
         except _Again as again:
             if again.held and not wait:
                 raise HeldError(str(again)) from None
-            if again.elsewhere and time.monotonic() > until:
+            waited = time.monotonic() - began
+            if again.elsewhere and waited > PATIENCE:
                 raise UserError(f"{path} is held by {again}") from None
-            time.sleep(PAUSE if again.held else 0)
+            if again.held and not said and waited > SAYING:
+                said = True
+                logging.warning("waiting for %s: it is held by %s", path, again)
+            tries += 1
+            time.sleep(PAUSE if again.held or tries > 3 else 0)
 
 
 class _Again(Exception):
@@ -86,6 +97,8 @@ def _held_now(path: Path) -> Iterator[None]:
             locks = _lock(number)
         except BlockingIOError:
             raise _Again("another process") from None
+        if locks and fcntl is not None:
+            stack.callback(fcntl.flock, number, fcntl.LOCK_UN)  # a process that was forked meanwhile has the file, too
         if locks and not _is_file(path, number):  # its holder has removed it meanwhile
             raise _Again(held=False)
         if locks and not _holder(path).exists():

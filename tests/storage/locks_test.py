@@ -213,3 +213,37 @@ def test_only_one_place_locks_files():
     users = [path for folder in ("siamese_jax", "tests") for path in (root / folder).rglob("*.py")]
     naming = {path.name for path in users if "flock" in path.read_text() or "import fcntl" in path.read_text()}
     assert naming == {"locks.py", "locks_test.py"}
+
+
+def test_whoever_waits_for_long_is_told_for_whom_once(path, monkeypatch, caplog):
+    monkeypatch.setattr(locks, "SAYING", 0.0)
+    monkeypatch.setattr(locks, "PAUSE", 0.01)
+    taken = threading.Event()
+
+    def wait():
+        with locks.exclusive(path, wait=True):
+            taken.set()
+
+    with locks.exclusive(path, wait=False):
+        thread = threading.Thread(target=wait)
+        thread.start()
+        assert not taken.wait(0.1)
+    thread.join()
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert said.startswith(f"waiting for {path}: it is held by ")
+
+
+def test_a_lock_ends_although_a_forked_process_still_has_its_file(tmp_path, monkeypatch):
+    numbers, take = [], locks._lock
+
+    def lock(number):
+        numbers.append(os.dup(number))
+        return take(number)
+
+    monkeypatch.setattr(locks, "_lock", lock)
+    with locks.exclusive(tmp_path / "lock", wait=False):
+        pass
+    with locks.exclusive(tmp_path / "lock", wait=False):
+        pass
+    for number in numbers:
+        os.close(number)
