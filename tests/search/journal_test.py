@@ -114,7 +114,8 @@ def test_a_full_disk_leaves_the_journal_as_it_was(recorded, monkeypatch):
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_a_foreign_journal_with_other_values_is_opened_or_refused_in_a_sentence(recorded, seed):
+def test_a_foreign_journal_with_other_values_is_opened_or_refused_in_a_sentence(recorded, monkeypatch, seed):
+    monkeypatch.setattr(findings, "draw", lambda study, folder: [])  # Optuna's pictures take a second
     chance = random.Random(seed)
 
     def changed(lines):
@@ -159,7 +160,8 @@ def test_a_journal_that_is_too_long_says_so(recorded, monkeypatch):
         pass
 
 
-def test_a_reason_that_no_file_can_hold_is_written_out(recorded):
+def test_a_reason_that_no_file_can_hold_is_written_out(recorded, monkeypatch):
+    monkeypatch.setattr(findings, "draw", lambda study, folder: [])
     with Study(make_plan(3), recorded) as study:
         (trial,) = study.ask(1)
         study.fail(trial, "bad \ud800")
