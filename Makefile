@@ -1,5 +1,5 @@
 # `make check` before each commit (under 2 minutes), `make test` before each merge, `make docs` for the site in build/site.
-# `make browser` tests the pages in Node and Chromium. `make faults` injects faults into the command, in about 10 minutes.
+# `make browser` tests the pages in Node and Chromium. `make faults` injects faults into the command, in about 12 minutes.
 .PHONY: check lint types quick test browser faults docs format
 
 check: lint types quick

@@ -155,7 +155,7 @@ FLAG_FILES = {
 
 
 @pytest.mark.parametrize("kind", FLAG_FILES)
-def test_a_flag_file_that_is_none_is_a_sentence(command: Command, tmp_path: Path, kind):
+def test_something_else_in_the_place_of_a_flag_file_is_a_sentence(command: Command, tmp_path: Path, kind):
     name, words = FLAG_FILES[kind]
     (tmp_path / "loop").symlink_to("loop")
     (tmp_path / "self").write_text("--flagfile=self\n")

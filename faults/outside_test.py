@@ -220,7 +220,7 @@ def test_a_hostile_gallery_is_refused_and_stays(tmp_path, enrolled, command, wha
 
 
 @pytest.mark.parametrize("how", KINDS)
-def test_a_table_that_is_none_is_refused(tmp_path, pictures, command, how):
+def test_something_else_in_the_place_of_a_table_is_refused(tmp_path, pictures, command, how):
     table = tmp_path / "table.csv"
     table.touch()
     replace(table, how)

@@ -117,14 +117,14 @@ def _machine() -> tuple[int, str]:
         pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, OSError, ValueError):  # Windows
         return 0, of
-    swap = re.search(r"^SwapTotal: *(\d+) kB", _read("/proc/meminfo"), re.MULTILINE)
+    swap = re.search(r"^SwapTotal: *(\d+) kB", system_text("/proc/meminfo"), re.MULTILINE)
     return pages + (int(swap[1]) << 10 if swap else 0), of
 
 
 def _container(root: Path = Path("/sys/fs/cgroup")) -> tuple[int, str]:
     """Return the least limit of this process's cgroup and those around it; the folders may be seen from inside."""
     limits = []
-    for line in _read("/proc/self/cgroup").splitlines():
+    for line in system_text("/proc/self/cgroup").splitlines():
         _, _, rest = line.partition(":")
         kinds, _, path = rest.partition(":")
         if kinds not in ("", "memory"):
@@ -132,7 +132,7 @@ def _container(root: Path = Path("/sys/fs/cgroup")) -> tuple[int, str]:
         folder, name = (root, "memory.max") if not kinds else (root / "memory", "memory.limit_in_bytes")
         inside = folder / path.lstrip("/")
         for place in (inside, *inside.parents):
-            if place.is_relative_to(folder) and (text := _read(place / name).strip()).isdigit():
+            if place.is_relative_to(folder) and (text := system_text(place / name).strip()).isdigit():
                 limits.append(int(text))
     return min(limits, default=0), "this container may use"
 
@@ -147,7 +147,8 @@ def _ulimit() -> tuple[int, str]:
     return (0 if most == resource.RLIM_INFINITY else most), of
 
 
-def _read(path: str | os.PathLike) -> str:
+def system_text(path: str | os.PathLike) -> str:
+    """Return what a file of the system says, for example /proc/meminfo; "" where there is no such file."""
     try:
         return Path(path).read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -194,7 +195,7 @@ def unused_gpu() -> str:
         return ""
     if any(importlib.util.find_spec(f"jax_cuda{version}_plugin") for version in (12, 13)):
         return ""
-    driver = _read("/proc/driver/nvidia/version")
+    driver = system_text("/proc/driver/nvidia/version")
     if not driver and not Path("/dev/nvidia0").exists() and not shutil.which("nvidia-smi"):
         return ""
     found = re.search(r"Module\D*(\d+)\.", driver)

@@ -4,13 +4,12 @@ import os
 import platform
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import jax
 
 from siamese_jax import __version__
-from siamese_jax.devices import check_process, usable_cores
+from siamese_jax.devices import check_process, system_text, usable_cores
 from siamese_jax.errors import UserError
 from siamese_jax.results import Environment, to_json
 
@@ -110,9 +109,6 @@ def _config(name: str, default: Any) -> Any:
 
 def _processor() -> str:
     """Return the model of the processor: programs for one that knows other instructions round differently."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        lines = []
+    lines = system_text("/proc/cpuinfo").splitlines()
     models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(models, platform.processor() or platform.machine())

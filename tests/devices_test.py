@@ -151,8 +151,8 @@ def test_the_limit_of_a_container_is_found_from_inside_and_outside(tmp_path, mon
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
-    real = devices._read
-    monkeypatch.setattr(devices, "_read", lambda path: cgroup if path == "/proc/self/cgroup" else real(path))
+    real = devices.system_text
+    monkeypatch.setattr(devices, "system_text", lambda path: cgroup if path == "/proc/self/cgroup" else real(path))
     assert devices._container(tmp_path)[0] == limit
 
 
@@ -182,7 +182,7 @@ def test_a_device_that_is_not_there_is_one_sentence(monkeypatch, error):
 )
 def test_a_gpu_without_a_jaxlib_for_it_is_one_line_with_the_extra(monkeypatch, driver, extra):
     monkeypatch.setattr(devices, "_chosen", lambda: None)
-    monkeypatch.setattr(devices, "_read", lambda path: driver)
+    monkeypatch.setattr(devices, "system_text", lambda path: driver)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert f"pip install '{extra}'" in devices.unused_gpu()
     monkeypatch.setattr(devices, "_chosen", lambda: "cpu")
@@ -191,6 +191,6 @@ def test_a_gpu_without_a_jaxlib_for_it_is_one_line_with_the_extra(monkeypatch, d
 
 def test_a_gpu_with_its_plug_in_and_a_machine_without_one_are_not_spoken_of(monkeypatch):
     monkeypatch.setattr(devices, "_chosen", lambda: None)
-    monkeypatch.setattr(devices, "_read", lambda path: "Module 580.1")
+    monkeypatch.setattr(devices, "system_text", lambda path: "Module 580.1")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: name == "jax_cuda12_plugin" or None)
     assert devices.unused_gpu() == ""

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, SupportsFloat, TextIO
 
 from siamese_jax.errors import UserError
+from siamese_jax.results import LARGEST
 from siamese_jax.storage.files import explained, read_bytes, to_json, write_text
 
 
@@ -82,8 +83,6 @@ class MetricsLog:
         self.close()
 
 
-LARGEST = 1e300
-"""Numbers of metrics are smaller: of a larger one no mean can be taken."""
 MOST_METRICS = 100_000_000
 """Bytes of metrics.jsonl. Its lines take up to twenty times as much memory."""
 
@@ -120,7 +119,7 @@ def _wrong(row: Any) -> str:
         if type(row.get(name)) is not int or not 0 <= row[name] < 1 << 63:
             return f"{name} is {row.get(name)!r:.60}, not a whole number"
     for name, value in row.items():
-        if value is not None and not (type(value) in (int, float) and abs(value) < LARGEST):
+        if value is not None and not (type(value) in (int, float) and abs(value) < LARGEST[float]):
             return f"{name:.60} is {value!r:.60}, not a number"
     return ""
 
